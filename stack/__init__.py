@@ -1,0 +1,1 @@
+"""The operator's tool behind the Makefile: doctor, demo, status, stop."""
