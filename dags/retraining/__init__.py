@@ -1,0 +1,1 @@
+"""The logic of the DAGs: what a task does, importable and testable without a scheduler."""

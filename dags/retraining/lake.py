@@ -1,0 +1,41 @@
+"""What is new in the lake: raw files that no finished retrain has used."""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any
+
+CONNECTION = "object_storage"
+
+
+def client() -> Any:
+    """An S3 client by the Airflow connection `object_storage` (login, password, extra: endpoint_url, region_name)."""
+    import boto3
+    from airflow.sdk import Connection
+    from botocore.config import Config
+
+    connection = Connection.get(CONNECTION)
+    return boto3.client(
+        "s3",
+        aws_access_key_id=connection.login,
+        aws_secret_access_key=connection.password,
+        endpoint_url=connection.extra_dejson["endpoint_url"],
+        region_name=connection.extra_dejson.get("region_name"),
+        config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 5}),
+    )
+
+
+def names(s3: Any, bucket: str, prefix: str) -> list[str]:
+    """Names of the objects right under `prefix`, sorted, without the prefix."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    keys = (item["Key"][len(prefix) :] for page in pages for item in page.get("Contents", ()))
+    return sorted(key for key in keys if key)
+
+
+def is_raw(name: str) -> bool:
+    """True for a data file's name: `YYYY-MM-DD.txt`, also gzipped."""
+    return PurePosixPath(name).name.removesuffix(".gz").endswith(".txt")
+
+
+def unused(raw: Iterable[str], used: Iterable[str]) -> list[str]:
+    """Raw files that are in no finished retrain, oldest first."""
+    return sorted(name for name in set(raw) - set(used) if is_raw(name))

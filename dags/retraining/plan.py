@@ -1,0 +1,81 @@
+"""The plan of one run: is there anything to do, which cluster, which jobs with which arguments."""
+
+import hashlib
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+OWNER = "fraud-retraining"
+LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
+NAME_LIMIT = 63
+
+
+def run_name(dag_run_id: str, begun: datetime) -> str:
+    """A name for the run and its cluster: the same for the same Airflow run, at most 63 of `a-z0-9-`.
+
+    Two runs of one second differ in the digest; the time is there for people.
+    """
+    digest = hashlib.sha256(dag_run_id.encode()).hexdigest()[:8]
+    name = f"fraud-retrain-{begun:%Y%m%dt%H%M%S}-{digest}"
+    assert re.fullmatch(rf"[a-z][-a-z0-9]{{1,{NAME_LIMIT - 1}}}", name), name
+    return name
+
+
+def cluster(settings: dict[str, Any], name: str, begun: datetime) -> dict[str, Any]:
+    """Arguments of DataprocCreateClusterOperator: a light cluster (YARN and Spark, no HDFS) that says whose it is."""
+    spec = settings["cluster"]
+    expires = begun + timedelta(hours=spec["hours"])
+    return {
+        "folder_id": spec["folder_id"],
+        "cluster_name": name,
+        "cluster_description": "One retraining run of the fraud model; deleted by that run.",
+        "cluster_image_version": spec["image"],
+        "services": ["YARN", "SPARK"],
+        "s3_bucket": spec["bucket"],
+        "zone": spec["zone"],
+        "subnet_id": spec["subnet_id"],
+        "security_group_ids": spec.get("security_group_ids") or [],
+        "service_account_id": spec["service_account_id"],
+        "log_group_id": spec.get("log_group_id"),
+        "masternode_resource_preset": spec["master_preset"],
+        "masternode_disk_type": "network-ssd",
+        "masternode_disk_size": spec["disk_gib"],
+        "datanode_count": 0,
+        "computenode_resource_preset": spec["compute_preset"],
+        "computenode_disk_type": "network-ssd",
+        "computenode_disk_size": spec["disk_gib"],
+        "computenode_count": spec["compute_count"],
+        "properties": spec["properties"],
+        "labels": {"owner": OWNER, "run": name, "expires": expires.strftime(LABEL_TIME)},
+    }
+
+
+def job(settings: dict[str, Any], name: str, script: str, *arguments: str) -> dict[str, Any]:
+    """Arguments of DataprocCreatePysparkJobOperator for one of our jobs; nothing secret is among them."""
+    release = f"s3a://{settings['jobs_bucket']}/{settings['release']}"
+    return {
+        "name": f"{name}-{script}",
+        "main_python_file_uri": f"{release}/{script}.py",
+        "python_file_uris": [f"{release}/fraud_retraining.zip"],
+        "args": ["--lake", f"s3a://{settings['lake_bucket']}", "--run-id", name, *arguments],
+        "properties": settings.get("spark", {}),
+    }
+
+
+def make(
+    settings: dict[str, Any], tracking_uri: str, dag_run_id: str, begun: datetime, files: list[str], as_of: str | None
+) -> dict[str, Any]:
+    """Everything the later tasks need, as one JSON object."""
+    name = run_name(dag_run_id, begun)
+    train = [
+        *("--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]),
+        *("--experiment", settings["experiment"], "--model", settings["model"]),
+        *(("--as-of", as_of) if as_of else ()),
+    ]
+    return {
+        "run": name,
+        "files": files,
+        "cluster": cluster(settings, name, begun),
+        "prepare": job(settings, name, "prepare"),
+        "train": job(settings, name, "train", *train),
+    }

@@ -1,0 +1,89 @@
+"""MLflow as the DAG uses it: read the decision of a run, move the alias, say where a person can look."""
+
+import json
+import os
+from typing import Any
+
+CONNECTION = "mlflow"
+CHAMPION, PREVIOUS = "champion", "previous"
+
+
+class StaleDecision(Exception):
+    """The champion is no longer the version that the decision compared."""
+
+
+def connect() -> tuple[Any, str]:
+    """(MlflowClient, tracking URI) by the Airflow connection `mlflow` (host = the URI, login, password)."""
+    from airflow.sdk import Connection
+    from mlflow import MlflowClient
+
+    connection = Connection.get(CONNECTION)
+    # The client takes credentials from the environment only; a task is a process of its own.
+    os.environ["MLFLOW_TRACKING_USERNAME"] = connection.login or ""
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = connection.password or ""
+    uri = tracking_uri(connection)
+    return MlflowClient(tracking_uri=uri), uri
+
+
+def tracking_uri(connection: Any) -> str:
+    """The server's URI: scheme in `schema` (default https), then host and port."""
+    port = f":{connection.port}" if connection.port else ""
+    return f"{connection.schema or 'https'}://{connection.host}{port}"
+
+
+def read_decision(client: Any, experiment: str, run: str) -> dict[str, Any]:
+    """decision.json of the MLflow run that carries the tag `retrain_run_id` = `run`.
+
+    Raises:
+        LookupError: there is no such experiment, or not exactly one such run.
+    """
+    from mlflow.artifacts import load_text
+
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise LookupError(f"MLflow has no experiment `{experiment}`: did the training job of {run} finish?")
+    runs = client.search_runs(
+        [found.experiment_id], f"tags.retrain_run_id = '{run}' and attributes.status = 'FINISHED'"
+    )
+    if len(runs) != 1:
+        raise LookupError(
+            f"{len(runs)} finished MLflow runs in `{experiment}` carry the tag retrain_run_id = {run}, expected 1: "
+            "look at the log of the task `train`."
+        )
+    return json.loads(load_text(f"runs:/{runs[0].info.run_id}/decision.json"))
+
+
+def champion(client: Any, model: str) -> str | None:
+    """Version that the alias `champion` names, or None."""
+    version = client.get_registered_model(model).aliases.get(CHAMPION)
+    return str(version) if version is not None else None
+
+
+def promote(client: Any, model: str, decision: dict[str, Any]) -> str:
+    """Moves `champion` as the decision says; doing it twice changes nothing. Returns what was done, for people.
+
+    Raises:
+        StaleDecision: another version has become champion since the comparison.
+    """
+    now = champion(client, model)
+    if decision["action"] != "promote":
+        return f"nothing moved: {decision['reason']}"
+    winner = str(decision["winner"])
+    if now == winner:
+        return f"version {winner} is the champion already"
+    compared = str(decision["champion"]["version"]) if decision["champion"] else None
+    if now != compared:
+        raise StaleDecision(
+            f"The champion of `{model}` is version {now}, the decision of {decision['run_id']} compared version "
+            f"{compared}: not moved. Trigger `retrain` with force=true to compare with today's champion."
+        )
+    if now is not None:
+        client.set_registered_model_alias(model, PREVIOUS, now)
+    client.set_registered_model_alias(model, CHAMPION, winner)
+    return f"champion: version {now or 'none'} -> {winner}"
+
+
+def run_url(uri: str, client: Any, mlflow_run_id: str) -> str:
+    """Address of the run's page in MLflow's UI."""
+    experiment = client.get_run(mlflow_run_id).info.experiment_id
+    return f"{uri}/#/experiments/{experiment}/runs/{mlflow_run_id}"
