@@ -4,6 +4,7 @@ The provider's operators template almost nothing, so ours take their arguments f
 earlier task has made. Each class needs an `__init__` of its own: Airflow wraps it, a mix-in's it would not.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,8 @@ from airflow.providers.yandex.operators.dataproc import (
     DataprocCreatePysparkJobOperator,
     DataprocDeleteClusterOperator,
 )
+
+SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 
 __all__ = ["CreateCluster", "DataprocDeleteClusterOperator", "RunJob"]
 
@@ -33,7 +36,10 @@ class CreateCluster(DataprocCreateClusterOperator):
 
 
 class RunJob(DataprocCreatePysparkJobOperator):
-    """Runs the job that `spec` describes and copies its log into the task's: nobody needs the cluster to read it."""
+    """Runs the job that `spec` describes and copies its log into the task's: nobody needs the cluster to read it.
+
+    What Spark says of itself at level INFO stays in the cluster's log (bucket `logs`), where the whole of it is.
+    """
 
     template_fields = ("spec", *DataprocCreatePysparkJobOperator.template_fields)
 
@@ -48,7 +54,8 @@ class RunJob(DataprocCreatePysparkJobOperator):
         finally:
             with suppress(Exception):  # a log that cannot be read must not hide why the job failed
                 for line in self._log_lines():
-                    self.log.info("job | %s", line)
+                    if not SPARK_INFO.match(line):
+                        self.log.info("job | %s", line)
 
     def _log_lines(self) -> Iterator[str]:
         from yandex.cloud.dataproc.v1.job_service_pb2 import ListJobLogRequest, ListJobsRequest

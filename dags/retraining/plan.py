@@ -37,6 +37,7 @@ def cluster(settings: dict[str, Any], name: str, begun: datetime) -> dict[str, A
         "security_group_ids": spec.get("security_group_ids") or [],
         "service_account_id": spec["service_account_id"],
         "log_group_id": spec.get("log_group_id"),
+        "oslogin_enabled": True,  # else the service wants an ssh key on every node
         "masternode_resource_preset": spec["master_preset"],
         "masternode_disk_type": "network-ssd",
         "masternode_disk_size": spec["disk_gib"],

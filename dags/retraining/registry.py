@@ -14,15 +14,16 @@ class StaleDecision(Exception):
 
 def connect() -> tuple[Any, str]:
     """(MlflowClient, tracking URI) by the Airflow connection `mlflow` (host = the URI, login, password)."""
+    import mlflow
     from airflow.sdk import Connection
-    from mlflow import MlflowClient
 
     connection = Connection.get(CONNECTION)
     # The client takes credentials from the environment only; a task is a process of its own.
     os.environ["MLFLOW_TRACKING_USERNAME"] = connection.login or ""
     os.environ["MLFLOW_TRACKING_PASSWORD"] = connection.password or ""
     uri = tracking_uri(connection)
-    return MlflowClient(tracking_uri=uri), uri
+    mlflow.set_tracking_uri(uri)  # artifacts are loaded by run, from where this says
+    return mlflow.MlflowClient(), uri
 
 
 def tracking_uri(connection: Any) -> str:

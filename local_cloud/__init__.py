@@ -1,0 +1,1 @@
+"""Yandex Cloud's API on one machine: see README.md."""

@@ -1,0 +1,106 @@
+"""`python -m local_cloud --config FILE`: serve until SIGTERM or SIGINT."""
+
+import argparse
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+from local_cloud import tls
+from local_cloud.cloud import Cloud
+from local_cloud.config import Config, ConfigError, load
+from local_cloud.grpc_server import GrpcServer
+from local_cloud.iam import TokenCache
+from local_cloud.metadata import Metadata
+from local_cloud.rest import RestServer
+from local_cloud.store import Store
+
+ENDPOINT_FILE = "endpoint.json"
+
+
+def main() -> int:
+    """Exit status: 0 after a signal, 1 with one message where it cannot serve."""
+    parser = argparse.ArgumentParser(prog="local_cloud", description="Yandex Cloud's API on one machine")
+    parser.add_argument("--config", type=Path, required=True, help="JSON file, mode 0600; see README.md")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    try:
+        serve(load(arguments.config))
+    except ConfigError as error:
+        print(f"local_cloud: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(config: Config) -> None:
+    """Start everything, write `STATE/endpoint.json`, wait for a signal, end everything in order."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    os.umask(0o077)
+    config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(config.state)
+    certificates = tls.load_or_create(config.state, config.ca_bundle)
+    grpc_server = GrpcServer(config.host, config.grpc_port, certificates)
+    rest_server = RestServer(config.host, config.rest_port, certificates)
+    addresses = {"grpc": f"localhost:{grpc_server.port}", "rest": f"localhost:{rest_server.port}"}
+    store = Store(config.state / "state.db")
+    cloud = Cloud(config, store, addresses, certificates.bundle)
+    machines = {instance.name: _machine(cloud, instance.name) for instance in config.instances}
+    cloud.resume()
+    grpc_server.start(cloud)
+    rest_server.start(cloud)
+    endpoint = {
+        **addresses,
+        "metadata": {name: machine.address for name, machine in machines.items()},
+        "ca": str(certificates.ca),
+        "cloud_id": config.cloud_id,
+        "folder_id": config.folder_id,
+        "pid": os.getpid(),
+    }
+    tls.write(config.state / ENDPOINT_FILE, json.dumps(endpoint, indent=2).encode(), 0o600)
+    logging.info(
+        "serving gRPC on %s, REST on %s; %s", addresses["grpc"], addresses["rest"], config.state / ENDPOINT_FILE
+    )
+    stop.wait()
+    (config.state / ENDPOINT_FILE).unlink(missing_ok=True)
+    grpc_server.stop()
+    rest_server.stop()
+    for machine in machines.values():
+        machine.close()
+    cloud.shutdown()
+    store.close()
+    lock.close()
+
+
+def _machine(cloud: Cloud, name: str) -> Metadata:
+    instance = next(instance for instance in cloud.config.instances if instance.name == name)
+    account = cloud.config.service_accounts[instance.service_account]
+    facts = {"id": name, "name": name, "zone": cloud.config.zone}
+    host, port = cloud.config.host, instance.metadata_port
+    try:
+        return Metadata(host, port, TokenCache(cloud.identity.issue, account.id), facts)
+    except OSError as error:
+        where = f"{host}:{port} (metadata_port of instance {name!r})"
+        raise ConfigError(f"{where} cannot be used: {error.strerror}; 0 is any free one") from error
+
+
+def _lock(state: Path) -> IO[str]:
+    """Hold the state for this process alone; the lock goes with the process, however that ends."""
+    file = (state / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigError(
+            f"{state} is in use by another endpoint; stop that one first, or give this one a state of its own"
+        ) from error
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

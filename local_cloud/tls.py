@@ -1,0 +1,43 @@
+"""The endpoint's own certificate authority and the bundle that its jobs trust."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Tls:
+    """`ca` is the certificate clients trust; `key` and `chain` (PEM) are the server's; `bundle` is what jobs trust."""
+
+    ca: Path
+    key: bytes
+    chain: bytes
+    bundle: Path
+    pair: Path
+
+
+def load_or_create(state: Path, extra: Path | None) -> Tls:
+    """The same authority and server certificate at every start, so that clients need not be told again."""
+    authority, pair, ca, bundle = (state / name for name in ("ca-key.pem", "server.pem", "ca.pem", "ca-bundle.pem"))
+    if not pair.exists():
+        issuer = trustme.CA(organization_name="local_cloud")
+        server = issuer.issue_cert("localhost", "127.0.0.1")
+        chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
+        write(authority, issuer.private_key_pem.bytes(), 0o600)
+        write(ca, issuer.cert_pem.bytes(), 0o644)
+        write(pair, server.private_key_pem.bytes() + chain, 0o600)
+    write(bundle, ca.read_bytes() + (extra.read_bytes() if extra else b""), 0o644)
+    key, begin, rest = pair.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
+    return Tls(ca, key, begin + rest, bundle, pair)
+
+
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file atomically; it never exists with a wider mode than the one asked for."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
+    temporary.replace(path)

@@ -1,0 +1,3 @@
+"""Keep a fraud model fresh: prepare a lake of card transactions, make features, train, evaluate, choose."""
+
+__version__ = "1.0.0"

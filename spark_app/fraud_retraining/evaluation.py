@@ -1,0 +1,117 @@
+"""How good scores are. Inputs are NumPy arrays of one length: labels (0 or 1), scores (higher is more suspicious),
+customers (any integers) and days (any integers).
+
+Definitions: Fraud Detection Handbook, chapter 4. Average precision and ROC AUC are scikit-learn's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Tuple
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from fraud_retraining.errors import RetrainingError
+
+
+@dataclass(frozen=True)
+class TestWeek:
+    """Labels, customers and days of the scored rows."""
+
+    labels: np.ndarray
+    customers: np.ndarray
+    days: np.ndarray
+
+    def __post_init__(self) -> None:
+        frauds = int(self.labels.sum())
+        if not 0 < frauds < len(self.labels):
+            raise RetrainingError(
+                f"the test week has {frauds} frauds in {len(self.labels)} rows, both classes are needed;"
+                " choose another --as-of or check the labels in the lake"
+            )
+
+
+def metrics(week: TestWeek, scores: np.ndarray) -> Dict[str, float]:
+    """AP, ROC AUC, Card Precision@100, Brier score, and observed over expected frauds (1 is calibrated)."""
+    expected = float(scores.sum())
+    return {
+        "average_precision": float(average_precision_score(week.labels, scores)),
+        "roc_auc": float(roc_auc_score(week.labels, scores)),
+        "card_precision_100": card_precision(week, scores, 100),
+        "brier": float(np.mean((scores - week.labels) ** 2)),
+        "calibration": float(week.labels.sum()) / expected if expected else float("inf"),
+    }
+
+
+def card_precision(week: TestWeek, scores: np.ndarray, top: int) -> float:
+    """Mean over days of the share of compromised cards among the ``top`` most suspicious cards of the day.
+
+    A card scores by its most suspicious transaction of the day; a compromised card that was found leaves the following
+    days, as it would be blocked (the handbook's ``card_precision_top_k``).
+    """
+    rows = pd.DataFrame({"day": week.days, "card": week.customers, "score": scores, "label": week.labels})
+    cards = rows.groupby(["day", "card"], as_index=False).max()
+    found: List[int] = []
+    precisions = []
+    for _, day in cards.groupby("day"):
+        ranked = day[~day["card"].isin(found)].sort_values("score", ascending=False, kind="stable").head(top)
+        detected = ranked.loc[ranked["label"] == 1, "card"]
+        precisions.append(len(detected) / top)
+        found.extend(detected)
+    return float(np.mean(precisions))
+
+
+def bootstrap_weights(customers: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Poisson(1) weights of each customer, shape (resamples, customers), and the index of each row's customer.
+
+    Resampling whole customers keeps the dependence between the rows of a card, which row-level resampling ignores.
+    """
+    return np.random.default_rng(seed).poisson(1.0, (resamples, customers.max() + 1)).astype("float32")
+
+
+class WeightedAveragePrecision:
+    """Average precision of fixed scores for many weightings of the rows: sorted once, then one pass a weighting."""
+
+    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
+        self.order = np.argsort(-scores, kind="stable")
+        ranked = scores[self.order]
+        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # last row of each distinct score
+        positives = np.add.reduceat(labels[self.order], np.append(0, ends[:-1] + 1))
+        # a distinct score adds to the sum only if it has a fraud; rows in between are summed together
+        self.ends = ends[positives > 0]
+        self.starts = np.append(0, self.ends[:-1] + 1)
+        self.fraud = np.flatnonzero(labels[self.order])
+        self.fraud_group = np.searchsorted(self.ends, self.fraud)
+
+    def __call__(self, weights: np.ndarray) -> float:
+        """Average precision with these row weights; 0 if no fraud has weight."""
+        ranked = weights[self.order]
+        all_rows = np.cumsum(np.add.reduceat(ranked[: self.ends[-1] + 1], self.starts, dtype="float64"))
+        frauds = np.bincount(self.fraud_group, ranked[self.fraud], len(self.ends))
+        if not frauds.any():
+            return 0.0
+        precision = np.divide(np.cumsum(frauds), all_rows, out=np.zeros_like(all_rows), where=all_rows > 0)
+        return float((precision * frauds).sum() / frauds.sum())
+
+
+def bootstrap_average_precision(
+    week: TestWeek, scores: Dict[str, np.ndarray], resamples: int, seed: int
+) -> Dict[str, np.ndarray]:
+    """AP of each score vector on the same resamples of customers, so that differences are paired."""
+    _, index = np.unique(week.customers, return_inverse=True)
+    weights = bootstrap_weights(index, resamples, seed)
+    precise = {name: WeightedAveragePrecision(week.labels, values) for name, values in scores.items()}
+    found: Dict[str, List[float]] = {name: [] for name in scores}
+    for customer_weights in weights:
+        row_weights = customer_weights[index]
+        for name, average_precision in precise.items():
+            found[name].append(average_precision(row_weights))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def interval(resampled: np.ndarray, level: float = 0.95) -> Tuple[float, float]:
+    """Percentile interval of resampled values."""
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,269 @@
+"""Features of a transaction, exact and in event time: nothing from its future, no label younger than the delay.
+
+A trailing window of w seconds is the difference of two growing frames: the prefix up to the row minus the prefix up
+to ``t - w``. Growing frames cost one addition a row, a sliding RANGE frame costs the rows of the window. Sums run over
+integer cents, so the difference loses nothing. All times are UTC seconds; a window (t - w, t] holds its newest edge
+and not its oldest.
+
+Definitions of the handbook's features: Le Borgne, Siblini, Lebichot, Bontempi, "Reproducible Machine Learning for
+Credit Card Fraud Detection", 2022, chapter 3, "Baseline feature transformation".
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
+from pyspark.sql import functions as F
+
+from fraud_retraining.quality import PREPARED_SCHEMA
+
+DAY = 86400
+WINDOWS = (1, 7, 30)
+DELAY_DAYS = 7
+
+CUSTOMER_FEATURES = [
+    name
+    for days in WINDOWS
+    for name in (f"customer_id_nb_tx_{days}day_window", f"customer_id_avg_amount_{days}day_window")
+]
+TERMINAL_FEATURES = [
+    name
+    for days in WINDOWS
+    for name in (f"terminal_id_nb_tx_{days}day_window", f"terminal_id_risk_{days}day_window")
+]
+HANDBOOK_FEATURES: List[str] = [
+    "tx_amount",
+    "tx_during_weekend",
+    "tx_during_night",
+    *CUSTOMER_FEATURES,
+    *TERMINAL_FEATURES,
+]
+ANOMALY_FEATURES: List[str] = [
+    "tx_amount_is_high",
+    "customer_id_amount_ratio",
+    "customer_id_nb_high_ratio_14day_window",
+    "customer_id_days_since_first_high_ratio",
+]
+SPELL_FEATURES: List[str] = [
+    "terminal_id_last_label",
+    "terminal_id_spell_length",
+    "terminal_id_days_since_spell_start",
+    "terminal_id_days_since_genuine",
+]
+ALL_FEATURES: List[str] = [*HANDBOOK_FEATURES, *ANOMALY_FEATURES, *SPELL_FEATURES]
+
+HIGH_RATIO = (5, 2)  # 2.5 times what is usual for the card
+HIGH_CENTS = 22_000  # the simulator's first scenario: every amount above 220 is a fraud
+USUAL_DAYS = 30  # what is usual for a card: its transactions of so many days
+ANOMALY_DAYS = 14
+SPELL_DAYS = 30  # how far back, behind the delay, a terminal's labels matter
+
+# Days before a row that its features look at. A spell's start needs the spell window twice (its rows, and what came
+# before each of them), and each of these rows the card's usual amounts, which take two windows.
+HISTORY_DAYS = DELAY_DAYS + 2 * SPELL_DAYS + 2 * USUAL_DAYS
+
+
+Columns = Dict[str, Column]
+
+
+def handbook_features(df: DataFrame) -> DataFrame:
+    """Prepared rows plus ``HANDBOOK_FEATURES``; exact where ``df`` has the 37 days before a row."""
+    df = with_time(df).withColumns({**customer_prefix(), **customer_old()})
+    df = df.withColumns({**time_flags(), **customer_windows(), **terminal_windows()})
+    return df.select(*PREPARED_SCHEMA, *[name for name in HANDBOOK_FEATURES if name not in PREPARED_SCHEMA])
+
+
+def all_features(df: DataFrame) -> DataFrame:
+    """Prepared rows plus ``ALL_FEATURES``; exact where ``df`` has the ``HISTORY_DAYS`` before a row.
+
+    Each step names columns that the next one needs. Steps of one key and one order share a sort, and one window
+    operator computes all frames of a step.
+    """
+    df = with_time(df).withColumns({**customer_prefix(), **customer_old(), **earlier("cents", F.lit(1))})
+    df = df.withColumns({**time_flags(), **customer_windows(), "usual": is_usual()})
+    df = df.withColumns(earlier("usual_cents", F.col("usual")))
+    df = df.withColumns({"high": is_high(), **amount_ratio()})
+    df = df.withColumns(high_ratios()).withColumn("label", terminal_label())
+    df = df.withColumns(spell_parts())
+    df = df.withColumn("start", spell_start()).withColumns({**terminal_windows(), **spell_state()})
+    df = df.withColumns(spells())
+    return df.select(*PREPARED_SCHEMA, *[name for name in ALL_FEATURES if name not in PREPARED_SCHEMA])
+
+
+def with_time(df: DataFrame) -> DataFrame:
+    """The prepared columns, ``t`` (event time, UTC epoch seconds) and ``cents`` (amount as an integer)."""
+    return df.select(
+        *PREPARED_SCHEMA,
+        F.col("tx_datetime").cast("long").alias("t"),
+        F.round(F.col("tx_amount") * 100).cast("long").alias("cents"),
+    )
+
+
+def until(key: str, seconds: int) -> WindowSpec:
+    """Growing frame of the key's rows not younger than ``t - seconds``."""
+    return Window.partitionBy(key).orderBy("t").rangeBetween(Window.unboundedPreceding, -seconds)
+
+
+def in_order(key: str) -> WindowSpec:
+    """The key's rows by time, those of the same second by id."""
+    return Window.partitionBy(key).orderBy("t", "transaction_id")
+
+
+def total(column: Column, frame: WindowSpec) -> Column:
+    """Sum over a frame; an empty frame is 0."""
+    return F.coalesce(F.sum(column).over(frame), F.lit(0))
+
+
+def window_total(column: Column, key: str, newest: int, oldest: int) -> Column:
+    """Sum of the key's rows in (t - oldest, t - newest], in seconds."""
+    return total(column, until(key, newest)) - total(column, until(key, oldest))
+
+
+def ratio(numerator: Column, denominator: Column) -> Column:
+    """Quotient; 0 where nothing was counted."""
+    return F.when(denominator > 0, numerator / denominator).otherwise(F.lit(0.0))
+
+
+def time_flags() -> Columns:
+    """Saturday or Sunday, and hour <= 6, each 0 or 1."""
+    weekday = (F.floor(F.col("t") / DAY) + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+    hour = F.floor(F.col("t") % DAY / 3600)
+    return {"tx_during_weekend": (weekday >= 5).cast("int"), "tx_during_night": (hour <= 6).cast("int")}
+
+
+def customer_prefix() -> Columns:
+    """Count and cents of the customer up to the row itself; rows of the same second count in the order of their ids."""
+    so_far = in_order("customer_id").rowsBetween(Window.unboundedPreceding, 0)
+    return {"n": F.count(F.lit(1)).over(so_far), "sum": F.sum("cents").over(so_far)}
+
+
+def customer_old() -> Columns:
+    """Count and cents of the customer up to the old edge of each window."""
+    return {
+        name: total(column, until("customer_id", days * DAY))
+        for days in WINDOWS
+        for name, column in ((f"n_{days}", F.lit(1)), (f"sum_{days}", F.col("cents")))
+    }
+
+
+def customer_windows() -> Columns:
+    """Count and mean amount of the customer's transactions in (t - w, t], the row itself included."""
+    columns: Columns = {}
+    for days in WINDOWS:
+        count = F.col("n") - F.col(f"n_{days}")
+        columns[f"customer_id_nb_tx_{days}day_window"] = count
+        columns[f"customer_id_avg_amount_{days}day_window"] = ratio((F.col("sum") - F.col(f"sum_{days}")) / 100, count)
+    return columns
+
+
+def terminal_windows(delay_days: int = DELAY_DAYS) -> Columns:
+    """Count and share of frauds of the terminal's transactions in (t - delay - w, t - delay]."""
+    columns: Columns = {}
+    for days in WINDOWS:
+        edges = ("terminal_id", delay_days * DAY, (delay_days + days) * DAY)
+        count = window_total(F.lit(1), *edges)
+        columns[f"terminal_id_nb_tx_{days}day_window"] = count
+        columns[f"terminal_id_risk_{days}day_window"] = ratio(window_total(F.col("tx_fraud"), *edges), count)
+    return columns
+
+
+def earlier(name: str, counted: Column) -> Columns:
+    """Count (``n_<name>``) and cents (``sum_<name>``) of the card's counted rows in the 30 days strictly before t."""
+    edges = ("customer_id", 1, USUAL_DAYS * DAY)
+    return {
+        f"n_{name}": window_total(counted, *edges),
+        f"sum_{name}": window_total(counted * F.col("cents"), *edges),
+    }
+
+
+def above(times: Tuple[int, int], name: str) -> Column:
+    """Whether the amount is more than ``times`` (a fraction) the mean of ``earlier(name)``; in integers, so exact."""
+    over, under = times
+    return (F.col(f"n_{name}") > 0) & (under * F.col("cents") * F.col(f"n_{name}") > over * F.col(f"sum_{name}"))
+
+
+def is_usual() -> Column:
+    """1 for an amount that is not high against the plain mean of the card's earlier transactions."""
+    return (~above(HIGH_RATIO, "cents")).cast("int")
+
+
+def is_high() -> Column:
+    """1 for an amount that is high against the mean of the card's earlier usual transactions, its robust mean."""
+    return above(HIGH_RATIO, "usual_cents").cast("int")
+
+
+def amount_ratio() -> Columns:
+    """Amount over the card's robust mean (null without earlier usual transactions), and over the fixed threshold."""
+    mean = F.col("sum_usual_cents") / F.col("n_usual_cents")
+    return {
+        "customer_id_amount_ratio": F.when(F.col("sum_usual_cents") > 0, F.col("cents") / mean),
+        "tx_amount_is_high": (F.col("cents") > HIGH_CENTS).cast("int"),
+    }
+
+
+def high_ratios() -> Columns:
+    """Number of the card's high amounts in the 14 days strictly before t, and days since the first of them."""
+    lately = ANOMALY_DAYS * DAY
+    # The first of a window is the least time of all rows not older than it: a growing frame towards the past. It may lie
+    # in the future of a row; then the window has none.
+    not_older = Window.partitionBy("customer_id").orderBy(F.col("t").desc())
+    not_older = not_older.rangeBetween(Window.unboundedPreceding, lately - 1)
+    first = F.min(F.when(F.col("high") == 1, F.col("t"))).over(not_older)
+    return {
+        "customer_id_nb_high_ratio_14day_window": window_total(F.col("high"), "customer_id", 1, lately),
+        "customer_id_days_since_first_high_ratio": F.when(first < F.col("t"), (F.col("t") - first) / DAY),
+    }
+
+
+def terminal_label() -> Column:
+    """What a row tells about its terminal: its label, or null for a fraud that its card or its amount explains."""
+    explained = (F.col("tx_fraud") == 1) & ((F.col("high") == 1) | (F.col("tx_amount_is_high") == 1))
+    return F.when(~explained, F.col("tx_fraud"))
+
+
+def spell_parts() -> Columns:
+    """Frauds of the terminal so far, and the label and time of its previous telling row."""
+    order, label = in_order("terminal_id"), F.col("label")
+    before = order.rowsBetween(Window.unboundedPreceding, -1)
+    return {
+        "frauds": total(label, order.rowsBetween(Window.unboundedPreceding, 0)),
+        "previous": F.last(label, ignorenulls=True).over(before),
+        "previous_t": F.last(F.when(label.isNotNull(), F.col("t")), ignorenulls=True).over(before),
+    }
+
+
+def spell_start() -> Column:
+    """Time of a fraud that begins a spell: after a genuine row, or with nothing before it in the spell window."""
+    alone = F.col("previous_t").isNull() | (F.col("t") - F.col("previous_t") >= SPELL_DAYS * DAY)
+    return F.when((F.col("label") == 1) & (alone | (F.col("previous") == 0)), F.col("t"))
+
+
+def spell_state(delay_days: int = DELAY_DAYS) -> Columns:
+    """What the newest visible labels of the terminal say: time of the last genuine row, frauds since then, their start."""
+    visible = until("terminal_id", delay_days * DAY)
+    genuine = F.col("label") == 0
+    frauds_before = F.greatest(
+        F.coalesce(F.max(F.when(genuine, F.col("frauds"))).over(visible), F.lit(0)),
+        F.coalesce(F.max("frauds").over(until("terminal_id", (delay_days + SPELL_DAYS) * DAY)), F.lit(0)),
+    )
+    return {
+        "genuine_t": F.max(F.when(genuine, F.col("t"))).over(visible),
+        "length": F.coalesce(F.max("frauds").over(visible), F.lit(0)) - frauds_before,
+        "start_t": F.max("start").over(visible),
+    }
+
+
+def spells(delay_days: int = DELAY_DAYS) -> Columns:
+    """Run of frauds that ends with the terminal's newest label in (t - delay - 30 days, t - delay]: its length, days
+    since its start (at most the window's), days since the last genuine row, and that newest label; null where unknown.
+    """
+    t, length = F.col("t"), F.col("length")
+    oldest = t - (delay_days + SPELL_DAYS) * DAY
+    seen_genuine = F.col("genuine_t") > oldest
+    return {
+        "terminal_id_spell_length": length,
+        "terminal_id_last_label": F.when(length > 0, 1).when(seen_genuine, 0),
+        "terminal_id_days_since_spell_start": F.when(length > 0, (t - F.greatest(F.col("start_t"), oldest)) / DAY),
+        "terminal_id_days_since_genuine": F.when(seen_genuine, (t - F.col("genuine_t")) / DAY),
+    }

@@ -1,0 +1,89 @@
+"""What the entry points share: arguments, the Spark session, progress lines, the last word on a failure."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import Callable, Iterator, List
+
+from py4j.java_gateway import JavaGateway
+from py4j.protocol import Py4JError
+from pyspark.sql import SparkSession
+
+from fraud_retraining.errors import RetrainingError
+
+log = logging.getLogger("fraud_retraining")
+
+SETTINGS = {
+    "spark.dynamicAllocation.enabled": "false",  # XGBoost trains in a barrier stage, which refuses it
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",  # a value that does not parse is null, and null breaks a named rule
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+
+
+def arguments(argv: List[str]) -> List[str]:
+    """Arguments as they were meant: Dataproc's agent may hand all of them over as one comma-joined token."""
+    if len(argv) == 1 and argv[0].startswith("--") and "," in argv[0]:
+        argv = argv[0].split(",")
+    return [argument for argument in argv if argument]
+
+
+def session(name: str) -> SparkSession:
+    """Spark session with the settings that results depend on."""
+    builder = SparkSession.builder.appName(name)
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("WARN")
+    if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default, far too many for small data
+        spark.conf.set("spark.sql.shuffle.partitions", str(max(8, 2 * spark.sparkContext.defaultParallelism)))
+    return spark
+
+
+@contextmanager
+def step(name: str) -> Iterator[Callable[[str], None]]:
+    """Log one line with the seconds when a step is done; the yielded function sets what it says."""
+    started, said = time.monotonic(), [name]
+
+    def say(text: str) -> None:
+        said[0] = f"{name}: {text}"
+
+    yield say
+    log.info("%s (%.1f s)", said[0], time.monotonic() - started)
+
+
+def run(parser: argparse.ArgumentParser, job: Callable[[SparkSession, argparse.Namespace], None]) -> None:
+    """Run a job; a failure that a person can mend ends with one line that says how, and exit status 1."""
+    options = parser.parse_args(arguments(sys.argv[1:]))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    spark = session(parser.prog)
+    try:
+        job(spark, options)
+    except RetrainingError as error:
+        log.error("%s failed: %s", parser.prog, error)
+        sys.exit(1)
+    except Exception as error:
+        log.exception("unexpected error")
+        log.error("%s failed: %s: %s", parser.prog, type(error).__name__, (str(error).strip() or "-").splitlines()[0])
+        sys.exit(1)
+    finally:
+        gateway, deploy_mode = spark.sparkContext._gateway, spark.conf.get("spark.submit.deployMode", "client")
+        spark.stop()
+    if deploy_mode == "client":
+        end_jvm(gateway)
+
+
+def end_jvm(gateway: JavaGateway) -> None:
+    """End the driver's JVM with status 0.
+
+    Spark 3.5.0 leaves the timers of a barrier stage behind in threads that are no daemons: after XGBoost has trained,
+    a driver in client mode would never end by itself.
+    """
+    with suppress(Py4JError):  # the connection ends with the JVM
+        gateway.jvm.System.exit(0)

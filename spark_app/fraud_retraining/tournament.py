@@ -1,0 +1,120 @@
+"""Which model version should serve: a pure decision over scores of the same week."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from fraud_retraining.evaluation import TestWeek, bootstrap_average_precision, interval
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a candidate needs to replace the champion."""
+
+    min_gain: float = 0.01  # two models that differ by seed alone can differ by .007 in AP, with P(> 0) = .95
+    level: float = 0.95  # one-sided: the gain's lower bound at this level must exceed 0
+    resamples: int = 1000
+    floor: float = 0.3  # least AP of a first champion
+    max_auc_loss: float = 0.02
+    max_card_precision_loss: float = 0.02
+    max_miscalibration: float = 2.0  # observed over expected frauds, or its inverse
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that was scored on the test week. Roles: champion, challenger, earlier."""
+
+    version: Optional[str]
+    role: str
+    metrics: Mapping[str, float]
+    scores: np.ndarray
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"version": self.version, "role": self.role, "metrics": dict(self.metrics)}
+
+
+def decide(week: TestWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
+    """Compare the best other candidate with the champion.
+
+    Returns:
+        ``comparison`` (null without a champion), ``action`` (promote, keep, reject), ``winner`` (version or null),
+        ``reason`` (one sentence).
+    """
+    champion = next((c for c in candidates if c.role == "champion"), None)
+    others = [c for c in candidates if c is not champion]
+    if not others:
+        return no_contest(champion)
+    best = max(others, key=lambda c: c.metrics["average_precision"])
+    if champion is None:
+        return first_champion(best, gate)
+    comparison = compare(week, champion, best, gate, seed)
+    broken = broken_conditions(champion, best, comparison, gate)
+    text = (
+        f"version {best.version} ({best.role}) has AP {best.metrics['average_precision']:.3f} against"
+        f" {champion.metrics['average_precision']:.3f} of champion {champion.version}: gain {comparison['gain']:+.3f},"
+        f" lower bound {comparison['lower_bound']:+.3f}, needed {gate.min_gain:+.3f} and above 0"
+    )
+    if broken:
+        return {
+            "comparison": comparison,
+            "action": "keep",
+            "winner": champion.version,
+            "reason": f"{text}; champion stays because {', '.join(broken)}",
+        }
+    return {"comparison": comparison, "action": "promote", "winner": best.version, "reason": f"{text}; promoted"}
+
+
+def no_contest(champion: Optional[Candidate]) -> Dict[str, Any]:
+    """No candidate besides the champion."""
+    return {
+        "comparison": None,
+        "action": "keep" if champion else "reject",
+        "winner": champion.version if champion else None,
+        "reason": "the challenger does not beat ranking by amount alone and nobody else competes",
+    }
+
+
+def first_champion(best: Candidate, gate: Gate) -> Dict[str, Any]:
+    """Without a champion the best candidate must only reach the absolute floor."""
+    found = best.metrics["average_precision"]
+    above = found >= gate.floor
+    return {
+        "comparison": None,
+        "action": "promote" if above else "reject",
+        "winner": best.version if above else None,
+        "reason": f"no champion yet; version {best.version} has AP {found:.3f}, the floor is {gate.floor:.3f}",
+    }
+
+
+def compare(week: TestWeek, champion: Candidate, other: Candidate, gate: Gate, seed: int) -> Dict[str, Any]:
+    """Paired comparison of two candidates: gain in AP with its one-sided lower bound and 95 % interval."""
+    scores = {"champion": champion.scores, "other": other.scores}
+    resampled = bootstrap_average_precision(week, scores, gate.resamples, seed)
+    gains = resampled["other"] - resampled["champion"]
+    return {
+        "champion": champion.version,
+        "other": other.version,
+        "gain": other.metrics["average_precision"] - champion.metrics["average_precision"],
+        "lower_bound": float(np.quantile(gains, 1 - gate.level)),
+        "interval": list(interval(gains)),
+        **asdict(gate),
+    }
+
+
+def broken_conditions(champion: Candidate, other: Candidate, comparison: Dict[str, Any], gate: Gate) -> List[str]:
+    """Readable conditions for promotion that do not hold."""
+    auc_loss = champion.metrics["roc_auc"] - other.metrics["roc_auc"]
+    card_loss = champion.metrics["card_precision_100"] - other.metrics["card_precision_100"]
+    calibration = other.metrics["calibration"]
+    off = max(calibration, 1 / calibration) if calibration > 0 else float("inf")
+    conditions = {
+        f"the gain is below {gate.min_gain:.3f}": comparison["gain"] < gate.min_gain,
+        "the lower bound of the gain is not above 0": comparison["lower_bound"] <= 0,
+        f"ROC AUC falls by {auc_loss:.3f}": auc_loss > gate.max_auc_loss,
+        f"CP@100 falls by {card_loss:.3f}": card_loss > gate.max_card_precision_loss,
+        f"observed over expected frauds is {calibration:.2f}": off > gate.max_miscalibration,
+    }
+    return [text for text, broken in conditions.items() if broken]

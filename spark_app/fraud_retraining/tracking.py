@@ -1,0 +1,108 @@
+"""MLflow: the run's record, the registered versions, the models of earlier runs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+import mlflow
+import numpy as np
+import pandas as pd
+import xgboost
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.tracking import MlflowClient
+
+from fraud_retraining.errors import RetrainingError
+from fraud_retraining.model import predict
+
+RUN_TAG = "retrain_run_id"
+PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version that may compete, with its role: champion or earlier."""
+
+    version: str
+    role: str
+
+
+def connect(uri: str, experiment: str) -> MlflowClient:
+    """Client of the tracking server with the experiment selected.
+
+    Raises:
+        RetrainingError: the server does not answer or refuses.
+    """
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        mlflow.set_experiment(experiment)
+    except MlflowException as error:
+        raise RetrainingError(
+            f"MLflow at {uri} refuses: {str(error).splitlines()[0]}; check --mlflow-uri and the credentials"
+        ) from error
+    return MlflowClient()
+
+
+def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]:
+    """The champion, the last ``earlier`` other versions, and every version that was champion once; newest first."""
+    try:
+        champion: Optional[str] = str(client.get_model_version_by_alias(model, "champion").version)
+    except MlflowException:
+        champion = None
+    versions = sorted(client.search_model_versions(f"name='{model}'"), key=lambda v: int(v.version), reverse=True)
+    others = [v for v in versions if str(v.version) != champion]
+    chosen = [v for place, v in enumerate(others) if place < earlier or PROMOTED_TAG in v.tags]
+    first = [Version(champion, "champion")] if champion else []
+    return first + [Version(str(v.version), "earlier") for v in chosen]
+
+
+def load_boosters(
+    model: str, versions: List[Version], columns: List[str]
+) -> Tuple[Dict[str, xgboost.Booster], List[Dict[str, str]]]:
+    """Boosters by version, and ``{"version", "reason"}`` of those that cannot be loaded or fed with ``columns``."""
+    boosters: Dict[str, xgboost.Booster] = {}
+    skipped = []
+    for version in versions:
+        try:
+            booster = mlflow.xgboost.load_model(f"models:/{model}/{version.version}")
+            missing = set(booster.feature_names) - set(columns)
+            if missing:
+                raise RetrainingError(f"it needs features that are not made any more: {sorted(missing)}")
+            boosters[version.version] = booster
+        except Exception as error:  # whatever is wrong with an old model, the run goes on without it
+            skipped.append({"version": version.version, "reason": f"{type(error).__name__}: {str(error)[:300]}"})
+    return boosters, skipped
+
+
+def register(client: MlflowClient, model: str, booster: xgboost.Booster, example: pd.DataFrame) -> str:
+    """Log the native booster with signature and input example, register it as alias ``challenger``.
+
+    Returns:
+        The new version.
+    """
+    inputs = example[booster.feature_names].astype("float64")
+    logged = mlflow.xgboost.log_model(
+        booster,
+        "model",
+        signature=infer_signature(inputs, predict(booster, inputs).astype(np.float32)),
+        input_example=inputs,
+        pip_requirements=[f"xgboost-cpu=={xgboost.__version__}", f"pandas=={pd.__version__}"],
+        model_format="ubj",
+    )
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    created = mlflow.register_model(logged.model_uri, model)
+    client.set_registered_model_alias(model, "challenger", created.version)
+    return str(created.version)
+
+
+def flat(prefix: str, values: Dict[str, Any]) -> Dict[str, float]:
+    """Finite numbers of a dictionary as MLflow metrics."""
+    return {f"{prefix}{name}": float(value) for name, value in values.items() if np.isfinite(value)}

@@ -1,0 +1,203 @@
+"""One retrain: features, a challenger, the tournament, its record in MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Dict, List, Optional
+
+import mlflow
+import pandas as pd
+import xgboost
+from mlflow.tracking import MlflowClient
+from pyspark.sql import DataFrame
+from sklearn.metrics import average_precision_score
+
+from fraud_retraining import __version__, dataset, features, model, report, tournament, tracking
+from fraud_retraining.dataset import Split
+from fraud_retraining.errors import RetrainingError
+from fraud_retraining.evaluation import TestWeek, metrics
+from fraud_retraining.jobs import step
+from fraud_retraining.lake import Lake, prepared_days
+from fraud_retraining.tournament import Candidate, Gate
+from fraud_retraining.tracking import Version
+
+KEYS = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud"]
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a retrain depends on besides the data."""
+
+    features: List[str] = field(default_factory=lambda: list(features.ALL_FEATURES))
+    train_days: int = 28
+    most_negatives: int = 5_000_000
+    seed: int = 42
+    earlier: int = 5
+    gate: Gate = field(default_factory=Gate)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows of a retrain with their features: train rows with ``weight``, test rows of cards not known to be bad."""
+
+    as_of: date
+    split: Split
+    train: DataFrame
+    test: DataFrame
+    counts: Dict[str, int]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who competes: the scored test week, the candidates, the challenger among them or refused."""
+
+    week: TestWeek
+    candidates: List[Candidate]
+    challenger: Candidate
+    skipped: List[Dict[str, str]]
+    amount_only: float
+
+
+def retrain(
+    lake: Lake, run_id: str, client: MlflowClient, name: str, as_of: Optional[date], settings: Settings
+) -> Dict[str, Any]:
+    """Train a challenger, compare it, record everything in an MLflow run with the tag ``retrain_run_id``.
+
+    Args:
+        name: the registered model.
+        as_of: day of the retrain; the day after the newest prepared one if None.
+
+    Returns:
+        The content of ``decision.json``.
+    """
+    with mlflow.start_run(run_name=run_id, tags={tracking.RUN_TAG: run_id}) as run:
+        data = load(lake, as_of, settings)
+        with step("train") as say:
+            booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
+            say(f"{booster.num_boosted_rounds()} trees, {len(settings.features)} features")
+        versions = tracking.competitors(client, name, settings.earlier)
+        with step("score") as say:
+            entrants = score(data, name, booster, versions)
+            say(f"{len(entrants.week.labels)} test rows, {len(entrants.candidates)} models")
+        with step("register") as say:
+            entrants, text = admit(entrants, client, name, booster, data)
+            say(text)
+        with step("decide") as say:
+            verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
+            say(f"{verdict['action']}: {verdict['reason']}")
+        decision = describe(run_id, run.info.run_id, data, versions, entrants, verdict)
+        with step("record"):
+            record(decision, data, settings, entrants, booster)
+        return decision
+
+
+def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
+    """Features of the days that a retrain on ``as_of`` needs."""
+    manifests = list(lake.manifests().values())
+    available = prepared_days(manifests)
+    if not available:
+        raise RetrainingError(f"{lake.files.root} has no prepared day; run prepare first")
+    as_of = as_of or available[-1] + timedelta(1)
+    split = dataset.fit_to_lake(dataset.split_as_of(as_of, settings.train_days), available)
+    first = split.train.first - timedelta(features.HISTORY_DAYS)
+    with step("features") as say:
+        rows = features.all_features(lake.prepared(manifests, first, split.test.last))
+        rows = dataset.between(rows, dataset.Days(split.train.first, split.test.last)).persist()
+        train = dataset.between(rows, split.train)
+        frauds = train.where("tx_fraud = 1").count()
+        genuine = train.count() - frauds
+        say(f"as of {as_of}, {genuine + frauds} rows in the train window {split.train}, {frauds} frauds")
+    if not frauds or not genuine:
+        raise RetrainingError(f"the train window {split.train} has {frauds} frauds and {genuine} genuine rows, both needed")
+    used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
+    return Data(
+        as_of=as_of,
+        split=split,
+        train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
+        test=dataset.test_rows(rows, split),
+        counts={"train_rows": frauds + min(genuine, settings.most_negatives), "train_frauds": frauds},
+        digest=hashlib.sha256(" ".join(used).encode()).hexdigest()[:16],
+    )
+
+
+def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Version]) -> Field:
+    """Score the test week with the challenger and every earlier version that can be loaded, in one pass."""
+    boosters, skipped = tracking.load_boosters(name, versions, data.test.columns)
+    scored = model.score(data.test, {**boosters, CHALLENGER: booster}, KEYS).toPandas()
+    scored = scored.sort_values("transaction_id", ignore_index=True)
+    week = test_week(scored)
+    roles = {version.version: version.role for version in versions}
+    candidates = []
+    for key in [*boosters, CHALLENGER]:
+        scores = scored[key].to_numpy()
+        candidates.append(Candidate(key, roles.get(key, CHALLENGER), metrics(week, scores), scores))
+    amount_only = float(average_precision_score(week.labels, scored["tx_amount"]))
+    return Field(week, candidates, candidates[-1], skipped, amount_only)
+
+
+def test_week(scored: pd.DataFrame) -> TestWeek:
+    """Arrays of the evaluation out of the scored rows."""
+    return TestWeek(
+        labels=scored["tx_fraud"].to_numpy(),
+        customers=scored["customer_id"].to_numpy(),
+        days=scored["tx_datetime"].dt.floor("D").astype("int64").to_numpy(),
+    )
+
+
+def admit(entrants: Field, client: MlflowClient, name: str, booster: xgboost.Booster, data: Data) -> Any:
+    """Register the challenger if it beats ranking by amount alone, else leave it out of the tournament.
+
+    Returns:
+        The field with the challenger's version, or without it; and what happened, in words.
+    """
+    challenger, others = entrants.challenger, entrants.candidates[:-1]
+    found = challenger.metrics["average_precision"]
+    if found <= entrants.amount_only:
+        text = f"refused: AP {found:.3f} is not above ranking by amount alone, {entrants.amount_only:.3f}"
+        return replace(entrants, candidates=others, challenger=replace(challenger, version=None)), text
+    version = tracking.register(client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas())
+    challenger = replace(challenger, version=version)
+    return replace(entrants, candidates=[*others, challenger], challenger=challenger), f"version {version} of {name}"
+
+
+def describe(
+    run_id: str, mlflow_run_id: str, data: Data, versions: List[Version], entrants: Field, verdict: Dict[str, Any]
+) -> Dict[str, Any]:
+    """Content of ``decision.json``. A champion that could not be loaded has null metrics."""
+    scored = {candidate.version: candidate.metrics for candidate in entrants.candidates}
+    champion = next((version.version for version in versions if version.role == "champion"), None)
+    return {
+        "run_id": run_id,
+        "mlflow_run_id": mlflow_run_id,
+        "as_of": data.as_of.isoformat(),
+        "windows": data.split.to_dict(),
+        "champion": {"version": champion, "metrics": scored.get(champion)} if champion else None,
+        "challenger": {"version": entrants.challenger.version, "metrics": entrants.challenger.metrics},
+        "candidates": [candidate.to_dict() for candidate in entrants.candidates],
+        "skipped": entrants.skipped,
+        "amount_only_average_precision": entrants.amount_only,
+        **verdict,
+    }
+
+
+def record(
+    decision: Dict[str, Any], data: Data, settings: Settings, entrants: Field, booster: xgboost.Booster
+) -> None:
+    """Write parameters, metrics and artifacts to the active MLflow run; ``decision.json`` comes last."""
+    counts = {**data.counts, "test_rows": len(entrants.week.labels), "test_frauds": int(entrants.week.labels.sum())}
+    chosen = {**asdict(settings), **model.PARAMETERS, "version": __version__, "data_digest": data.digest}
+    gate = chosen.pop("gate")
+    mlflow.log_params({**chosen, "features": ",".join(settings.features), "as_of": decision["as_of"]})
+    mlflow.log_params({f"gate_{key}": value for key, value in gate.items()})
+    mlflow.log_params({f"{window}_days_used": " .. ".join(days) for window, days in decision["windows"].items()})
+    mlflow.log_metrics({**tracking.flat("", entrants.challenger.metrics), **tracking.flat("", counts)})
+    for candidate in entrants.candidates:
+        mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
+    mlflow.log_text(report.markdown(decision, counts, {**chosen, **gate}), "report.md")
+    for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, booster).items():
+        mlflow.log_figure(figure, f"plots/{name}")
+    mlflow.log_dict(decision, "decision.json")

@@ -1,0 +1,27 @@
+"""spark-submit entry point: train a challenger, compare it with the champion and earlier versions, record it."""
+
+import argparse
+from datetime import date
+
+from fraud_retraining import credentials, jobs, tracking
+from fraud_retraining.lake import Lake
+from fraud_retraining.training import Settings, retrain
+
+
+def job(spark, options):
+    credentials.provide(options.mlflow_secret)
+    client = tracking.connect(options.mlflow_uri, options.experiment)
+    decision = retrain(Lake(spark, options.lake), options.run_id, client, options.model, options.as_of, Settings())
+    jobs.log.info("%s: %s", decision["action"], decision["reason"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="train", description=__doc__)
+    parser.add_argument("--lake", required=True, help="root of the lake: s3a://bucket or a folder")
+    parser.add_argument("--run-id", required=True, help="names the run; a tag of its MLflow run")
+    parser.add_argument("--mlflow-uri", required=True, help="tracking server; credentials come from the environment")
+    parser.add_argument("--mlflow-secret", help="Lockbox secret with entries username and password")
+    parser.add_argument("--experiment", default="fraud-retraining", help="default %(default)s")
+    parser.add_argument("--model", default="fraud", help="registered model (default %(default)s)")
+    parser.add_argument("--as-of", type=date.fromisoformat, help="day of the retrain, YYYY-MM-DD (default: day after the newest data)")
+    jobs.run(parser, job)

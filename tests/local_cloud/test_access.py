@@ -1,0 +1,198 @@
+"""Who gets in: discovery, tokens by JWT and by metadata, refusals, roles on the folder and on one resource."""
+
+import time
+from collections.abc import Callable
+
+import grpc
+import jwt
+import pytest
+import requests
+import yandexcloud
+from cloud_harness import (
+    AIRFLOW,
+    DEPLOYER,
+    FOLDER,
+    KEY_ID,
+    NETWORK,
+    NOBODY,
+    Endpoint,
+    finished,
+    new_key,
+    refusal,
+    result,
+)
+from yandex.cloud.access import access_pb2
+from yandex.cloud.endpoint.api_endpoint_service_pb2 import GetApiEndpointRequest, ListApiEndpointsRequest
+from yandex.cloud.endpoint.api_endpoint_service_pb2_grpc import ApiEndpointServiceStub
+from yandex.cloud.iam.v1.iam_token_service_pb2 import CreateIamTokenRequest, RevokeIamTokenRequest
+from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
+from yandex.cloud.lockbox.v1 import payload_service_pb2, secret_pb2, secret_service_pb2
+from yandex.cloud.lockbox.v1.payload_service_pb2_grpc import PayloadServiceStub
+from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
+from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
+from yandex.cloud.vpc.v1.network_service_pb2 import CreateNetworkRequest, GetNetworkRequest, ListNetworksRequest
+from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
+
+
+def networks(sdk: yandexcloud.SDK, folder: str = FOLDER) -> list[str]:
+    return [n.name for n in sdk.client(NetworkServiceStub).List(ListNetworksRequest(folder_id=folder)).networks]
+
+
+def grant(sdk: yandexcloud.SDK, stub: type, resource: str, role: str, subject: str) -> None:
+    binding = access_pb2.AccessBinding(role_id=role, subject=access_pb2.Subject(id=subject, type="serviceAccount"))
+    delta = access_pb2.AccessBindingDelta(action=access_pb2.ADD, access_binding=binding)
+    request = access_pb2.UpdateAccessBindingsRequest(resource_id=resource, access_binding_deltas=[delta])
+    assert not finished(sdk, sdk.client(stub).UpdateAccessBindings(request)).HasField("error")
+
+
+def test_discovery_needs_no_token_and_answers_with_the_grpc_address(endpoint: Endpoint) -> None:
+    stub = endpoint.sdk(iam_token="none").client(ApiEndpointServiceStub)
+    found = {e.id: e.address for e in stub.List(ListApiEndpointsRequest()).endpoints}
+    assert set(found.values()) == {endpoint.address["grpc"]}
+    assert stub.Get(GetApiEndpointRequest(api_endpoint_id="dataproc")).address == endpoint.address["grpc"]
+    assert refusal(lambda: stub.Get(GetApiEndpointRequest(api_endpoint_id="x"))).code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_every_service_that_the_sdk_knows_is_discovered(endpoint: Endpoint) -> None:
+    stub = endpoint.sdk(iam_token="none").client(ApiEndpointServiceStub)
+    found = {e.id for e in stub.List(ListApiEndpointsRequest()).endpoints}
+    from yandexcloud._sdk import _supported_modules
+
+    rare = {"ai-assistants", "ai-files", "apigateway-connections"}
+    assert {name for _, name in _supported_modules} - found <= rare
+
+
+def test_login_by_a_signed_jwt(endpoint: Endpoint) -> None:
+    assert "default" in networks(endpoint.sdk())
+
+
+def test_login_on_a_machine_by_its_metadata(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YC_METADATA_ADDR", endpoint.address["metadata"]["airflow"])
+    ca = open(endpoint.address["ca"], "rb").read()  # noqa: SIM115
+    assert "default" in networks(yandexcloud.SDK(endpoint=endpoint.address["grpc"], root_certificates=ca))
+
+
+def test_metadata_wants_its_header_and_caches_the_token(endpoint: Endpoint) -> None:
+    address = endpoint.address["metadata"]["airflow"]
+    url = f"http://{address}/computeMetadata/v1/instance/service-accounts/default/token"
+    assert requests.get(url, timeout=5).status_code == 403
+    first, second = (requests.get(url, headers={"Metadata-Flavor": "Google"}, timeout=5).json() for _ in range(2))
+    assert first["access_token"].startswith("t1.")
+    assert first["token_type"] == "Bearer"
+    assert 43000 < first["expires_in"] <= 43200
+    assert first["access_token"] == second["access_token"]
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [("", "has no IAM token"), ("Bearer t1.made.up", "not issued by this endpoint"), ("Basic abc", "invalid")],
+)
+def test_a_call_without_a_valid_token_is_unauthenticated(endpoint: Endpoint, token: str, message: str) -> None:
+    credentials = grpc.ssl_channel_credentials(open(endpoint.address["ca"], "rb").read())  # noqa: SIM115
+    metadata = [("authorization", token)] if token else []
+    with grpc.secure_channel(endpoint.address["grpc"], credentials) as channel:
+        stub = NetworkServiceStub(channel)
+        error = refusal(lambda: stub.List(ListNetworksRequest(folder_id=FOLDER), metadata=metadata))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert message in error.details()
+
+
+def test_a_token_expires(new_endpoint: Callable[..., Endpoint]) -> None:
+    short = new_endpoint(token_seconds=0.5).start()
+    sdk = short.machine("airflow")
+    assert networks(sdk)
+    time.sleep(0.6)
+    error = refusal(lambda: networks(sdk))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert "has expired" in error.details()
+
+
+def test_a_token_can_be_revoked(endpoint: Endpoint) -> None:
+    admin = endpoint.sdk().client(IamTokenServiceStub)
+    token = admin.Create(CreateIamTokenRequest(jwt=signed(endpoint))).iam_token
+    assert networks(endpoint.sdk(iam_token=token))
+    assert admin.Revoke(RevokeIamTokenRequest(iam_token=token)).subject_id == DEPLOYER
+    assert refusal(lambda: networks(endpoint.sdk(iam_token=token))).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def signed(endpoint: Endpoint, key: str = "", algorithm: str = "PS256", kid: str = KEY_ID, **claims: object) -> str:
+    now = int(time.time())
+    audience = f"https://iam.{endpoint.address['grpc']}/iam/v1/tokens"
+    everything = {"iss": DEPLOYER, "aud": audience, "iat": now, "exp": now + 3600, **claims}
+    return jwt.encode(everything, key or endpoint.private_key, algorithm=algorithm, headers={"kid": kid})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aud": "https://elsewhere/iam/v1/tokens"}, "Audience"),
+        ({"exp": 1000}, "expired"),
+        ({"iss": AIRFLOW}, "issuer"),
+        ({"kid": "ajeunknown0000000001"}, "no service account has the authorised key"),
+        ({"algorithm": "RS256"}, "alg"),
+        ({"key": new_key()[0]}, "Signature verification failed"),
+    ],
+    ids=["audience", "expired", "issuer", "unknown key", "algorithm", "signature"],
+)
+def test_a_wrong_jwt_is_refused_with_the_reason(endpoint: Endpoint, changes: dict[str, str], message: str) -> None:
+    stub = endpoint.sdk(iam_token="none").client(IamTokenServiceStub)
+    error = refusal(lambda: stub.Create(CreateIamTokenRequest(jwt=signed(endpoint, **changes))))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert message.lower() in error.details().lower()
+
+
+def test_a_missing_role_is_named_with_subject_and_folder(endpoint: Endpoint) -> None:
+    stub = endpoint.machine("airflow").client(NetworkServiceStub)
+    error = refusal(lambda: stub.Create(CreateNetworkRequest(folder_id=FOLDER, name="mine")))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    for part in ("vpc.admin", f"{AIRFLOW} (airflow)", FOLDER):
+        assert part in error.details()
+
+
+def test_a_foreign_folder_is_denied_even_to_an_admin(endpoint: Endpoint) -> None:
+    error = refusal(lambda: networks(endpoint.sdk(), "b1gforeign0000000001"))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    for part in ("vpc.user", DEPLOYER, "b1gforeign0000000001"):
+        assert part in error.details()
+
+
+def test_an_account_without_roles_sees_nothing_until_it_gets_one_on_the_folder(
+    new_endpoint: Callable[..., Endpoint],
+) -> None:
+    own = new_endpoint().start()
+    nobody = own.machine("nobody")
+    assert refusal(lambda: networks(nobody)).code() is grpc.StatusCode.PERMISSION_DENIED
+    grant(own.sdk(), FolderServiceStub, FOLDER, "viewer", NOBODY)
+    assert networks(nobody) == ["default"]
+
+
+def test_a_role_on_one_secret_opens_that_one_only(endpoint: Endpoint) -> None:
+    admin, airflow = endpoint.sdk(), endpoint.machine("airflow")
+    ids = []
+    for name in ("bound", "unbound"):
+        request = secret_service_pb2.CreateSecretRequest(folder_id=FOLDER, name=name)
+        request.version_payload_entries.add(key="password", text_value="s3cret")
+        ids.append(result(admin, admin.client(SecretServiceStub).Create(request), secret_pb2.Secret).id)
+    grant(admin, SecretServiceStub, ids[0], "lockbox.payloadViewer", AIRFLOW)
+    stub = airflow.client(PayloadServiceStub)
+    payload = stub.Get(payload_service_pb2.GetPayloadRequest(secret_id=ids[0]))
+    assert [(e.key, e.text_value) for e in payload.entries] == [("password", "s3cret")]
+    error = refusal(lambda: stub.Get(payload_service_pb2.GetPayloadRequest(secret_id=ids[1])))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "lockbox.payloadViewer" in error.details()
+    bindings = admin.client(SecretServiceStub).ListAccessBindings(
+        access_pb2.ListAccessBindingsRequest(resource_id=ids[0])
+    )
+    assert [(b.role_id, b.subject.id) for b in bindings.access_bindings] == [("lockbox.payloadViewer", AIRFLOW)]
+
+
+def test_a_role_on_a_resource_does_not_reach_others_that_a_request_mentions(endpoint: Endpoint) -> None:
+    """Whoever administers one secret must not create a cluster by naming that secret in some field of the request."""
+    admin = endpoint.sdk()
+    request = secret_service_pb2.CreateSecretRequest(folder_id=FOLDER, name="lever")
+    secret = result(admin, admin.client(SecretServiceStub).Create(request), secret_pb2.Secret)
+    grant(admin, SecretServiceStub, secret.id, "admin", NOBODY)
+    stub = endpoint.machine("nobody").client(NetworkServiceStub)
+    error = refusal(lambda: stub.Create(CreateNetworkRequest(folder_id=FOLDER, name="x", description=secret.id)))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert refusal(lambda: stub.Get(GetNetworkRequest(network_id=NETWORK))).code() is grpc.StatusCode.PERMISSION_DENIED

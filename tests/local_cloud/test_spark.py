@@ -1,0 +1,53 @@
+"""One job on an image's real Spark: FRAUD_SPARK_PYTHON names an interpreter with requirements/spark-image-2.2.txt."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cloud_harness import Endpoint, finished
+from test_dataproc import cluster_fields, job_of, log_of, submit
+from yandex.cloud.dataproc.v1 import job_pb2
+
+PYTHON = os.environ.get("FRAUD_SPARK_PYTHON", "")
+
+
+def java_home() -> str:
+    """JAVA_HOME, or the home of the `java` on the path."""
+    java = shutil.which("java")
+    return os.environ.get("JAVA_HOME") or (str(Path(java).resolve().parents[1]) if java else "")
+
+
+@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
+@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
+def test_a_pyspark_job_counts_with_its_files_and_properties(
+    new_endpoint: Callable[..., Endpoint], tmp_path: Path
+) -> None:
+    version = subprocess.run(
+        [PYTHON, "-c", "import pyspark; print(pyspark.__version__)"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    image = {"python": PYTHON, "java_home": java_home(), "jars": str(tmp_path)}
+    own = new_endpoint(images={"2.2": image}, spark_defaults={"spark.master": "local[1]", "spark.ui.enabled": "false"})
+    sdk = own.start().machine("airflow")
+    properties = {"spark:spark.sql.shuffle.partitions": "3", "pip:pyspark": f"=={version}"}
+    cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("spark", properties=properties)).response.id
+    (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
+    (tmp_path / "main.py").write_text(
+        "import sys\nfrom helper import double\nfrom pyspark.sql import SparkSession\n"
+        "spark = SparkSession.builder.getOrCreate()\n"
+        "total = spark.sparkContext.parallelize(range(10)).map(double).sum()\n"
+        "print('RESULT', total, spark.conf.get('spark.sql.shuffle.partitions'), spark.version)\n"
+        "if sys.argv[1:] == ['fail']:\n    raise ValueError('as asked')\n"
+    )
+    helper = {"python_file_uris": [f"file://{tmp_path / 'helper.py'}"]}
+    operation = submit(sdk, cluster, tmp_path / "main.py", **helper)
+    done = finished(sdk, operation, seconds=120)
+    job = job_of(sdk, operation)
+    log = log_of(sdk, job).content
+    assert not done.HasField("error"), log
+    assert job.status == job_pb2.Job.DONE
+    assert f"RESULT 90 3 {version}" in log
+    failed = finished(sdk, submit(sdk, cluster, tmp_path / "main.py", "fail", **helper), seconds=120)
+    assert failed.error.message.endswith("ValueError: as asked")

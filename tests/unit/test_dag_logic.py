@@ -1,0 +1,123 @@
+"""The DAG's own module, without Airflow: names, what is new, and a promotion that cannot go wrong quietly."""
+
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dags.retraining import lake, plan, registry
+
+BEGUN = datetime(2018, 7, 1, 6, tzinfo=UTC)
+SETTINGS = {
+    "lake_bucket": "lake",
+    "jobs_bucket": "jobs",
+    "release": "abc",
+    "model": "fraud",
+    "experiment": "e",
+    "mlflow_secret_id": "secret-1",
+    "spark": {"spark.dynamicAllocation.enabled": "false"},
+    "cluster": {
+        "folder_id": "f",
+        "image": "2.2",
+        "zone": "z",
+        "subnet_id": "s",
+        "bucket": "logs",
+        "service_account_id": "a",
+        "master_preset": "s3-c2-m8",
+        "compute_preset": "s3-c4-m16",
+        "compute_count": 2,
+        "disk_gib": 64,
+        "hours": 6,
+        "properties": {"pip:xgboost-cpu": "==2.1.4"},
+    },
+}
+
+
+@given(st.text(max_size=300), st.datetimes())
+def test_a_cluster_name_is_what_the_cloud_accepts(dag_run_id: str, begun: datetime) -> None:
+    assert re.fullmatch(r"[a-z][-a-z0-9]{1,61}[a-z0-9]", plan.run_name(dag_run_id, begun))
+
+
+def test_a_name_belongs_to_its_run() -> None:
+    assert plan.run_name("scheduled__1", BEGUN) == plan.run_name("scheduled__1", BEGUN)
+    assert plan.run_name("scheduled__1", BEGUN) != plan.run_name("scheduled__2", BEGUN)
+
+
+def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
+    made = plan.make(SETTINGS, "http://mlflow", "scheduled__1", BEGUN, ["2018-06-24.txt"], None)
+    assert made["cluster"]["cluster_name"] == made["run"]
+    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"], "expires": "20180701t120000z"}
+    assert made["prepare"]["main_python_file_uri"] == "s3a://jobs/abc/prepare.py"
+    assert made["prepare"]["args"] == ["--lake", "s3a://lake", "--run-id", made["run"]]
+    assert made["train"]["args"][-8:] == [
+        *("--mlflow-uri", "http://mlflow", "--mlflow-secret", "secret-1"),
+        *("--experiment", "e", "--model", "fraud"),
+    ]
+
+
+def test_an_as_of_date_reaches_the_training_job_and_no_argument_is_empty() -> None:
+    made = plan.make(SETTINGS, "http://mlflow", "manual__1", BEGUN, [], "2018-07-01")
+    assert made["train"]["args"][-2:] == ["--as-of", "2018-07-01"]
+    assert all(made["train"]["args"])
+
+
+def test_new_files_are_those_no_finished_run_has_used() -> None:
+    raw = ["2018-04-08.txt.gz", "2018-04-01.txt", "notes.md", "2018-04-15.txt"]
+    assert lake.unused(raw, ["2018-04-01.txt"]) == ["2018-04-08.txt.gz", "2018-04-15.txt"]
+
+
+class Registry:
+    """Aliases of one model, with the calls of MlflowClient that the DAG makes."""
+
+    def __init__(self, **aliases: str) -> None:
+        self.aliases, self.moves = aliases, 0
+
+    def get_registered_model(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(aliases=dict(self.aliases))
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
+        self.moves += 1
+
+
+def decision(action: str, winner: str | None, compared: str | None) -> dict:
+    side = {"version": compared} if compared else None
+    return {"action": action, "winner": winner, "champion": side, "reason": "because", "run_id": "r"}
+
+
+def test_the_first_model_becomes_champion() -> None:
+    models = Registry()
+    registry.promote(models, "fraud", decision("promote", "1", None))
+    assert models.aliases == {"champion": "1"}
+
+
+def test_a_promotion_keeps_the_former_champion_at_hand() -> None:
+    models = Registry(champion="1")
+    registry.promote(models, "fraud", decision("promote", "2", "1"))
+    assert models.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_the_same_decision_twice_changes_nothing() -> None:
+    models = Registry(champion="1")
+    for _ in range(2):
+        registry.promote(models, "fraud", decision("promote", "2", "1"))
+    assert models.aliases == {"champion": "2", "previous": "1"}
+    assert models.moves == 2
+
+
+@pytest.mark.parametrize("action", ["keep", "reject"])
+def test_a_refused_challenger_moves_nothing(action: str) -> None:
+    models = Registry(champion="1")
+    assert "because" in registry.promote(models, "fraud", decision(action, "1", "1"))
+    assert models.moves == 0
+
+
+@pytest.mark.parametrize("now", ["3", None])
+def test_a_decision_about_another_champion_is_refused(now: str | None) -> None:
+    models = Registry(**({"champion": now} if now else {}))
+    with pytest.raises(registry.StaleDecision, match=f"is version {now}, the decision of r compared version 1"):
+        registry.promote(models, "fraud", decision("promote", "2", "1"))
+    assert models.moves == 0
