@@ -70,6 +70,8 @@ def create(call: Call) -> Row:
     own = schema.own_id(service, descriptor)
     if own:
         setattr(message, own, new_id(descriptor.file.package))
+    elif not schema.has(message, "name"):
+        raise unimplemented(f"{descriptor.full_name} has neither an id nor a name; this endpoint cannot keep it")
     if schema.has(message, "created_at"):
         message.created_at.CopyFrom(timestamp())
     set_status(message, *TRANSIENT["Create"], *STEADY)

@@ -56,14 +56,14 @@ class Airflow:
     def unpause(self) -> None:
         self.call("PATCH", f"dags/{DAG}", json={"is_paused": False})
 
-    def announce(self, files: list[str]) -> None:
+    def announce(self) -> None:
         """Tells Airflow that the lake has new files; the scheduler starts a run for it."""
         assets = self.call("GET", "assets", params={"name_pattern": LAKE_ASSET})["assets"]
-        self.call("POST", "assets/events", json={"asset_id": assets[0]["id"], "extra": {"files": files}})
+        self.call("POST", "assets/events", json={"asset_id": assets[0]["id"]})
 
     def runs(self) -> list[dict[str, Any]]:
         """Runs of the DAG, newest first."""
-        return self.call("GET", f"dags/{DAG}/dagRuns", params={"order_by": "-id", "limit": 20})["dag_runs"]
+        return self.call("GET", f"dags/{DAG}/dagRuns", params={"order_by": "-id", "limit": 100})["dag_runs"]
 
     def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
         """task_id -> its newest instance in the run."""

@@ -8,26 +8,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from stack import arrivals, card, deploy, preflight, supervisor
-from stack.airflow_api import DAG, Airflow
+from stack import arrivals, card, cycle, deploy, preflight, supervisor
+from stack.airflow_api import Airflow
+from stack.console import console, say, step
 from stack.envs import ensure
 from stack.errors import StackError
 from stack.java import ensure_jars, find_java
-from stack.memory import Peak
 from stack.services import airflow_command
 from stack.state import State
-
-console = Console(highlight=False, soft_wrap=True)
-if not console.is_terminal:
-    console = Console(highlight=False, soft_wrap=True, width=120)
-TASK_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-CYCLE_PATIENCE = 3600  # seconds after which a cycle that does not end is given up
 
 
 @dataclass(frozen=True)
@@ -44,19 +34,6 @@ class Options:
     seed: int = 0
     schedule: str = "*/15 * * * *"
     force: bool = False
-
-
-def say(text: str) -> None:
-    console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {text}")
-
-
-@contextlib.contextmanager
-def step(name: str) -> Iterator[None]:
-    """Says when a step begins and how long it took."""
-    begun = time.monotonic()
-    say(f"[bold]{name}[/]")
-    yield
-    say(f"  {name}: {time.monotonic() - begun:.0f} s")
 
 
 @contextlib.contextmanager
@@ -140,126 +117,6 @@ def report_started(state: State, names: list[str]) -> None:
         say(f"  {name} is ready after {seconds:.0f} s; its log is {state.logs / f'{name}.log'}")
 
 
-# ------------------------------------------------------------------------------------------------ a cycle
-def deliver(state: State, files: arrivals.Source, progress: dict[str, Any]) -> list[str]:
-    """Brings the files of the next cycle to the lake."""
-    there = progress["files"]
-    until = there + 1 if there else arrivals.first_batch(files)
-    if files.name(until - 1) is None:
-        raise StackError(
-            f"{files.label} has no file after the {there} that were used. Add files to it, "
-            "or begin anew with another source: `make demo-clean`, then `make demo FRAUD_LAKE=…`."
-        )
-    brought = arrivals.deliver(files, range(there, until), deploy.object_store(state), state.folder / "arriving")
-    progress["files"] = until
-    state.save("progress", progress)
-    return brought
-
-
-def watch(state: State, airflow: Airflow, before: set[str]) -> str:
-    """Follows the runs that are not in `before` until one has retrained; returns its id.
-
-    Raises:
-        StackError: the run failed; with the failed task, its last words and its log.
-    """
-    seen: dict[tuple[str, str], str] = {}
-    deadline = time.monotonic() + CYCLE_PATIENCE
-    while time.monotonic() < deadline:
-        for run in reversed(airflow.runs()):
-            run_id = run["dag_run_id"]
-            if run_id in before:
-                continue
-            tasks = airflow.tasks(run_id)
-            tell(state, run_id, tasks, seen)
-            if run["state"] == "failed":
-                raise StackError(what_failed(state, airflow, run_id, tasks))
-            if run["state"] == "success":
-                before.add(run_id)
-                if tasks["report"]["state"] == "success":
-                    return run_id
-        time.sleep(2)
-    raise StackError(f"No retraining ended within {CYCLE_PATIENCE} s. Look at {airflow.url}/dags/{DAG}.")
-
-
-def log_path(state: State, run_id: str, task_id: str, attempt: int) -> Path:
-    folder = state.folder / "airflow" / "logs" / f"dag_id={DAG}" / f"run_id={run_id}" / f"task_id={task_id}"
-    return folder / f"attempt={attempt}.log"
-
-
-def tell(state: State, run_id: str, tasks: dict[str, Any], seen: dict[tuple[str, str], str]) -> None:
-    """Says which tasks have begun or ended since the last look."""
-    for task_id, task in tasks.items():
-        status = task["state"]
-        if status not in TASK_ENDED | {"running"} or seen.get((run_id, task_id)) == status:
-            continue
-        seen[run_id, task_id] = status
-        if status == "running":
-            say(f"  {task_id} … [dim]{log_path(state, run_id, task_id, task['try_number'])}[/]")
-        elif status != "upstream_failed" and not (status == "skipped" and task_id != "check"):
-            mark = {"success": "[green]done[/]", "failed": "[red]failed[/]"}.get(status, status)
-            say(f"  {task_id} {mark} {seconds_of(task):.0f} s")
-
-
-def seconds_of(task: dict[str, Any]) -> float:
-    """How long a task ran. Airflow's own `duration` is wrong on SQLite (3.1.8 counts seconds of the minute twice)."""
-    if not (task["start_date"] and task["end_date"]):
-        return 0.0
-    return (datetime.fromisoformat(task["end_date"]) - datetime.fromisoformat(task["start_date"])).total_seconds()
-
-
-def what_failed(state: State, airflow: Airflow, run_id: str, tasks: dict[str, Any]) -> str:
-    failed = [task for task in tasks.values() if task["state"] == "failed"]
-    if not failed:
-        return f"The run {run_id} failed without a failed task: {airflow.run_url(run_id)}"
-    task = min(failed, key=lambda t: t["end_date"] or "")
-    log = log_path(state, run_id, task["task_id"], task["try_number"])
-    return (
-        f"The task {task['task_id']} failed: {last_words(airflow, run_id, task)}\n"
-        f"Its log: {log}\nThe run: {airflow.run_url(run_id)}\n"
-        "Nothing was promoted. After mending it `make demo` tries again."
-    )
-
-
-def last_words(airflow: Airflow, run_id: str, task: dict[str, Any]) -> str:
-    """The line of the task's log that most likely says why: the last one that names an error."""
-    lines = [line.strip() for line in airflow.log(run_id, task["task_id"], task["try_number"]) if line.strip()]
-    telling = [line for line in lines if "Error" in line or "Exception" in line or "error" in line]
-    return (telling or lines or ["its log is empty"])[-1][:600]
-
-
-def cycle(state: State, files: arrivals.Source, progress: dict[str, Any], number: int) -> None:
-    """One week: data arrive, Airflow notices, the scheduler runs `retrain`."""
-    airflow, begun = Airflow(state), time.monotonic()
-    say(f"[bold]cycle {number}[/]")
-    before = {run["dag_run_id"] for run in airflow.runs() if run["state"] in ("success", "failed")}
-    if progress["cycles"] == progress["delivered"]:
-        brought = deliver(state, files, progress)
-        progress["delivered"] += 1
-        state.save("progress", progress)
-        span = brought[0] if len(brought) == 1 else f"{brought[0]} … {brought[-1]}"
-        say(f"  new in the lake: {len(brought)} files, {span}")
-        first = progress["cycles"] == 0
-    else:
-        say("  the data of an interrupted cycle are in the lake")
-        first = False
-    if not first:
-        airflow.announce([])
-    airflow.unpause()
-    with Peak(supervisor.process_id(state)) as peak:
-        run_id = watch(state, airflow, before)
-    progress["cycles"] += 1
-    state.save("progress", progress)
-    result = {
-        "run_id": run_id,
-        "run_url": airflow.run_url(run_id),
-        "report_url": airflow.xcom(run_id, "report"),
-        "decision": airflow.xcom(run_id, "decide"),
-        "seconds": time.monotonic() - begun,
-        "peak_bytes": peak.bytes,
-    }
-    state.save("last_cycle", result)
-
-
 # ------------------------------------------------------------------------------------------------ commands
 def demo(options: Options) -> None:
     begun = time.monotonic()
@@ -267,19 +124,14 @@ def demo(options: Options) -> None:
     state = State(options.state)
     state.folder.mkdir(parents=True, exist_ok=True)
     with alone(state):
-        progress = state.load("progress", {"source": files.label, "files": 0, "delivered": 0, "cycles": 0})
-        if progress["source"] != files.label:
-            raise StackError(
-                f"This demo was begun with data from {progress['source']}, now {files.label} was asked. "
-                "Go on with the former, or begin anew: `make demo-clean`."
-            )
+        progress = cycle.Progress.of(state, files.label)
         prepare_machine(options)
         state.create(options.port)
         bring_up(state, options)
-        if progress["cycles"] >= options.weeks:
-            say(f"{progress['cycles']} cycles are done already: `make demo WEEKS={progress['cycles'] + 1}` adds one")
-        for number in range(progress["cycles"] + 1, options.weeks + 1):
-            cycle(state, files, progress, number)
+        if progress.cycles >= options.weeks:
+            say(f"{progress.cycles} cycles are done already: `make demo WEEKS={progress.cycles + 1}` adds one")
+        while progress.cycles < options.weeks:
+            cycle.run(state, files, progress)
         card.show(state, console, time.monotonic() - begun)
 
 

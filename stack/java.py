@@ -141,11 +141,9 @@ def ensure_jars(name: str, java_home: Path, say: Callable[[str], None] = print) 
     with tempfile.TemporaryDirectory(dir=JARS) as scratch:
         here = Path(scratch)
         (here / "ivy.xml").write_text(ivy_module(PINS[name]))
-        run(
-            *(java_home / "bin" / "java", *trust_options(here), "-jar", ivy),
-            *("-ivy", here / "ivy.xml", "-cache", here / "cache", "-types", "jar"),
-            *("-retrieve", f"{here}/[artifact]-[revision](-[classifier]).[ext]"),
-        )
+        command = [java_home / "bin" / "java", *trust_options(here), "-jar", ivy, "-types", "jar"]
+        target = f"{here}/[artifact]-[revision](-[classifier]).[ext]"
+        run(*command, "-ivy", here / "ivy.xml", "-cache", here / "cache", "-retrieve", target)
         for jar, digest in pins.items():
             got = sha256(here / jar)
             if got != digest:

@@ -124,6 +124,8 @@ def cloud_config(state: State) -> dict:
         },
         "images": {image: spark_image(image) for image in installed_images()},
         "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
+        # Seconds; the cloud takes minutes, but one wants to see that it is not at once.
+        "timings": {"dataproc.cluster.create": 5, "dataproc.cluster.delete": 2},
     }
 
 

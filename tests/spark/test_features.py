@@ -1,0 +1,121 @@
+"""Features against their definitions, against the handbook's own code, and against the future."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import timedelta
+
+import pytest
+from conftest import START, prepared
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+from reference import DAY, features
+
+from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES, HISTORY_DAYS, all_features, handbook_features
+
+EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
+STEPS = sorted({edge + shift for edge in EDGES for shift in (-1, 0, 1) if edge + shift >= 0})
+CENTS = [1, 100, 250, 251, 1000, 2500, 2501, 22_000, 22_001]
+
+row = st.fixed_dictionaries(
+    {
+        "step": st.sampled_from(STEPS),
+        "customer": st.integers(0, 1),
+        "terminal": st.integers(0, 1),
+        "cents": st.sampled_from(CENTS),
+        "fraud": st.integers(0, 1),
+    }
+)
+
+
+def in_time(rows):
+    """Rows with a time t out of their steps."""
+    t, timed = 0, []
+    for given_row in rows:
+        t += given_row["step"]
+        timed.append(dict(given_row, t=t))
+    return timed
+
+
+def random_rows(seed, count, days, customers=3, terminals=3):
+    draw = random.Random(seed)
+    times = sorted(draw.choice([draw.randrange(days * DAY), draw.randrange(days) * DAY]) for _ in range(count))
+    return [
+        {
+            "t": t,
+            "customer": draw.randrange(customers),
+            "terminal": draw.randrange(terminals),
+            "cents": draw.choice([*CENTS, draw.randrange(1, 30_000)]),
+            "fraud": int(draw.random() < 0.5),
+        }
+        for t in times
+    ]
+
+
+def assert_same(found, expected):
+    """Compare rows of features; sums of cents are exact, so only one division may round."""
+    assert len(found) == len(expected)
+    for number, (one, other) in enumerate(zip(found, expected)):
+        for name in other:
+            value, wanted = one[name], other[name]
+            same = value == wanted or (None not in (value, wanted) and math.isclose(value, wanted, rel_tol=1e-12))
+            assert same, f"row {number}, {name}: {value} instead of {wanted}"
+
+
+def computed(spark, rows, make=all_features):
+    return make(prepared(spark, rows)).orderBy("transaction_id").collect()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(rows=st.lists(row, min_size=1, max_size=25))
+def test_features_follow_their_definitions(spark, rows):
+    rows = in_time(rows)
+    assert_same(computed(spark, rows), features(rows))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_rows_follow_the_definitions(spark, seed):
+    rows = random_rows(seed, 700, 120)
+    assert_same(computed(spark, rows), features(rows))
+
+
+def test_handbook_features_are_the_same_alone(spark):
+    rows = random_rows(7, 400, 90)
+    names = set(HANDBOOK_FEATURES)
+    expected = [{name: value for name, value in one.items() if name in names} for one in features(rows)]
+    assert_same(computed(spark, rows, handbook_features), expected)
+
+
+def test_the_future_and_young_labels_change_nothing(spark):
+    cut = 60 * DAY
+    rows = random_rows(11, 800, 120)
+    draw = random.Random(1)
+    changed = [
+        dict(
+            one,
+            cents=one["cents"] if one["t"] <= cut else draw.randrange(1, 90_000),
+            fraud=one["fraud"] if one["t"] <= cut - 7 * DAY else 1 - one["fraud"],
+        )
+        for one in rows
+    ]
+    past = sum(one["t"] <= cut for one in rows)
+    before, after = computed(spark, rows)[:past], computed(spark, changed)[:past]
+    assert_same([r.asDict() for r in after], [{name: r[name] for name in ALL_FEATURES} for r in before])
+    assert computed(spark, changed)[past:] != computed(spark, rows)[past:]  # the change is one that features see
+
+
+def test_history_is_bounded(spark):
+    rows = random_rows(13, 1500, 200, customers=2, terminals=2)
+    last = 199 * DAY
+    recent = START + timedelta(seconds=last - HISTORY_DAYS * DAY)
+    all_rows = prepared(spark, rows)
+    newest = F.col("tx_time_seconds") >= last
+    whole = all_features(all_rows).where(newest).orderBy("transaction_id").collect()
+    bounded = all_features(all_rows.where(F.col("tx_datetime") >= F.lit(recent))).where(newest)
+    assert whole and whole == bounded.orderBy("transaction_id").collect()
+
+
+def test_no_input_is_a_label_or_made_from_one_without_delay():
+    assert not {"tx_fraud", "tx_fraud_scenario"} & set(ALL_FEATURES)
