@@ -53,3 +53,62 @@ status: stack-env ## What runs, which clusters are alive and what they cost
 .PHONY: doctor
 doctor: stack-env ## Check this machine
 	@$(STACK) doctor $(FLAGS) --image $(IMAGE)
+
+##@ Work on it
+PYTEST := -m pytest -q -p no:cacheprovider
+JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.java import find_java; print(find_java())')
+
+.PHONY: test
+test: test-unit test-cloud test-airflow test-spark test-cycle ## All tests; what needs something absent is skipped and says so
+
+.PHONY: test-unit
+test-unit: stack-env ## The operator's tool, the generator, the DAG's logic
+	@$(ENVS) dev
+	@.envs/dev/bin/python $(PYTEST) tests/unit
+
+.PHONY: test-cloud
+test-cloud: stack-env ## The cloud API, by the real SDK
+	@$(ENVS) dev spark-image-2.2
+	@$(JAVA) FRAUD_SPARK_PYTHON=$(CURDIR)/.envs/spark-image-2.2/bin/python \
+	  .envs/dev/bin/python $(PYTEST) tests/local_cloud --ignore tests/local_cloud/test_airflow_operators.py
+
+.PHONY: test-airflow
+test-airflow: stack-env ## The DAGs, and the provider's operators against the cloud API, in Airflow's environment
+	@$(ENVS) airflow-test
+	@FRAUD_STACK_PYTHON=$(CURDIR)/.envs/stack/bin/python \
+	  .envs/airflow-test/bin/python $(PYTEST) -W ignore tests/dags tests/local_cloud/test_airflow_operators.py
+
+.PHONY: test-spark
+test-spark: test-spark-2.2 test-spark-2.1 ## The Spark application, on both Dataproc images
+
+.PHONY: test-spark-2.1 test-spark-2.2
+test-spark-%: stack-env
+	@if $(ENVS) --has spark-image-$*-test; then \
+	  $(ENVS) spark-image-$*-test && $(JAVA) .envs/spark-image-$*-test/bin/python $(PYTEST) tests/spark; \
+	else echo "skipped: tests on image $* need the Python that requirements/spark-image-$*.in names (pyenv install)"; fi
+
+.PHONY: test-cycle
+test-cycle: stack-env ## Two weekly cycles and two red runs of the whole system (about 6 minutes)
+	@$(ENVS) dev
+	@.envs/dev/bin/python $(PYTEST) -x tests/stack
+
+.PHONY: lint
+lint: stack-env ## ruff, mypy, yamllint, shellcheck
+	@$(ENVS) dev
+	@.envs/dev/bin/ruff format --check . && .envs/dev/bin/ruff check .
+	@.envs/dev/bin/mypy stack local_cloud dags spark_app/fraud_retraining
+	@.envs/dev/bin/yamllint --strict .
+	@.envs/dev/bin/shellcheck .ci/run
+
+LOCKS_311 := stack mlflow airflow airflow-test dev build uv spark-image-2.2 spark-image-2.2-test
+.PHONY: lock
+lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 for newer versions)
+	@cd requirements && for name in $(LOCKS_311) spark-image-2.1 spark-image-2.1-test; do \
+	  case $$name in spark-image-2.1*) version=3.8;; *) version=3.11;; esac; \
+	  uv pip compile -q --generate-hashes --universal --no-header $(if $(UPGRADE),--upgrade) \
+	    --python-version $$version $$name.in -o $$name.txt && echo "requirements/$$name.txt"; done
+
+.PHONY: screenshots
+screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)
+	@$(ENVS) dev
+	@SCREENSHOTS=$(CURDIR)/docs/img .envs/dev/bin/python $(PYTEST) -x tests/stack -k 'green or readable'

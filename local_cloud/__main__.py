@@ -43,7 +43,8 @@ def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     os.umask(0o077)
-    config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config.state.mkdir(parents=True, exist_ok=True)
+    config.state.chmod(0o700)
     lock = _lock(config.state)
     certificates = tls.load_or_create(config.state, config.ca_bundle)
     grpc_server = GrpcServer(config.host, config.grpc_port, certificates)

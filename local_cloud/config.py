@@ -77,6 +77,7 @@ class Config:
     timings: Mapping[str, float] = field(default_factory=dict)
     token_seconds: float = 12 * 3600
     resources: tuple[Mapping[str, Any], ...] = ()
+    require_nat: bool = False
 
 
 def load(path: Path) -> Config:

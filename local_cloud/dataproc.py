@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.message import Message
 from yandex.cloud.dataproc.v1 import (
-    cluster_pb2,
     cluster_service_pb2,
     common_pb2,
     job_pb2,
@@ -17,15 +16,13 @@ from yandex.cloud.dataproc.v1 import (
     subcluster_pb2,
 )
 
-from local_cloud import schema, service, spark
+from local_cloud import cluster_checks, schema, service, spark
 from local_cloud.config import Image
 from local_cloud.errors import ApiError, invalid, not_found, precondition, unimplemented
 from local_cloud.iam import TokenCache
-from local_cloud.identity import ACCOUNT_TYPE
 from local_cloud.metadata import Metadata
 from local_cloud.objects import Objects
 from local_cloud.operations import Call, Verb, timestamp
-from local_cloud.pricing import PRESETS
 from local_cloud.store import Row, belongs, new_id, status_of
 
 if TYPE_CHECKING:
@@ -33,11 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLUSTER, SUBCLUSTER, JOB = (f"yandex.cloud.dataproc.v1.{name}" for name in ("Cluster", "Subcluster", "Job"))
-SUBNET, SECURITY_GROUP = "yandex.cloud.vpc.v1.Subnet", "yandex.cloud.vpc.v1.SecurityGroup"
 # What the service takes where a request leaves a host's resources open.
 DEFAULT_PRESET, DEFAULT_DISK_TYPE, DEFAULT_DISK_SIZE = "s2.small", "network-ssd", 20 << 30
-MASTER, DATA, COMPUTE = subcluster_pb2.MASTERNODE, subcluster_pb2.DATANODE, subcluster_pb2.COMPUTENODE
-_LETTER = {MASTER: "m", DATA: "d", COMPUTE: "c"}
+_LETTER = {cluster_checks.MASTER: "m", cluster_checks.DATA: "d", cluster_checks.COMPUTE: "c"}
 _LOG_PAGE = 1 << 20
 _TAIL = 64 << 10
 _FINAL = ("DONE", "ERROR", "CANCELLED")
@@ -81,8 +76,8 @@ class Dataproc:
     def _create_cluster(self, call: Call) -> Row:
         request = call.request
         self._image(request.config_spec.version_id)
-        self._check_layout(request.config_spec)
-        self._check_surroundings(request)
+        cluster_checks.check_layout(request.config_spec)
+        cluster_checks.check_surroundings(self._cloud, request)
         row = service.create(call)
         for specification in request.config_spec.subclusters_spec:
             self._add_subcluster(row, specification)
@@ -94,52 +89,6 @@ class Dataproc:
             if version == offered or version.startswith(f"{offered}."):
                 return image
         raise invalid(f"config_spec.version_id: unknown image {version!r}; offered are {sorted(self._config.images)}")
-
-    @staticmethod
-    def _check_layout(specification: Any) -> None:
-        """One master host; data hosts with HDFS and only then; Spark needs YARN; known host classes."""
-        where, services = "config_spec.subclusters_spec", set(specification.hadoop.services)
-        groups = specification.subclusters_spec
-        masters = [group for group in groups if group.role == MASTER]
-        if len(masters) != 1 or masters[0].hosts_count != 1:
-            raise invalid(f"{where}: exactly one subcluster with the role MASTERNODE and one host is needed")
-        if cluster_pb2.HadoopConfig.SPARK in services and cluster_pb2.HadoopConfig.YARN not in services:
-            raise invalid("config_spec.hadoop.services: SPARK needs YARN")
-        with_hdfs = not services or cluster_pb2.HadoopConfig.HDFS in services
-        with_data = any(group.role == DATA for group in groups)
-        if with_hdfs and not with_data:
-            raise invalid(f"{where}: HDFS needs a DATANODE subcluster; a light cluster leaves HDFS out of its services")
-        if with_data and not with_hdfs:
-            raise invalid(f"{where}: a light cluster (services without HDFS) has no DATANODE subcluster")
-        if len(groups) < 2:
-            raise invalid(f"{where}: besides the master, a COMPUTENODE or DATANODE subcluster is needed")
-        for group in groups:
-            preset = group.resources.resource_preset_id
-            if preset and preset not in PRESETS:
-                raise invalid(f"{where}: unknown resource preset {preset!r}; known are {sorted(PRESETS)}")
-            if group.HasField("autoscaling_config") and group.role != COMPUTE:
-                raise invalid(f"{where}: {group.name!r} has autoscaling, which only COMPUTENODE subclusters can have")
-
-    def _check_surroundings(self, request: Any) -> None:
-        """What a cluster needs must exist: its service account with its roles, subnets in its zone, security groups."""
-        store = self._cloud.store
-        provisioner = request.autoscaling_service_account_id or request.service_account_id
-        for key, permission in (
-            (request.service_account_id, "use:dataproc-agent"),
-            (provisioner, "use:dataproc-provisioner"),
-        ):
-            account = store.get(ACCOUNT_TYPE, key)
-            self._cloud.identity.authorise(account.key, [permission], account.folder)
-        for group in request.config_spec.subclusters_spec:
-            subnet = store.get(SUBNET, group.subnet_id).message
-            if subnet.zone_id != request.zone_id:
-                raise invalid(
-                    f"zone_id: the cluster is to be in {request.zone_id!r}, its subnet is in {subnet.zone_id!r}"
-                )
-        for key in request.security_group_ids:
-            store.get(SECURITY_GROUP, key)
-        if not request.bucket:
-            raise invalid("bucket: is required; jobs and their logs live in it")
 
     def _add_subcluster(self, cluster: Row, specification: Any) -> None:
         message = subcluster_pb2.Subcluster(id=new_id(CLUSTER), cluster_id=cluster.key)
@@ -236,6 +185,8 @@ class Dataproc:
             raise invalid("job_spec: one of pyspark_job and spark_job must be set")
         if kind not in ("pyspark_job", "spark_job"):
             raise unimplemented(f"job_spec: {kind} is not offered by this endpoint; pyspark_job and spark_job are")
+        if cluster_checks.is_light(cluster.message.config.hadoop) and getattr(call.request, kind).file_uris:
+            raise invalid(f"{kind}.file_uris: Using fileUris is forbidden on lightweight cluster")
         row = service.create(call)
         row.message.created_by = call.subject
         call.cloud.store.save(row)

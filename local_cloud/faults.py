@@ -57,7 +57,7 @@ class Faults:
         try:
             rules = json.loads(self._path.read_text())
             for rule in rules:
-                _check(rule)
+                check_rule(rule)
         except (ValueError, TypeError) as error:
             raise ApiError(
                 grpc.StatusCode.INTERNAL, f"{self._path.name} is not a list of fault rules: {error}"
@@ -78,7 +78,8 @@ class Faults:
         return True
 
 
-def _check(rule: dict[str, Any]) -> None:
+def check_rule(rule: dict[str, Any]) -> None:
+    """Raises `ValueError` that names what is wrong with a rule."""
     if unknown := set(rule) - _KEYS:
         raise ValueError(f"unknown keys {sorted(unknown)}, known are {sorted(_KEYS)}")
     if rule.get("when") not in _WHEN or "method" not in rule:

@@ -1,14 +1,18 @@
-"""Discovery, IAM tokens and the Operation service."""
+"""Discovery, IAM tokens, keys of service accounts, and the Operation service."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from google.protobuf.message import Message
 from yandex.cloud.endpoint import api_endpoint_pb2, api_endpoint_service_pb2
-from yandex.cloud.iam.v1 import iam_token_service_pb2
+from yandex.cloud.iam.v1 import iam_token_service_pb2, key_pb2
 
-from local_cloud.errors import invalid, not_found
-from local_cloud.identity import ACCOUNT_TYPE
+from local_cloud import service
+from local_cloud.errors import invalid, not_found, precondition
+from local_cloud.identity import ACCOUNT_TYPE, KEY_TYPE
 from local_cloud.operations import Call, timestamp
 
 # The ids under which clients look services up; every one of them lives at the same address here.
@@ -131,6 +135,40 @@ def _revoke(call: Call) -> Message:
     return iam_token_service_pb2.RevokeIamTokenResponse(subject_id=call.cloud.identity.revoke(call.request.iam_token))
 
 
+def _default_account(call: Call) -> None:
+    """Whoever names no service account means himself; raises NOT_FOUND for one that does not exist."""
+    call.request.service_account_id = call.request.service_account_id or call.subject
+    call.cloud.store.get(ACCOUNT_TYPE, call.request.service_account_id)
+
+
+def _create_key(call: Call) -> Message:
+    """A new authorised key: the public half stays here, the private one is told once."""
+    _default_account(call)
+    bits = 4096 if call.request.key_algorithm == key_pb2.Key.RSA_4096 else 2048
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    answer: Any = service.create_now(call)
+    answer.key.public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    answer.private_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    row = call.cloud.store.get(KEY_TYPE, answer.key.id)
+    row.message.CopyFrom(answer.key)
+    call.cloud.store.save(row)
+    return answer
+
+
+def _create_access_key(call: Call) -> Message:
+    """A static key for Object Storage: always the one key that the S3 server behind this endpoint knows."""
+    _default_account(call)
+    store = call.cloud.config.object_store
+    if store is None:
+        raise precondition("this endpoint has no object store: set 'object_store' in its configuration")
+    answer: Any = service.create_now(call)
+    row = call.cloud.store.get(answer.access_key.DESCRIPTOR.full_name, answer.access_key.id)
+    row.message.key_id = answer.access_key.key_id = store.access_key
+    call.cloud.store.save(row)
+    answer.secret = store.secret_key
+    return answer
+
+
 def handlers() -> dict[str, Callable[[Call], Message]]:
     tokens, operations = "yandex.cloud.iam.v1.IamTokenService", "yandex.cloud.operation.OperationService"
     return {
@@ -139,6 +177,8 @@ def handlers() -> dict[str, Callable[[Call], Message]]:
         f"{tokens}/Create": _create_token,
         f"{tokens}/CreateForServiceAccount": _create_token_for,
         f"{tokens}/Revoke": _revoke,
+        "yandex.cloud.iam.v1.KeyService/Create": _create_key,
+        "yandex.cloud.iam.v1.awscompatibility.AccessKeyService/Create": _create_access_key,
         f"{operations}/Get": lambda call: call.cloud.operations.get(call.request.operation_id),
         f"{operations}/Cancel": lambda call: call.cloud.operations.cancel(call.request.operation_id),
     }

@@ -17,7 +17,7 @@ from local_cloud.config import Config, ServiceAccount
 from local_cloud.errors import denied, unauthenticated
 from local_cloud.store import Row, Store
 
-ACCOUNT_TYPE = "yandex.cloud.iam.v1.ServiceAccount"
+ACCOUNT_TYPE, KEY_TYPE = "yandex.cloud.iam.v1.ServiceAccount", "yandex.cloud.iam.v1.Key"
 _TABLE = json.loads((Path(__file__).parent / "roles.json").read_text())
 _ROLES: dict[str, dict[str, list[str]]] = _TABLE["roles"]
 # Roles that contain nearly everything are a poor advice in an error message.
@@ -101,6 +101,9 @@ class Identity:
         for account in self._accounts.values():
             if account.key is not None and account.key.id == key_id:
                 return account.id, account.key.public_key
+        row = self._store.find(key_id)
+        if row is not None and row.type == KEY_TYPE and self._store.find(row.message.service_account_id):
+            return row.message.service_account_id, row.message.public_key
         raise unauthenticated(
             f"The JWT is refused: no service account has the authorised key {key_id!r} (header 'kid')"
         )

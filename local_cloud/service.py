@@ -209,7 +209,7 @@ def _get(call: Call) -> Message:
     return named(call).message
 
 
-def _create_now(call: Call) -> Message:
+def create_now(call: Call) -> Message:
     """Create of a service that answers at once, with the resource or with a message that holds it."""
     row = create(call)
     set_status(row.message, *STEADY)
@@ -372,7 +372,7 @@ _VERBS = {
     "UpdateAccessBindings": _BIND,
 }
 _QUERIES: dict[str, Query] = {
-    "Create": _create_now,
+    "Create": create_now,
     "Get": _get,
     "List": _list,
     "Update": _update_now,

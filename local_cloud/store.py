@@ -162,7 +162,7 @@ class Store:
             for child in self.children(row.key):
                 self.delete(child)
             self.execute("UPDATE resources SET deleted = ? WHERE number = ?", time.time(), row.number)
-            self.execute("DELETE FROM bindings WHERE resource = ?", row.key)
+            self.execute("DELETE FROM bindings WHERE resource = ? OR subject = ?", row.key, row.key)
             self._note(row, status_of(row.message), "DELETED")
 
     def get(self, kind: str, key: str) -> Row:

@@ -137,6 +137,8 @@ def ensure(name: str, say: Callable[[str], None] = print) -> Path:
 
 def main() -> int:
     try:
+        if sys.argv[1:2] == ["--has"]:
+            return 0 if all(is_ready(name) or find_python(name) for name in sys.argv[2:]) else 1
         for name in sys.argv[1:]:
             ensure(name)
     except StackError as problem:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fraud_retraining import quality
@@ -36,13 +36,12 @@ def prepare(lake: Lake, run_id: str, max_quarantine: float = 0.01) -> Dict[str, 
     check_unchanged(raw, manifests)
     fresh = [info for info in raw if info.name not in manifests]
     log.info("%d raw files in %s, %d to prepare", len(raw), lake.files.root, len(fresh))
-    done: List[Manifest] = []
     for info in fresh:
         with step(f"prepare {info.name}") as say:
             manifest = prepare_file(lake, info, manifests.values(), run_id, max_quarantine)
             manifests[info.name] = manifest
-            done.append(manifest)
             say(f"{manifest['rows']} rows, {sum(manifest['quarantined'].values())} to quarantine")
+    done = [manifests[name] for name in sorted(manifests) if manifests[name]["run_id"] == run_id]
     report = summary(run_id, done, round(time.monotonic() - started, 1))
     lake.files.write_json(f"runs/{run_id}/prepare.json", report, replace=True)
     return report
@@ -87,26 +86,32 @@ def prepare_file(lake: Lake, info: FileInfo, known: Iterable[Manifest], run_id: 
     try:
         seen = survey(parsed)
         overlapping = [other for other in known if overlap(other["ids"], seen["ids"])]
-        flagged = quality.flag_duplicates(parsed, known_ids(lake, overlapping)).persist()
-        counts = {row["rule"]: row["count"] for row in flagged.groupBy("rule").count().collect()}
-        quarantined = {rule: counts[rule] for rule in quality.RULE_NAMES if rule in counts}
-        check_threshold(info, flagged, quarantined, seen["rows"], max_quarantine)
-        stage(lake, flagged, info.name, staging)
-        flagged.unpersist()
+        repeated = quality.repeated_ids(parsed, known_ids(lake, overlapping)).persist()
+        check_threshold(info, {quality.DUPLICATE: repeated.count()}, seen["rows"], max_quarantine)
+        stage(lake, quality.flag_duplicates(parsed, repeated), info.name, staging)
+        repeated.unpersist()
+        counts, quarantined = staged_counts(lake, staging)
+        check_threshold(info, quarantined, seen["rows"], max_quarantine)
+        if counts + sum(quarantined.values()) != seen["rows"]:
+            raise RetrainingError(
+                f"{info.path}: {seen['rows']} rows in, {counts} prepared and {quarantined} quarantined;"
+                " the file changed while it was read, or this is a defect; run prepare again"
+            )
+        origin = [info.name, info.size, seen["content"], sorted(other["digest"] for other in overlapping)]
+        digest = hashlib.sha256(repr(origin).encode()).hexdigest()[:12]
+        parts = publish(lake, staging, f"{info.name.split('.')[0]}-{digest}")
     except Py4JJavaError as error:
         raise BrokenFileError(f"{info.path} cannot be read: {root_cause(error)}; upload the file again") from error
     finally:
         parsed.unpersist()
-    origin = [info.name, info.size, seen["content"], sorted(other["digest"] for other in overlapping)]
-    digest = hashlib.sha256(repr(origin).encode()).hexdigest()[:12]
-    parts = publish(lake, staging, f"{info.name.split('.')[0]}-{digest}")
+        lake.files.delete(staging)
     manifest = {
         "file": info.name,
         "size": info.size,
         "etag": info.etag,
         "digest": digest,
         "rows": seen["rows"],
-        "prepared": counts.get(None, 0),
+        "prepared": counts,
         "quarantined": quarantined,
         "ids": seen["ids"],
         "first_day": part_day(parts[0]).isoformat() if parts else None,
@@ -114,8 +119,6 @@ def prepare_file(lake: Lake, info: FileInfo, known: Iterable[Manifest], run_id: 
         "parts": parts,
         "run_id": run_id,
     }
-    if manifest["prepared"] + sum(quarantined.values()) != manifest["rows"]:
-        raise RetrainingError(f"{info.path}: {manifest['rows']} rows in, but {counts} out; this is a defect of prepare")
     lake.files.write_json(f"manifest/{info.name}.json", manifest, replace=False)
     return manifest
 
@@ -166,18 +169,15 @@ def known_ids(lake: Lake, manifests: List[Manifest]) -> DataFrame:
     return lake.spark.read.parquet(*paths).select("transaction_id")
 
 
-def check_threshold(
-    info: FileInfo, flagged: DataFrame, quarantined: Dict[str, int], rows: int, max_quarantine: float
-) -> None:
+def check_threshold(info: FileInfo, quarantined: Dict[str, int], rows: int, max_quarantine: float) -> None:
     """Raise if too large a share of the file's rows broke rules."""
     bad = sum(quarantined.values())
     if bad <= max_quarantine * rows:
         return
     worst = max(quarantined, key=lambda rule: quarantined[rule])
-    example: Row = flagged.where(F.col("rule") == worst).select("line").limit(1).collect()[0]
     raise QualityError(
         f"{info.path}: {bad} of {rows} rows ({bad / rows:.2%}) broke quality rules, allowed are {max_quarantine:.2%};"
-        f" most of them rule '{worst}' ({quarantined[worst]} rows, for example {example['line'][:120]!r});"
+        f" most of them rule '{worst}' ({quarantined[worst]} rows: {quality.MEANINGS[worst]});"
         " mend the file or raise --max-quarantine"
     )
 
@@ -194,6 +194,18 @@ def stage(lake: Lake, flagged: DataFrame, file: str, staging: str) -> None:
     by_rule.write.mode("overwrite").partitionBy("rule").json(lake.files.path(f"{staging}/quarantine"))
 
 
+def staged_counts(lake: Lake, staging: str) -> Tuple[int, Dict[str, int]]:
+    """Rows that were written: prepared ones, and bad ones by rule."""
+    prepared = 0
+    if lake.files.list(f"{staging}/prepared"):
+        prepared = lake.spark.read.parquet(lake.files.path(f"{staging}/prepared")).count()
+    quarantined = {
+        folder.name[len("rule=") :]: lake.spark.read.text(folder.path).count()
+        for folder in lake.files.list(f"{staging}/quarantine")
+    }
+    return prepared, {rule: quarantined[rule] for rule in quality.RULE_NAMES if rule in quarantined}
+
+
 def publish(lake: Lake, staging: str, name: str) -> List[str]:
     """Move staged files to their places under stable names; return the prepared parts, sorted by day."""
     parts = []
@@ -204,7 +216,6 @@ def publish(lake: Lake, staging: str, name: str) -> List[str]:
             lake.files.move(f"{staging}/{area}/{folder.name}/{staged.name}", f"{area}/{target}")
             if area == "prepared":
                 parts.append(target)
-    lake.files.delete(staging)
     return parts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -44,7 +44,8 @@ RULES: Dict[str, str] = {
     "tx_fraud": "tx_fraud IS NULL OR tx_fraud NOT IN (0, 1) OR tx_fraud_scenario IS NULL",
 }
 DUPLICATE = "duplicate"
-RULE_NAMES = [*RULES, DUPLICATE]
+MEANINGS: Dict[str, str] = {**RULES, DUPLICATE: "transaction_id was seen before"}
+RULE_NAMES = list(MEANINGS)
 
 
 def header_names(line: str) -> List[str]:
@@ -52,7 +53,7 @@ def header_names(line: str) -> List[str]:
     return [name.strip() for name in line.lstrip("\ufeff").strip().lstrip("#").split("|")]
 
 
-def parse(lines: DataFrame) -> DataFrame:
+def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
     """Raw text to typed columns and the broken rule.
 
     Args:
@@ -75,20 +76,35 @@ def parse(lines: DataFrame) -> DataFrame:
         for name, kind in PREPARED_SCHEMA.items()
     ]
     parsed = lines.select(F.col("value").alias("line"), F.size(fields).alias("fields"), *typed)
-    reason = F.coalesce(*[F.when(F.expr(bad), F.lit(name)) for name, bad in RULES.items()])
+    reason = F.coalesce(*[F.when(F.expr(bad), F.lit(name)) for name, bad in rules.items()])
     return parsed.withColumn("rule", reason).drop("fields")
 
 
-def flag_duplicates(parsed: DataFrame, known_ids: DataFrame) -> DataFrame:
+def repeated_ids(parsed: DataFrame, known_ids: DataFrame) -> DataFrame:
+    """Ids of good rows that occur more than once, or in ``known_ids`` (column ``transaction_id``: other files' rows).
+
+    Returns:
+        ``transaction_id``, once each, and ``known``: whether another file has it.
+    """
+    ids = parsed.where("rule IS NULL").select("transaction_id")
+    within = ids.groupBy("transaction_id").count().where("count > 1").select("transaction_id", F.lit(False).alias("known"))
+    across = ids.join(known_ids, "transaction_id", "left_semi").withColumn("known", F.lit(True))
+    return within.unionByName(across).groupBy("transaction_id").agg(F.max("known").alias("known"))
+
+
+def flag_duplicates(parsed: DataFrame, repeated: DataFrame) -> DataFrame:
     """Give the rule ``duplicate`` to good rows whose id was seen before.
 
-    The earliest row of an id stays (by time, then by text, so the outcome does not depend on the order of reading);
-    an id in ``known_ids`` (column ``transaction_id``: other files that overlap) stays with the other file.
+    The earliest row of an id stays (by time, then by text, so the outcome does not depend on the order of reading),
+    unless another file has it already.
+
+    Args:
+        repeated: result of ``repeated_ids``; it is broadcast, so that only the few rows it names are sorted.
     """
-    good = F.col("rule").isNull()
+    named = F.broadcast(repeated.withColumnRenamed("transaction_id", "repeated_id"))
+    matches = F.col("rule").isNull() & (F.col("transaction_id") == F.col("repeated_id"))
     order = Window.partitionBy("transaction_id").orderBy("tx_datetime", "line")
-    ranked = parsed.where(good).withColumn("rank", F.row_number().over(order))
-    known = known_ids.select("transaction_id", F.lit(True).alias("known")).distinct()
-    seen = (F.col("rank") > 1) | F.col("known").isNotNull()
-    checked = ranked.join(known, "transaction_id", "left").withColumn("rule", F.when(seen, F.lit(DUPLICATE)))
-    return checked.select(parsed.columns).unionByName(parsed.where(~good))
+    suspects = parsed.join(named, matches).withColumn("rank", F.row_number().over(order))
+    reason = F.when(F.col("known") | (F.col("rank") > 1), F.lit(DUPLICATE))
+    judged = suspects.withColumn("rule", reason).select(parsed.columns)
+    return parsed.join(named, matches, "left_anti").unionByName(judged)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import jwt
@@ -24,8 +25,13 @@ from cloud_harness import (
 from yandex.cloud.access import access_pb2
 from yandex.cloud.endpoint.api_endpoint_service_pb2 import GetApiEndpointRequest, ListApiEndpointsRequest
 from yandex.cloud.endpoint.api_endpoint_service_pb2_grpc import ApiEndpointServiceStub
+from yandex.cloud.iam.v1 import key_service_pb2, service_account_pb2, service_account_service_pb2
+from yandex.cloud.iam.v1.awscompatibility import access_key_service_pb2
+from yandex.cloud.iam.v1.awscompatibility.access_key_service_pb2_grpc import AccessKeyServiceStub
 from yandex.cloud.iam.v1.iam_token_service_pb2 import CreateIamTokenRequest, RevokeIamTokenRequest
 from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
+from yandex.cloud.iam.v1.key_service_pb2_grpc import KeyServiceStub
+from yandex.cloud.iam.v1.service_account_service_pb2_grpc import ServiceAccountServiceStub
 from yandex.cloud.lockbox.v1 import payload_service_pb2, secret_pb2, secret_service_pb2
 from yandex.cloud.lockbox.v1.payload_service_pb2_grpc import PayloadServiceStub
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
@@ -68,7 +74,7 @@ def test_login_by_a_signed_jwt(endpoint: Endpoint) -> None:
 
 def test_login_on_a_machine_by_its_metadata(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YC_METADATA_ADDR", endpoint.address["metadata"]["airflow"])
-    ca = open(endpoint.address["ca"], "rb").read()  # noqa: SIM115
+    ca = Path(endpoint.address["ca"]).read_bytes()
     assert "default" in networks(yandexcloud.SDK(endpoint=endpoint.address["grpc"], root_certificates=ca))
 
 
@@ -84,12 +90,16 @@ def test_metadata_wants_its_header_and_caches_the_token(endpoint: Endpoint) -> N
 
 
 @pytest.mark.parametrize(
-    ("token", "message"),
-    [("", "has no IAM token"), ("Bearer t1.made.up", "not issued by this endpoint"), ("Basic abc", "invalid")],
+    ("header", "message"),
+    [
+        ("", "has no IAM token"),
+        ("Bearer t1.made.up", "not issued by this endpoint"),
+        ("Basic {token}", "is invalid"),
+    ],
 )
-def test_a_call_without_a_valid_token_is_unauthenticated(endpoint: Endpoint, token: str, message: str) -> None:
-    credentials = grpc.ssl_channel_credentials(open(endpoint.address["ca"], "rb").read())  # noqa: SIM115
-    metadata = [("authorization", token)] if token else []
+def test_a_call_without_a_valid_token_is_unauthenticated(endpoint: Endpoint, header: str, message: str) -> None:
+    credentials = grpc.ssl_channel_credentials(Path(endpoint.address["ca"]).read_bytes())
+    metadata = [("authorization", header.format(token=endpoint.token("airflow")))] if header else []
     with grpc.secure_channel(endpoint.address["grpc"], credentials) as channel:
         stub = NetworkServiceStub(channel)
         error = refusal(lambda: stub.List(ListNetworksRequest(folder_id=FOLDER), metadata=metadata))
@@ -164,6 +174,32 @@ def test_an_account_without_roles_sees_nothing_until_it_gets_one_on_the_folder(
     assert refusal(lambda: networks(nobody)).code() is grpc.StatusCode.PERMISSION_DENIED
     grant(own.sdk(), FolderServiceStub, FOLDER, "viewer", NOBODY)
     assert networks(nobody) == ["default"]
+
+
+def test_an_account_made_by_the_api_logs_in_with_its_key_until_it_is_deleted(endpoint: Endpoint) -> None:
+    admin = endpoint.sdk()
+    accounts, keys = admin.client(ServiceAccountServiceStub), admin.client(KeyServiceStub)
+    made = accounts.Create(service_account_service_pb2.CreateServiceAccountRequest(folder_id=FOLDER, name="made"))
+    account = result(admin, made, service_account_pb2.ServiceAccount)
+    key = keys.Create(key_service_pb2.CreateKeyRequest(service_account_id=account.id))
+    grant(admin, FolderServiceStub, FOLDER, "viewer", account.id)
+    document = {"id": key.key.id, "service_account_id": account.id, "private_key": key.private_key}
+    assert "default" in networks(endpoint.sdk(service_account_key=document))
+    listed = keys.List(key_service_pb2.ListKeysRequest(service_account_id=account.id)).keys
+    assert [each.public_key for each in listed] == [key.key.public_key]
+    gone = accounts.Delete(service_account_service_pb2.DeleteServiceAccountRequest(service_account_id=account.id))
+    assert not finished(admin, gone).HasField("error")
+    error = refusal(lambda: networks(endpoint.sdk(service_account_key=document)))
+    assert error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)
+    assert "no service account has the authorised key" in error.details()
+
+
+def test_a_static_key_is_the_object_stores(endpoint: Endpoint) -> None:
+    stub = endpoint.sdk().client(AccessKeyServiceStub)
+    key = stub.Create(access_key_service_pb2.CreateAccessKeyRequest(service_account_id=AIRFLOW))
+    store = endpoint.config["object_store"]
+    assert (key.access_key.key_id, key.secret) == (store["access_key"], store["secret_key"])
+    assert key.access_key.service_account_id == AIRFLOW
 
 
 def test_a_role_on_one_secret_opens_that_one_only(endpoint: Endpoint) -> None:

@@ -11,15 +11,16 @@ pytest.importorskip("trustme", reason="the endpoint's own requirements are not i
 
 from cloud_harness import CLOUD, DEPLOYER, FOLDER, NETWORK
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
 from local_cloud import schema, validation
 from local_cloud.cloud import Cloud
-from local_cloud.config import Config, ServiceAccount
+from local_cloud.config import Config, ObjectStore, ServiceAccount
 from local_cloud.errors import ApiError
 from local_cloud.store import Row, Store
 
 CYCLE = {"Create", "Get", "List", "Delete"}
-# Services whose messages follow none of the API's conventions (numbers as keys, lists of another type, no key at all …),
-# and clusters and jobs of Data Processing, which need real surroundings and have tests of their own.
+# Services whose messages follow none of the API's conventions (numbers as keys, lists of another type, no key at all),
+# and clusters of Data Processing, which need real surroundings and have tests of their own.
 BEYOND = {
     "yandex.cloud.cdn.v1.OriginGroupService",
     "yandex.cloud.cdn.v1.OriginService",
@@ -72,7 +73,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     state: Path = tmp_path_factory.mktemp("state")
     network = {"@type": "yandex.cloud.vpc.v1.Network", "id": NETWORK, "folderId": FOLDER, "name": "default"}
     accounts = {"deployer": ServiceAccount(DEPLOYER, ("admin",))}
-    config = Config(state, CLOUD, FOLDER, accounts, timings={"default": 0.0}, resources=(network,))
+    objects = ObjectStore("http://127.0.0.1:1", "local", "secret")
+    config = Config(
+        state, CLOUD, FOLDER, accounts, timings={"default": 0.0}, resources=(network,), object_store=objects
+    )
     store = Store(state / "state.db")
     yield Client(Cloud(config, store, {"grpc": "localhost:1", "rest": "localhost:2"}, state / "bundle"))
     store.close()
@@ -90,9 +94,7 @@ def filled(method: MethodDescriptor, values: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("service", services(), ids=lambda service: service.full_name.removeprefix("yandex.cloud."))
-def test_a_resource_lives_its_life(
-    client: Client, service: ServiceDescriptor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resource_lives_its_life(client: Client, service: ServiceDescriptor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "check", lambda request: None)  # the requests are nearly empty
     methods, keys = service.methods_by_name, schema.key_fields(service)
     common = {"name": "all-services", "folder_id": FOLDER, **{key: NETWORK for key in keys if key.endswith("_id")}}

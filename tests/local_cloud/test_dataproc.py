@@ -15,6 +15,7 @@ from cloud_harness import (
     BUCKET,
     DATAPROC,
     FOLDER,
+    NETWORK,
     NOBODY,
     SUBNET,
     Endpoint,
@@ -22,11 +23,14 @@ from cloud_harness import (
     finished,
     metadata_token,
     refusal,
+    result,
     wait_until,
 )
 from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2, job_service_pb2
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
+from yandex.cloud.vpc.v1 import security_group_pb2, security_group_service_pb2
+from yandex.cloud.vpc.v1.security_group_service_pb2_grpc import SecurityGroupServiceStub
 from yandexcloud.operations import OperationError
 
 HOST = {"resource_preset": "s3-c2-m8", "disk_type": "network-ssd", "disk_size": 20}
@@ -128,10 +132,12 @@ def test_the_wrapper_creates_runs_and_deletes(
         ({"services": ["SPARK"]}, "INVALID_ARGUMENT", "SPARK needs YARN"),
         ({"services": ["HDFS", "YARN", "SPARK"]}, "INVALID_ARGUMENT", "HDFS needs a DATANODE subcluster"),
         ({"datanode_count": 1}, "INVALID_ARGUMENT", "a light cluster (services without HDFS) has no DATANODE"),
-        ({"computenode_count": 0}, "INVALID_ARGUMENT", "a COMPUTENODE or DATANODE subcluster is needed"),
+        ({"computenode_count": 0}, "INVALID_ARGUMENT", "besides the master, 1 to 11 COMPUTENODE or DATANODE"),
+        ({"computenode_count": 33}, "INVALID_ARGUMENT", "'compute' has 33 hosts, expected at most 32"),
+        ({"computenode_disk_size": 4097}, "INVALID_ARGUMENT", "'compute' has disks of 4097 GB, expected at most 4096"),
         ({"masternode_resource_preset": "huge"}, "INVALID_ARGUMENT", "unknown resource preset 'huge'"),
         ({"s3_bucket": ""}, "INVALID_ARGUMENT", "bucket: is required"),
-        ({"zone": "ru-central1-b"}, "INVALID_ARGUMENT", "its subnet is in 'ru-central1-a'"),
+        ({"zone": "ru-central1-b"}, "INVALID_ARGUMENT", "is in 'ru-central1-a'"),
         ({"subnet_id": "e9bnone"}, "NOT_FOUND", "Subnet 'e9bnone' not found"),
         ({"service_account_id": "ajenone"}, "NOT_FOUND", "ServiceAccount 'ajenone' not found"),
         ({"service_account_id": NOBODY}, "PERMISSION_DENIED", "needs the role dataproc.agent"),
@@ -147,6 +153,54 @@ def test_a_cluster_that_the_cloud_would_refuse_is_refused(
     error = refusal(lambda: wrapper.create_cluster(**cluster_fields("refused", **changes)))
     assert error.code().name == code
     assert message in error.details()
+
+
+def test_a_subnet_without_nat_is_refused_where_that_is_required(new_endpoint: Callable[..., Endpoint]) -> None:
+    own = new_endpoint(require_nat=True)
+    wrapper = own.start().machine("airflow").wrappers.Dataproc()
+    error = refusal(lambda: wrapper.create_cluster(**cluster_fields("refused")))
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert f"NAT should be enabled on the subnet '{SUBNET}'" in error.details()
+    own.stop()
+    routes = [{"destinationPrefix": "0.0.0.0/0", "gatewayId": "enpgateway0000000001"}]
+    table = {"@type": "yandex.cloud.vpc.v1.RouteTable", "id": "enptable000000000001", "networkId": NETWORK}
+    with_nat = {**own.config["resources"][1], "id": "e9bnat00000000000001", "name": "nat", "routeTableId": table["id"]}
+    own.config["resources"] += [{**table, "folderId": FOLDER, "staticRoutes": routes}, with_nat]
+    wrapper = own.start().machine("airflow").wrappers.Dataproc()
+    assert wrapper.create_cluster(**cluster_fields("accepted", subnet_id=with_nat["id"])).response.id
+
+
+def test_security_groups_must_let_the_cluster_work(endpoint: Endpoint, sdk: yandexcloud.SDK) -> None:
+    """The rules that the documentation asks for: itself both ways, HTTPS to everywhere."""
+    admin = endpoint.sdk()
+    itself = {"predefined_target": "self_security_group", "protocol_name": "ANY"}
+    https = {"protocol_name": "TCP", "ports": {"from_port": 443, "to_port": 443}}
+    rules: list[dict[str, Any]] = [
+        {"direction": "INGRESS", **itself},
+        {"direction": "EGRESS", **itself},
+        {"direction": "EGRESS", **https, "cidr_blocks": {"v4_cidr_blocks": ["0.0.0.0/0"]}},
+    ]
+    complaints = ["no INGRESS rule", "no EGRESS rule for any protocol", "no EGRESS rule for TCP 443", ""]
+    for left_out, complaint in enumerate(complaints):
+        request = security_group_service_pb2.CreateSecurityGroupRequest(
+            folder_id=FOLDER,
+            name=f"without-{left_out}",
+            network_id=NETWORK,
+            rule_specs=[
+                security_group_service_pb2.SecurityGroupRuleSpec(**rule)
+                for number, rule in enumerate(rules)
+                if number != left_out
+            ],
+        )
+        stub = admin.client(SecurityGroupServiceStub)
+        group = result(admin, stub.Create(request), security_group_pb2.SecurityGroup).id
+        fields = cluster_fields("grouped", security_group_ids=[group])
+        wrapper = sdk.wrappers.Dataproc()
+        if complaint:
+            assert complaint in refusal(lambda: wrapper.create_cluster(**fields)).details()  # noqa: B023
+        else:
+            wrapper.create_cluster(**fields)
+            wrapper.delete_cluster()
 
 
 def test_whoever_creates_a_cluster_must_be_allowed_to_use_what_it_uses(new_endpoint: Callable[..., Endpoint]) -> None:
@@ -192,7 +246,7 @@ def test_a_job_gets_its_arguments_and_properties_and_no_secret_is_in_sight(
     sdk: yandexcloud.SDK, cluster: str, script: Callable[[str], Path]
 ) -> None:
     main = script("import sys; print(sys.argv[1:])")
-    uris = {"python_file_uris": ["s3a://jobs/a.zip", "s3a://jobs/b.zip"], "file_uris": ["s3a://jobs/c.txt"]}
+    uris = {"python_file_uris": ["s3a://jobs/a.zip", "s3a://jobs/b.zip"], "archive_uris": ["s3a://jobs/c.zip"]}
     properties = {"spark.custom": "job", "spark.mine": "a b\\c"}
     operation = submit(sdk, cluster, main, "one", "two words", "--flag=x,y", properties=properties, **uris)
     assert not finished(sdk, operation).HasField("error")
@@ -200,7 +254,7 @@ def test_a_job_gets_its_arguments_and_properties_and_no_secret_is_in_sight(
     log = log_of(sdk, job).content
     assert "['one', 'two words', '--flag=x,y']" in log
     command = next(line for line in log.splitlines() if line.startswith("COMMAND"))
-    for part in ("--py-files s3a://jobs/a.zip,s3a://jobs/b.zip", "--files s3a://jobs/c.txt", "--name job"):
+    for part in ("--py-files s3a://jobs/a.zip,s3a://jobs/b.zip", "--archives s3a://jobs/c.zip", "--name job"):
         assert part in command
     assert "object-store-secret" not in command
     file = Path(command.split("--properties-file ")[1].split()[0])
@@ -342,6 +396,9 @@ def test_jobs_of_other_kinds_and_of_no_kind_say_what_is_offered(sdk: yandexcloud
     stub = sdk.client(JobServiceStub)
     hive = job_service_pb2.CreateJobRequest(cluster_id=cluster, hive_job=job_pb2.HiveJob(query_file_uri="s3a://x"))
     assert refusal(lambda: stub.Create(hive)).code() is grpc.StatusCode.UNIMPLEMENTED
+    files = job_pb2.PysparkJob(main_python_file_uri="s3a://x", file_uris=["s3a://y"])
+    light = refusal(lambda: stub.Create(job_service_pb2.CreateJobRequest(cluster_id=cluster, pyspark_job=files)))
+    assert "Using fileUris is forbidden on lightweight cluster" in light.details()
     none = refusal(lambda: stub.Create(job_service_pb2.CreateJobRequest(cluster_id=cluster)))
     assert none.code() is grpc.StatusCode.INVALID_ARGUMENT
 

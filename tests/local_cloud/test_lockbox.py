@@ -23,10 +23,9 @@ def make_secret(endpoint: Endpoint, name: str, **entries: str | bytes) -> Any:
 
 
 def changes(entries: dict[str, str | bytes]) -> list[Any]:
-    return [
-        service.PayloadEntryChange(key=key, **{"binary_value" if isinstance(value, bytes) else "text_value": value})
-        for key, value in entries.items()
-    ]
+    kinds = {key: "binary_value" if isinstance(value, bytes) else "text_value" for key, value in entries.items()}
+    fields: list[dict[str, Any]] = [{"key": key, kinds[key]: value} for key, value in entries.items()]
+    return [service.PayloadEntryChange(**each) for each in fields]
 
 
 def payload(endpoint: Endpoint, secret: str, version: str = "") -> dict[str, str | bytes]:

@@ -1,18 +1,25 @@
 """The parts that need no process: rules, filters, roles, prices, reasons."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("trustme", reason="the endpoint's own requirements are not installed here (requirements/stack.txt)")
 
+from test_all_services import BEYOND
 from yandex.cloud.dataproc.v1 import cluster_service_pb2, subcluster_pb2
 
 from local_cloud import identity, pricing, report, rest, schema, spark, validation
+from local_cloud.config import Config
 from local_cloud.errors import ApiError
+from local_cloud.faults import check_rule
 from local_cloud.pricing import Hosts
 from local_cloud.service import generic
+
+README = (Path(pricing.__file__).parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -176,3 +183,30 @@ def test_package_names_are_compared_as_pip_does() -> None:
     assert spark.pip_mismatches(runtime, {"pip:Scikit_Learn": "==1.3.2", "spark:x": "y"}) == []
     (complaint,) = spark.pip_mismatches(runtime, {"pip:scikit-learn": "1.4"})
     assert complaint == "scikit-learn: asked for 1.4, the image has 1.3.2"
+
+
+def test_the_readme_names_every_key_of_the_configuration_and_only_those() -> None:
+    table = README.split("## Configuration")[1].split("## ")[0]
+    named = {
+        key
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for key in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert named == {field.name for field in dataclasses.fields(Config)}
+
+
+def test_the_readmes_faults_are_faults() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    rules = json.loads(block)
+    assert len(rules) == 5
+    for rule in rules:
+        check_rule(rule)
+    with pytest.raises(ValueError, match="unknown keys"):
+        check_rule({**rules[0], "colour": "red"})
+
+
+def test_the_readme_counts_the_services_right() -> None:
+    found = [service for package in schema.packages() for service in schema.load_package(package)]
+    whole = [s for s in found if {"Create", "Get", "List", "Delete"} <= set(s.methods_by_name)]
+    assert f"all but {len(BEYOND)} of {len(whole)} services" in README

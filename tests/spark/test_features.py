@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from datetime import timedelta
 
 import pytest
-from conftest import START, prepared
-from hypothesis import HealthCheck, given, settings
+from conftest import prepared
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 from reference import DAY, features
@@ -39,7 +38,7 @@ def in_time(rows):
     return timed
 
 
-def random_rows(seed, count, days, customers=3, terminals=3):
+def random_rows(seed, count, days, customers=3, terminals=3, fraud=0.5):
     draw = random.Random(seed)
     times = sorted(draw.choice([draw.randrange(days * DAY), draw.randrange(days) * DAY]) for _ in range(count))
     return [
@@ -48,7 +47,7 @@ def random_rows(seed, count, days, customers=3, terminals=3):
             "customer": draw.randrange(customers),
             "terminal": draw.randrange(terminals),
             "cents": draw.choice([*CENTS, draw.randrange(1, 30_000)]),
-            "fraud": int(draw.random() < 0.5),
+            "fraud": int(draw.random() < fraud),
         }
         for t in times
     ]
@@ -68,6 +67,13 @@ def computed(spark, rows, make=all_features):
     return make(prepared(spark, rows)).orderBy("transaction_id").collect()
 
 
+SPELLS = [
+    {"step": step, "customer": number % 2, "terminal": 0, "cents": 100, "fraud": 1}
+    for number, step in enumerate([0, 30 * DAY, 8 * DAY, 22 * DAY - 1, 8 * DAY])
+]
+
+
+@example(rows=SPELLS)  # frauds of one terminal, as far apart as the spell window, and a second less
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(rows=st.lists(row, min_size=1, max_size=25))
 def test_features_follow_their_definitions(spark, rows):
@@ -106,15 +112,29 @@ def test_the_future_and_young_labels_change_nothing(spark):
     assert computed(spark, changed)[past:] != computed(spark, rows)[past:]  # the change is one that features see
 
 
-def test_history_is_bounded(spark):
-    rows = random_rows(13, 1500, 200, customers=2, terminals=2)
-    last = 199 * DAY
-    recent = START + timedelta(seconds=last - HISTORY_DAYS * DAY)
-    all_rows = prepared(spark, rows)
+def oldest_influence():
+    """Rows that hang on each other as far back as features can see: each just within the window of the next.
+
+    The first makes the second unusual for their card; so the third is not high and tells about its terminal; so the
+    spell that the fourth belongs to began before the fifth's window.
+    """
+    day = 30 * DAY - 1
+    times = [0, day, 2 * day, 3 * day, 3 * day + 37 * DAY - 1]
+    cents = [100, 1000, 3000, 100, 100]
+    customers, terminals, frauds = [0, 0, 0, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0]
+    names = ("t", "cents", "customer", "terminal", "fraud")
+    return [dict(zip(names, values)) for values in zip(times, cents, customers, terminals, frauds)]
+
+
+@pytest.mark.parametrize("rows", [oldest_influence(), random_rows(13, 1500, 200)], ids=["chain", "random"])
+def test_history_is_bounded(spark, rows):
+    last = rows[-1]["t"] // DAY * DAY
     newest = F.col("tx_time_seconds") >= last
-    whole = all_features(all_rows).where(newest).orderBy("transaction_id").collect()
-    bounded = all_features(all_rows.where(F.col("tx_datetime") >= F.lit(recent))).where(newest)
-    assert whole and whole == bounded.orderBy("transaction_id").collect()
+    recent = F.col("tx_time_seconds") >= last - HISTORY_DAYS * DAY
+    everything = prepared(spark, rows)
+    whole = all_features(everything).where(newest).orderBy("transaction_id").collect()
+    assert whole
+    assert whole == all_features(everything.where(recent)).where(newest).orderBy("transaction_id").collect()
 
 
 def test_no_input_is_a_label_or_made_from_one_without_delay():
