@@ -22,6 +22,8 @@ _TABLE = json.loads((Path(__file__).parent / "roles.json").read_text())
 _ROLES: dict[str, dict[str, list[str]]] = _TABLE["roles"]
 # Roles that contain nearly everything are a poor advice in an error message.
 _BROAD = ("admin", "editor", "viewer")
+# Seconds for which an expired token is still told from one that never was.
+_KEEP_EXPIRED = 24 * 3600.0
 
 
 @functools.cache
@@ -46,7 +48,7 @@ def is_public(method: str) -> bool:
 
 
 class Identity:
-    """Tokens and rights. A token is random, kept as a hash, and forgotten when it has expired."""
+    """Tokens and rights. A token is random, kept as a hash, and forgotten a day after it has expired."""
 
     def __init__(self, config: Config, store: Store, audiences: Collection[str]) -> None:
         self._config = config
@@ -55,12 +57,12 @@ class Identity:
         self._accounts: Mapping[str, ServiceAccount] = {
             account.id: account for account in config.service_accounts.values()
         }
-        store.execute("DELETE FROM tokens WHERE expires < ?", time.time())
 
     def issue(self, subject: str) -> tuple[str, float]:
         """A new token and the UNIX time when it expires."""
         token = f"t1.{secrets.token_urlsafe(32)}.{secrets.token_urlsafe(64)}"
         expires = time.time() + self._config.token_seconds
+        self._store.execute("DELETE FROM tokens WHERE expires < ?", time.time() - _KEEP_EXPIRED)
         self._store.execute("INSERT INTO tokens VALUES (?,?,?)", _hash(token), subject, expires)
         return token, expires
 

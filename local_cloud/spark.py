@@ -63,7 +63,10 @@ def pip_mismatches(runtime: Runtime, properties: Mapping[str, str]) -> list[str]
 def properties(
     defaults: Mapping[str, str], image: Image, cluster: Mapping[str, str], job: Mapping[str, str]
 ) -> dict[str, str]:
-    """Spark's properties: the configuration's, then the cluster's with the prefix `spark:`, then the job's."""
+    """Spark's properties: the configuration's, then the cluster's with the prefix `spark:`, then the job's.
+
+    Where the job runs is the configuration's to say: a property that places it on YARN has no meaning on one machine.
+    """
     jars = f"{image.jars}/*"
     return {
         "spark.driver.extraClassPath": jars,
@@ -72,6 +75,8 @@ def properties(
         **defaults,
         **{key.removeprefix("spark:"): value for key, value in cluster.items() if key.startswith("spark:")},
         **job,
+        "spark.master": defaults.get("spark.master", "local[*]"),
+        "spark.submit.deployMode": "client",
     }
 
 

@@ -63,12 +63,12 @@ def card_precision(week: TestWeek, scores: np.ndarray, top: int) -> float:
     return float(np.mean(precisions))
 
 
-def bootstrap_weights(customers: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Poisson(1) weights of each customer, shape (resamples, customers), and the index of each row's customer.
+def bootstrap_weights(customers: int, resamples: int, seed: int) -> np.ndarray:
+    """Poisson(1) weights of customers, shape (resamples, customers).
 
     Resampling whole customers keeps the dependence between the rows of a card, which row-level resampling ignores.
     """
-    return np.random.default_rng(seed).poisson(1.0, (resamples, customers.max() + 1)).astype("float32")
+    return np.random.default_rng(seed).poisson(1.0, (resamples, customers))
 
 
 class WeightedAveragePrecision:
@@ -100,8 +100,8 @@ def bootstrap_average_precision(
     week: TestWeek, scores: Dict[str, np.ndarray], resamples: int, seed: int
 ) -> Dict[str, np.ndarray]:
     """AP of each score vector on the same resamples of customers, so that differences are paired."""
-    _, index = np.unique(week.customers, return_inverse=True)
-    weights = bootstrap_weights(index, resamples, seed)
+    customers, index = np.unique(week.customers, return_inverse=True)
+    weights = bootstrap_weights(len(customers), resamples, seed)
     precise = {name: WeightedAveragePrecision(week.labels, values) for name, values in scores.items()}
     found: Dict[str, List[float]] = {name: [] for name in scores}
     for customer_weights in weights:
@@ -115,3 +115,16 @@ def interval(resampled: np.ndarray, level: float = 0.95) -> Tuple[float, float]:
     """Percentile interval of resampled values."""
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def intervals(week: TestWeek, scores: np.ndarray, resamples: int, seed: int) -> Dict[str, Tuple[float, float]]:
+    """95 % intervals of all metrics over resampled customers; a customer drawn twice is two cards."""
+    customers, index = np.unique(week.customers, return_inverse=True)
+    found: List[Dict[str, float]] = []
+    for weights in bootstrap_weights(len(customers), resamples, seed):
+        copies = weights[index]
+        rows = np.repeat(np.arange(len(index)), copies)
+        copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+        cards = copy * len(customers) + index[rows]
+        found.append(metrics(TestWeek(week.labels[rows], cards, week.days[rows]), scores[rows]))
+    return {name: interval(np.array([one[name] for one in found])) for name in found[0]}

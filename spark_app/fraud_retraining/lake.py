@@ -101,9 +101,9 @@ class Files:
     def delete(self, relative: str) -> None:
         self._fs.delete(self._path(relative), True)
 
-    def first_line(self, relative: str, limit: int = 4096) -> bytes:
+    def first_line(self, info: FileInfo, limit: int = 4096) -> bytes:
         """First line of a file, decompressed by the codec of its suffix; at most ``limit`` bytes."""
-        path = self._path(relative)
+        path = self._hadoop.fs.Path(info.path)
         codec = self._hadoop.io.compress.CompressionCodecFactory(
             self.spark.sparkContext._jsc.hadoopConfiguration()
         ).getCodec(path)
@@ -123,8 +123,8 @@ class Lake:
         self.files = Files(spark, root)
 
     def raw_files(self) -> List[FileInfo]:
-        """Raw files in the order of their names, which is the order of time."""
-        return [info for info in self.files.list("raw") if info.name.endswith((".txt", ".txt.gz"))]
+        """Raw files of the lake in the order of their names, which is the order of time."""
+        return text_files(self.files.list("raw"))
 
     def manifests(self) -> Dict[str, Dict[str, Any]]:
         """Manifest per raw file name, read in one pass."""
@@ -155,6 +155,11 @@ class Lake:
                 f"no prepared day in {first} .. {last}; the lake has {prepared_range(manifests)}; run prepare first"
             )
         return self.spark.read.parquet(*paths)
+
+
+def text_files(found: List[FileInfo]) -> List[FileInfo]:
+    """Those that can be raw files, by their suffix."""
+    return [info for info in found if info.name.endswith((".txt", ".txt.gz"))]
 
 
 def part_day(part: str) -> date:

@@ -13,9 +13,10 @@ from pyspark.sql import functions as F
 from fraud_retraining import quality
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
 from fraud_retraining.jobs import log, step
-from fraud_retraining.lake import FileInfo, Lake, part_day
+from fraud_retraining.lake import FileInfo, Files, Lake, part_day
 
 Manifest = Dict[str, Any]
+KNOWN_IDS_SCHEMA = "transaction_id bigint"
 
 
 def prepare(lake: Lake, run_id: str, max_quarantine: float = 0.01) -> Dict[str, Any]:
@@ -81,7 +82,7 @@ def check_unchanged(raw: List[FileInfo], manifests: Dict[str, Manifest]) -> None
 def prepare_file(lake: Lake, info: FileInfo, known: Iterable[Manifest], run_id: str, max_quarantine: float) -> Manifest:
     """Check, clean and publish one raw file; return its manifest."""
     staging = f"staging/{run_id}/{info.name}"
-    header = read_header(lake, info)
+    header = read_header(lake.files, info)
     parsed = quality.parse(lake.spark.read.text(info.path).where(F.col("value") != header)).persist()
     try:
         seen = survey(parsed)
@@ -123,14 +124,14 @@ def prepare_file(lake: Lake, info: FileInfo, known: Iterable[Manifest], run_id: 
     return manifest
 
 
-def read_header(lake: Lake, info: FileInfo) -> str:
+def read_header(files: Files, info: FileInfo) -> str:
     """First line of the file as Spark reads it.
 
     Raises:
         BrokenFileError: it is not the header of the lake's nine columns.
     """
     try:
-        line = lake.files.first_line(f"raw/{info.name}").decode("utf-8").lstrip("\ufeff").rstrip("\r\n")
+        line = files.first_line(info).decode("utf-8").lstrip("\ufeff").rstrip("\r\n")
     except Py4JJavaError as error:
         raise BrokenFileError(f"{info.path} cannot be read: {root_cause(error)}; upload the file again") from error
     except UnicodeDecodeError as error:
@@ -165,7 +166,7 @@ def known_ids(lake: Lake, manifests: List[Manifest]) -> DataFrame:
     """Column ``transaction_id`` of everything that was prepared from these files."""
     paths = [lake.files.path(f"prepared/{part}") for manifest in manifests for part in manifest["parts"]]
     if not paths:
-        return lake.spark.createDataFrame([], "transaction_id bigint")
+        return lake.spark.createDataFrame([], KNOWN_IDS_SCHEMA)
     return lake.spark.read.parquet(*paths).select("transaction_id")
 
 

@@ -96,31 +96,45 @@ def retrain(
 
 
 def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
-    """Features of the days that a retrain on ``as_of`` needs."""
+    """Train and test rows of a retrain on ``as_of`` out of the prepared lake."""
     manifests = list(lake.manifests().values())
     available = prepared_days(manifests)
     if not available:
         raise RetrainingError(f"{lake.files.root} has no prepared day; run prepare first")
     as_of = as_of or available[-1] + timedelta(1)
     split = dataset.fit_to_lake(dataset.split_as_of(as_of, settings.train_days), available)
-    first = split.train.first - timedelta(features.HISTORY_DAYS)
+    first = first_day_needed(split)
+    used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
+    digest = hashlib.sha256(" ".join(used).encode()).hexdigest()[:16]
+    return make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest)
+
+
+def first_day_needed(split: Split) -> date:
+    """Oldest day that the features of the train window look at."""
+    return split.train.first - timedelta(features.HISTORY_DAYS)
+
+
+def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings, digest: str) -> Data:
+    """Features of prepared rows from ``first_day_needed`` on, cut into train and test."""
     with step("features") as say:
-        rows = features.all_features(lake.prepared(manifests, first, split.test.last))
+        rows = features.all_features(prepared)
         rows = dataset.between(rows, dataset.Days(split.train.first, split.test.last)).persist()
         train = dataset.between(rows, split.train)
-        frauds = train.where("tx_fraud = 1").count()
-        genuine = train.count() - frauds
+        counts = {row["tx_fraud"]: row["count"] for row in train.groupBy("tx_fraud").count().collect()}
+        frauds, genuine = counts.get(1, 0), counts.get(0, 0)
         say(f"as of {as_of}, {genuine + frauds} rows in the train window {split.train}, {frauds} frauds")
     if not frauds or not genuine:
-        raise RetrainingError(f"the train window {split.train} has {frauds} frauds and {genuine} genuine rows, both needed")
-    used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
+        raise RetrainingError(
+            f"the train window {split.train} has {frauds} frauds and {genuine} genuine rows, both are needed;"
+            " check the labels in the lake"
+        )
     return Data(
         as_of=as_of,
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
         test=dataset.test_rows(rows, split),
         counts={"train_rows": frauds + min(genuine, settings.most_negatives), "train_frauds": frauds},
-        digest=hashlib.sha256(" ".join(used).encode()).hexdigest()[:16],
+        digest=digest,
     )
 
 

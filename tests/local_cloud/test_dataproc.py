@@ -247,7 +247,8 @@ def test_a_job_gets_its_arguments_and_properties_and_no_secret_is_in_sight(
 ) -> None:
     main = script("import sys; print(sys.argv[1:])")
     uris = {"python_file_uris": ["s3a://jobs/a.zip", "s3a://jobs/b.zip"], "archive_uris": ["s3a://jobs/c.zip"]}
-    properties = {"spark.custom": "job", "spark.mine": "a b\\c"}
+    placement = {"spark.master": "yarn", "spark.submit.deployMode": "cluster"}
+    properties = {"spark.custom": "job", "spark.mine": "a b\\c", **placement}
     operation = submit(sdk, cluster, main, "one", "two words", "--flag=x,y", properties=properties, **uris)
     assert not finished(sdk, operation).HasField("error")
     job = job_of(sdk, operation)
@@ -260,7 +261,8 @@ def test_a_job_gets_its_arguments_and_properties_and_no_secret_is_in_sight(
     file = Path(command.split("--properties-file ")[1].split()[0])
     lines = dict(line.split(" ", 1) for line in file.read_text().splitlines())
     assert (lines["spark.custom"], lines["spark.sql.shuffle.partitions"]) == ("job", "7")
-    assert (lines["spark.mine"], lines["spark.master"]) == ("a b\\\\c", "local[1]")
+    assert lines["spark.mine"] == "a b\\\\c"
+    assert (lines["spark.master"], lines["spark.submit.deployMode"]) == ("local[1]", "client")
     assert lines["spark.hadoop.fs.s3a.endpoint"].startswith("http://127.0.0.1:")
     assert "object-store-secret" not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600

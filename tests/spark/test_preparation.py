@@ -151,7 +151,7 @@ def test_a_broken_file_stops_the_run_and_is_named(spark, tmp_path, name):
 def test_too_many_bad_rows_stop_the_run(spark, tmp_path):
     lines = [line(number) for number in range(200)]
     for place in range(3):
-        lines[place] = lines[place].replace(",0,0", ",7,0")
+        lines[place] = ",".join(FAULTS["tx_fraud"](lines[place].split(",")))
     write(tmp_path, "2018-04-01.txt", lines)
     lake = Lake(spark, str(tmp_path))
     with pytest.raises(QualityError, match=r"2018-04-01.txt: 3 of 200 rows \(1.50%\).*allowed are 1.00%.*rule 'tx_fraud'"):
@@ -213,7 +213,7 @@ def test_a_run_that_died_is_repeated_without_a_trace(spark, tmp_path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             prepare(Lake(spark, str(died)), "one")
     assert rows(spark, died).count() == 300  # what the dead run left behind is not read
-    assert prepare(Lake(spark, str(died)), "one") ["files"] == ["2018-04-01.txt", "2018-04-02.txt"]
+    assert prepare(Lake(spark, str(died)), "one")["files"] == ["2018-04-01.txt", "2018-04-02.txt"]
     prepare(Lake(spark, str(clean)), "one")
     assert files(died, "prepared", "quarantine", "manifest") == files(clean, "prepared", "quarantine", "manifest")
 
@@ -226,11 +226,12 @@ def test_two_runs_at_once_prepare_everything_once(spark, tmp_path, monkeypatch):
 
     def meanwhile(lake, *arguments):
         stage(lake, *arguments)
-        if not met:
-            met.append(prepare(Lake(spark, str(tmp_path)), "other"))
+        patch.undo()
+        met.append(prepare(Lake(spark, str(tmp_path)), "other"))
 
-    monkeypatch.setattr(preparation, "stage", meanwhile)
-    prepare(Lake(spark, str(tmp_path)), "one")
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "stage", meanwhile)
+        prepare(Lake(spark, str(tmp_path)), "one")
     assert met[0]["prepared"] == 600
     assert rows(spark, tmp_path).count() == 600
     assert len(files(tmp_path, "prepared")) == 2

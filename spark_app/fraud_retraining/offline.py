@@ -1,0 +1,94 @@
+"""Features and evaluation straight from a folder of raw files, for people and for checks; the lake is left alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import date
+from typing import Any, Dict, List, Tuple
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from fraud_retraining import dataset, evaluation, features, model, quality, training
+from fraud_retraining.errors import RetrainingError
+from fraud_retraining.lake import FileInfo, Files, text_files
+from fraud_retraining.preparation import KNOWN_IDS_SCHEMA, read_header
+
+# A transaction of amount 0 is a fault of the lake, and a transaction of the handbook: its features are computed.
+RULES = {**quality.RULES, "tx_amount": "tx_amount IS NULL OR tx_amount < 0"}
+
+
+def raw_files(files: Files) -> List[FileInfo]:
+    """Raw files of a folder, or of its ``raw/`` where it is a lake."""
+    found = text_files(files.list("raw")) or text_files(files.list(""))
+    if not found:
+        raise RetrainingError(f"{files.root} holds no raw file (YYYY-MM-DD.txt or .txt.gz); check LAKE")
+    return found
+
+
+def covering(found: List[FileInfo], first: date, last: date) -> List[FileInfo]:
+    """Files that can hold rows of [first, last]: each is named by the first day it covers."""
+    starts = [date.fromisoformat(info.name[: len("YYYY-MM-DD")]) for info in found]
+    ends = [*starts[1:], date.max]
+    return [info for info, start, end in zip(found, starts, ends) if start <= last and end > first]
+
+
+def clean_rows(spark: SparkSession, files: Files, found: List[FileInfo]) -> DataFrame:
+    """Good rows of raw files, each id once (``quality.PREPARED_SCHEMA``)."""
+    headers = sorted({read_header(files, info) for info in found})
+    lines = spark.read.text([info.path for info in found]).where(~F.col("value").isin(headers))
+    parsed = quality.parse(lines, RULES).persist()
+    repeated = quality.repeated_ids(parsed, spark.createDataFrame([], KNOWN_IDS_SCHEMA)).persist()
+    good = quality.flag_duplicates(parsed, repeated).where("rule IS NULL")
+    return good.select(*quality.PREPARED_SCHEMA)
+
+
+def write_features(spark: SparkSession, folder: str, out: str) -> None:
+    """Write Parquet, one row a transaction: the raw columns and ``features.ALL_FEATURES``."""
+    files = Files(spark, folder)
+    features.all_features(clean_rows(spark, files, raw_files(files))).write.mode("overwrite").parquet(out)
+
+
+def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200) -> Dict[str, Any]:
+    """Train with the default settings as a retrain on ``as_of`` would, and measure on its test week.
+
+    Returns:
+        windows, rows, metrics with 95 % intervals over resampled customers, settings, seconds.
+    """
+    started = time.monotonic()
+    settings = training.Settings()
+    files = Files(spark, folder)
+    split, rows = read(spark, files, as_of, settings)
+    data = training.make_data(rows, as_of, split, settings, digest="")
+    booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
+    scored = model.score(data.test, {"score": booster}, training.KEYS).toPandas()
+    scored = scored.sort_values("transaction_id", ignore_index=True)
+    week, scores = training.test_week(scored), scored["score"].to_numpy()
+    amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
+    spread = evaluation.intervals(week, scores, resamples, settings.seed)
+    return {
+        "as_of": as_of.isoformat(),
+        "windows": split.to_dict(),
+        "rows": {**data.counts, "test_rows": len(scored), "test_frauds": int(week.labels.sum())},
+        **{
+            name: {"value": value, "interval": list(spread[name])}
+            for name, value in evaluation.metrics(week, scores).items()
+        },
+        "amount_only_average_precision": amount_only,
+        "settings": {**asdict(settings), **model.PARAMETERS, "resamples": resamples},
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def read(
+    spark: SparkSession, files: Files, as_of: date, settings: training.Settings
+) -> Tuple[dataset.Split, DataFrame]:
+    """The split as of a day, fitted to the days that the folder has, and the clean rows that it needs."""
+    wanted = dataset.split_as_of(as_of, settings.train_days)
+    found = covering(raw_files(files), training.first_day_needed(wanted), wanted.test.last)
+    rows = clean_rows(spark, files, found)
+    day = F.to_date("tx_datetime")
+    rows = rows.where(day.between(F.lit(training.first_day_needed(wanted)), F.lit(wanted.test.last))).persist()
+    available = sorted(row["day"] for row in rows.select(day.alias("day")).distinct().collect())
+    return dataset.fit_to_lake(wanted, available), rows
