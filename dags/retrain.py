@@ -1,6 +1,7 @@
 """The DAG `retrain`: new data, a new model on a cluster of its own, a fair comparison, the better one serves."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup, task
 from airflow.timetables.assets import AssetOrTimeSchedule
@@ -13,7 +14,7 @@ LAKE = Asset(name="fraud-lake", uri="fraud-lake://raw")
 
 
 @task(multiple_outputs=True, retries=2, retry_delay=timedelta(seconds=20))
-def check(params: dict, dag_run: object = None) -> dict:
+def check(params: dict, dag_run: Any = None) -> dict:
     """Skips the run, visibly, where the lake holds nothing new; else returns the plan of the run."""
     from airflow.exceptions import AirflowSkipException
     from airflow.sdk import Connection

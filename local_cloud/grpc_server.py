@@ -25,7 +25,7 @@ class _Handler(grpc.GenericRpcHandler):
         method = schema.find_method(details.method)
         if method is None or method.client_streaming or method.server_streaming:
             return None
-        authorization = dict(details.invocation_metadata).get("authorization", "")
+        authorization = str(dict(details.invocation_metadata).get("authorization", ""))
 
         def call(request: Any, context: grpc.ServicerContext) -> Any:
             try:

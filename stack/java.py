@@ -141,7 +141,7 @@ def ensure_jars(name: str, java_home: Path, say: Callable[[str], None] = print) 
     with tempfile.TemporaryDirectory(dir=JARS) as scratch:
         here = Path(scratch)
         (here / "ivy.xml").write_text(ivy_module(PINS[name]))
-        command = [java_home / "bin" / "java", *trust_options(here), "-jar", ivy, "-types", "jar"]
+        command: list[str | Path] = [java_home / "bin" / "java", *trust_options(here), "-jar", ivy, "-types", "jar"]
         target = f"{here}/[artifact]-[revision](-[classifier]).[ext]"
         run(*command, "-ivy", here / "ivy.xml", "-cache", here / "cache", "-retrieve", target)
         for jar, digest in pins.items():

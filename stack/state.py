@@ -113,6 +113,15 @@ class State:
                 "Ports are fixed when it is made: `make demo-clean` first, or choose another folder with STATE=…"
             )
 
+    def require_free_ports(self) -> None:
+        """Raises StackError where another program has taken a port of this stack while it was stopped."""
+        for name, port in self.ports.items():
+            if not port_is_free(port):
+                raise StackError(
+                    f"Port {port} of 127.0.0.1, which this stack uses for {name}, is taken by another program. "
+                    "End that program, or give this stack up for one with other ports: `make demo-clean`."
+                )
+
     @cached_property
     def ports(self) -> dict[str, int]:
         return json.loads((self.folder / "ports.json").read_text())

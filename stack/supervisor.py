@@ -69,6 +69,7 @@ def process_id(state: State) -> int:
 def start_daemon(state: State) -> None:
     if is_running(state):
         return
+    state.require_free_ports()
     state.logs.mkdir(exist_ok=True)
     config = state.folder / "supervisord.conf"
     write_private(config, configuration(state))

@@ -31,7 +31,7 @@ class CreateCluster(DataprocCreateClusterOperator):
         self.spec = spec
 
     def execute(self, context: Any) -> Any:
-        vars(self).update(self.spec)
+        self.__dict__.update(self.spec)
         return super().execute(context)
 
 
@@ -48,7 +48,7 @@ class RunJob(DataprocCreatePysparkJobOperator):
         self.spec = spec
 
     def execute(self, context: Any) -> None:
-        vars(self).update(self.spec)
+        self.__dict__.update(self.spec)
         try:
             super().execute(context)
         finally:

@@ -4,6 +4,7 @@ import shutil
 import socket
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_the_cluster_is_set_up_and_torn_down_around_its_jobs(bag: Any) -> None:
 
 def test_the_tasks_follow_one_another(bag: Any) -> None:
     dag = bag.dags["retrain"]
-    for earlier, later in zip(CHAIN, CHAIN[1:], strict=False):
+    for earlier, later in pairwise(CHAIN):
         assert earlier in dag.get_task(later).upstream_task_ids, (earlier, later)
 
 

@@ -54,6 +54,16 @@ def test_ports_of_an_existing_stack_cannot_be_changed_in_passing(tmp_path: Path)
         State(tmp_path).create(29000)
 
 
+def test_a_port_taken_while_the_stack_was_stopped_is_named(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.create(None)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", state.ports["mlflow"]))
+        busy.listen()
+        with pytest.raises(StackError, match=rf"Port {state.ports['mlflow']}.*uses for mlflow, is taken"):
+            supervisor.start_daemon(state)
+
+
 def test_a_second_demo_of_the_same_folder_is_told_who_is_first(tmp_path: Path) -> None:
     with (
         alone(State(tmp_path)),
@@ -64,7 +74,7 @@ def test_a_second_demo_of_the_same_folder_is_told_who_is_first(tmp_path: Path) -
 
 
 def test_a_state_folder_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="too long by .* STATE="):
+    with pytest.raises(StackError, match=r"too long by .* STATE="):
         supervisor.socket_of(State(tmp_path / ("x" * 100)))
 
 
@@ -248,5 +258,7 @@ def test_secrets_reach_programs_by_environment_or_file_only(tmp_path: Path, monk
         command = " ".join(program(state).command)
         assert not [key for key, value in state.secrets.items() if value in command], name
     for path in (p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".jar"):
-        if any(value in path.read_text() or json.dumps(value)[1:-1] in path.read_text() for value in state.secrets.values()):
+        if any(
+            value in path.read_text() or json.dumps(value)[1:-1] in path.read_text() for value in state.secrets.values()
+        ):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
