@@ -70,7 +70,7 @@ def report(run: str, files: list[str], decision: dict, promoted: str) -> str:
     for name in files:
         s3.put_object(Bucket=bucket, Key=f"retrained/{name}.json", Body=json.dumps({"run": run}).encode())
     print(f"{promoted}\n{decision['reason']}")
-    return registry.run_url(uri, client, decision["mlflow_run_id"])
+    return registry.report_url(uri, client, decision["mlflow_run_id"])
 
 
 with DAG(

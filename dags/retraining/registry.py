@@ -84,7 +84,7 @@ def promote(client: Any, model: str, decision: dict[str, Any]) -> str:
     return f"champion: version {now or 'none'} -> {winner}"
 
 
-def run_url(uri: str, client: Any, mlflow_run_id: str) -> str:
-    """Address of the run's page in MLflow's UI."""
+def report_url(uri: str, client: Any, mlflow_run_id: str) -> str:
+    """Address of the run's report in MLflow's UI, where its metrics and artifacts are one click away."""
     experiment = client.get_run(mlflow_run_id).info.experiment_id
-    return f"{uri}/#/experiments/{experiment}/runs/{mlflow_run_id}"
+    return f"{uri}/#/experiments/{experiment}/runs/{mlflow_run_id}/artifacts/report.md"

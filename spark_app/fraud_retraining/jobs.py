@@ -23,6 +23,7 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "false",  # a value that does not parse is null, and null breaks a named rule
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.ui.showConsoleProgress": "false",
 }
 
 
@@ -85,5 +86,6 @@ def end_jvm(gateway: JavaGateway) -> None:
     Spark 3.5.0 leaves the timers of a barrier stage behind in threads that are no daemons: after XGBoost has trained,
     a driver in client mode would never end by itself.
     """
-    with suppress(Py4JError):  # the connection ends with the JVM
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # the connection ends with the JVM
+    with suppress(Py4JError):
         gateway.jvm.System.exit(0)
