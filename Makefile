@@ -54,6 +54,24 @@ status: stack-env ## What runs, which clusters are alive and what they cost
 doctor: stack-env ## Check this machine
 	@$(STACK) doctor $(FLAGS) --image $(IMAGE)
 
+##@ The Spark application by itself
+# One process on all cores; what Spark logs goes to standard error, so that the report is all of standard output.
+SPARK = $(JAVA) PYTHONPATH=spark_app PYSPARK_PYTHON=$(CURDIR)/.envs/spark-image-$(IMAGE)/bin/python \
+  PYSPARK_SUBMIT_ARGS='--master local[*] --driver-memory $(or $(MEMORY),4g) --conf spark.ui.enabled=false pyspark-shell' \
+  .envs/spark-image-$(IMAGE)/bin/python
+
+.PHONY: features
+features: stack-env ## LAKE=<folder of raw files> OUT=<folder>: features of every transaction, as Parquet
+	@: $(or $(LAKE),$(error LAKE=<folder of raw files> is missing)) $(or $(OUT),$(error OUT=<folder> is missing))
+	@$(ENVS) spark-image-$(IMAGE)
+	@$(SPARK) spark_app/features_job.py --lake '$(LAKE)' --out '$(OUT)'
+
+.PHONY: evaluate
+evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train and measure as a retrain on that day would
+	@: $(or $(LAKE),$(error LAKE=<folder of raw files> is missing)) $(or $(AS_OF),$(error AS_OF=<YYYY-MM-DD> is missing))
+	@$(ENVS) spark-image-$(IMAGE)
+	@$(SPARK) spark_app/evaluate_job.py --lake '$(LAKE)' --as-of '$(AS_OF)' $(if $(OUT),--out '$(OUT)')
+
 ##@ Work on it
 PYTEST := -m pytest -q -p no:cacheprovider
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.java import find_java; print(find_java())')

@@ -17,7 +17,7 @@ import pandas as pd
 from xgboost import XGBClassifier
 
 from fraud_retraining import jobs, model, training
-from fraud_retraining.evaluation import TestWeek, metrics
+from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.features import ALL_FEATURES, ANOMALY_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.tournament import Candidate, Gate, decide
 from bench.model import AS_OF, week_data
@@ -32,7 +32,7 @@ SETS: Dict[str, Sequence[str]] = {
 
 
 def candidates(
-    week: TestWeek, train: pd.DataFrame, test: pd.DataFrame, features: Sequence[str], role: str
+    week: ScoredWeek, train: pd.DataFrame, test: pd.DataFrame, features: Sequence[str], role: str
 ) -> List[Candidate]:
     """One scored candidate for each seed."""
     found = []
@@ -44,7 +44,7 @@ def candidates(
     return found
 
 
-def promotions(week: TestWeek, pairs: Sequence[Tuple[Candidate, Candidate]], gate: Gate) -> List[bool]:
+def promotions(week: ScoredWeek, pairs: Sequence[Tuple[Candidate, Candidate]], gate: Gate) -> List[bool]:
     """Whether the second of each pair replaces the first."""
     decided = []
     for number, (champion, other) in enumerate(pairs):

@@ -17,7 +17,7 @@ from fraud_retraining.errors import RetrainingError
 
 
 @dataclass(frozen=True)
-class TestWeek:
+class ScoredWeek:
     """Labels, customers and days of the scored rows."""
 
     labels: np.ndarray
@@ -33,7 +33,7 @@ class TestWeek:
             )
 
 
-def metrics(week: TestWeek, scores: np.ndarray) -> Dict[str, float]:
+def metrics(week: ScoredWeek, scores: np.ndarray) -> Dict[str, float]:
     """AP, ROC AUC, Card Precision@100, Brier score, and observed over expected frauds (1 is calibrated)."""
     expected = float(scores.sum())
     return {
@@ -45,7 +45,7 @@ def metrics(week: TestWeek, scores: np.ndarray) -> Dict[str, float]:
     }
 
 
-def card_precision(week: TestWeek, scores: np.ndarray, top: int) -> float:
+def card_precision(week: ScoredWeek, scores: np.ndarray, top: int) -> float:
     """Mean over days of the share of compromised cards among the ``top`` most suspicious cards of the day.
 
     A card scores by its most suspicious transaction of the day; a compromised card that was found leaves the following
@@ -97,7 +97,7 @@ class WeightedAveragePrecision:
 
 
 def bootstrap_average_precision(
-    week: TestWeek, scores: Dict[str, np.ndarray], resamples: int, seed: int
+    week: ScoredWeek, scores: Dict[str, np.ndarray], resamples: int, seed: int
 ) -> Dict[str, np.ndarray]:
     """AP of each score vector on the same resamples of customers, so that differences are paired."""
     customers, index = np.unique(week.customers, return_inverse=True)
@@ -117,7 +117,7 @@ def interval(resampled: np.ndarray, level: float = 0.95) -> Tuple[float, float]:
     return float(low), float(high)
 
 
-def intervals(week: TestWeek, scores: np.ndarray, resamples: int, seed: int) -> Dict[str, Tuple[float, float]]:
+def intervals(week: ScoredWeek, scores: np.ndarray, resamples: int, seed: int) -> Dict[str, Tuple[float, float]]:
     """95 % intervals of all metrics over resampled customers; a customer drawn twice is two cards."""
     customers, index = np.unique(week.customers, return_inverse=True)
     found: List[Dict[str, float]] = []
@@ -126,5 +126,5 @@ def intervals(week: TestWeek, scores: np.ndarray, resamples: int, seed: int) -> 
         rows = np.repeat(np.arange(len(index)), copies)
         copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
         cards = copy * len(customers) + index[rows]
-        found.append(metrics(TestWeek(week.labels[rows], cards, week.days[rows]), scores[rows]))
+        found.append(metrics(ScoredWeek(week.labels[rows], cards, week.days[rows]), scores[rows]))
     return {name: interval(np.array([one[name] for one in found])) for name in found[0]}

@@ -9,7 +9,7 @@ import xgboost
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
-from fraud_retraining.evaluation import TestWeek
+from fraud_retraining.evaluation import ScoredWeek
 from fraud_retraining.tournament import Candidate
 
 COLUMNS = ["average_precision", "roc_auc", "card_precision_100", "brier", "calibration"]
@@ -47,7 +47,7 @@ def markdown(decision: Dict[str, Any], counts: Dict[str, int], settings: Dict[st
 
 
 def plots(
-    week: TestWeek, candidates: List[Candidate], challenger: Candidate, booster: xgboost.Booster
+    week: ScoredWeek, candidates: List[Candidate], challenger: Candidate, booster: xgboost.Booster
 ) -> Dict[str, Figure]:
     """Figures by file name: precision and recall of every candidate, calibration and gains of the challenger."""
     return {
@@ -57,7 +57,7 @@ def plots(
     }
 
 
-def precision_recall(week: TestWeek, candidates: List[Candidate]) -> Figure:
+def precision_recall(week: ScoredWeek, candidates: List[Candidate]) -> Figure:
     figure = Figure(figsize=(7, 5))
     axes = figure.subplots()
     for candidate in candidates:
@@ -69,7 +69,7 @@ def precision_recall(week: TestWeek, candidates: List[Candidate]) -> Figure:
     return figure
 
 
-def calibration(week: TestWeek, candidate: Candidate, bins: int = 10) -> Figure:
+def calibration(week: ScoredWeek, candidate: Candidate, bins: int = 10) -> Figure:
     """Share of frauds against the mean score in bins of equal numbers of the rows that score above the base rate."""
     suspicious = candidate.scores >= week.labels.mean()
     order = np.argsort(candidate.scores[suspicious])

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from fraud_retraining.evaluation import TestWeek, bootstrap_average_precision, interval
+from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Candidate:
         return {"version": self.version, "role": self.role, "metrics": dict(self.metrics)}
 
 
-def decide(week: TestWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
+def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
     """Compare the best other candidate with the champion.
 
     Returns:
@@ -89,7 +89,7 @@ def first_champion(best: Candidate, gate: Gate) -> Dict[str, Any]:
     }
 
 
-def compare(week: TestWeek, champion: Candidate, other: Candidate, gate: Gate, seed: int) -> Dict[str, Any]:
+def compare(week: ScoredWeek, champion: Candidate, other: Candidate, gate: Gate, seed: int) -> Dict[str, Any]:
     """Paired comparison of two candidates: gain in AP with its one-sided lower bound and 95 % interval."""
     scores = {"champion": champion.scores, "other": other.scores}
     resampled = bootstrap_average_precision(week, scores, gate.resamples, seed)

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 from fraud_retraining import __version__, dataset, features, model, report, tournament, tracking
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
-from fraud_retraining.evaluation import TestWeek, metrics
+from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.jobs import step
 from fraud_retraining.lake import Lake, prepared_days
 from fraud_retraining.tournament import Candidate, Gate
@@ -55,7 +55,7 @@ class Data:
 class Field:
     """Who competes: the scored test week, the candidates, the challenger among them or refused."""
 
-    week: TestWeek
+    week: ScoredWeek
     candidates: List[Candidate]
     challenger: Candidate
     skipped: List[Dict[str, str]]
@@ -153,9 +153,9 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
     return Field(week, candidates, candidates[-1], skipped, amount_only)
 
 
-def test_week(scored: pd.DataFrame) -> TestWeek:
+def test_week(scored: pd.DataFrame) -> ScoredWeek:
     """Arrays of the evaluation out of the scored rows."""
-    return TestWeek(
+    return ScoredWeek(
         labels=scored["tx_fraud"].to_numpy(),
         customers=scored["customer_id"].to_numpy(),
         days=scored["tx_datetime"].dt.floor("D").astype("int64").to_numpy(),

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import (
-    TestWeek,
+    ScoredWeek,
     WeightedAveragePrecision,
     bootstrap_average_precision,
     card_precision,
@@ -21,7 +21,7 @@ from fraud_retraining.evaluation import (
 
 def week(labels, customers=None, days=None):
     count = len(labels)
-    return TestWeek(
+    return ScoredWeek(
         np.array(labels),
         np.array(range(count) if customers is None else customers),
         np.array([0] * count if days is None else days),
@@ -46,7 +46,7 @@ def test_without_frauds_drawn_average_precision_is_zero():
 def test_card_precision_by_hand():
     # day 0: cards 1 (fraud, found), 2, 3; day 1: card 1 was found and is blocked, so card 4 (fraud) is seen
     labels, customers = [0, 1, 0, 0, 1, 1, 0], [1, 1, 2, 3, 1, 4, 2]
-    days, scores = [0, 0, 0, 0, 1, 1, 1], np.array([0.9, 0.1, 0.8, 0.1, 0.9, 0.7, 0.6])
+    days, scores = [0, 0, 0, 0, 1, 1, 1], np.array([0.9, 0.3, 0.8, 0.1, 0.9, 0.7, 0.6])
     assert card_precision(week(labels, customers, days), scores, top=1) == 1.0
     assert card_precision(week(labels, customers, days), scores, top=2) == 0.5
     assert card_precision(week(labels, customers, days), -scores, top=1) == 0.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraud_retraining.evaluation import TestWeek, metrics
+from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.tournament import Candidate, Gate, decide
 
 CARDS = 3000
 LABELS = (np.random.default_rng(0).random(CARDS) < 0.05).astype(int)
-WEEK = TestWeek(LABELS, np.arange(CARDS), np.arange(CARDS) % 7)
+WEEK = ScoredWeek(LABELS, np.arange(CARDS), np.arange(CARDS) % 7)
 
 
 def candidate(version, role, skill, seed=1, scale=1.0):
