@@ -1,15 +1,16 @@
 """How good the default model is over six test weeks, next to the handbook's: ``python -m bench.model FEATURES``.
 
-FEATURES is the Parquet folder that ``features_job.py`` made of the handbook's simulated data (2018-04-01 .. 2018-08-31).
-Run with ``PYTHONPATH=spark_app`` in the environment of an image. The evaluation must first give the published results on
-the handbook's own split: logistic regression AP .606, random forest .658.
+FEATURES is the Parquet folder that ``features_job.py`` made of the handbook's simulated data
+(2018-04-01 .. 2018-08-31). Run with ``PYTHONPATH=spark_app`` in the environment of an image. The evaluation must first
+give the published results on the handbook's own split: logistic regression AP .606, random forest .658.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,39 +23,39 @@ from xgboost import XGBClassifier
 
 from fraud_retraining import dataset, jobs, model, training
 from fraud_retraining.evaluation import metrics
-from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
+from fraud_retraining.features import HANDBOOK_FEATURES
 
 HANDBOOK_AS_OF = date(2018, 8, 22)
 AS_OF = [date(2018, 7, 18) + timedelta(10 * number) for number in range(6)]
 SHOWN = ("average_precision", "roc_auc", "card_precision_100", "calibration")
 
 
-def week_data(rows: DataFrame, as_of: date, train_days: int) -> Tuple[DataFrame, pd.DataFrame, pd.DataFrame]:
+def week_data(rows: DataFrame, as_of: date, train_days: int) -> tuple[DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train rows on Spark, the same in pandas, and the test rows in pandas."""
     split = dataset.split_as_of(as_of, train_days)
     train = dataset.between(rows, split.train)
-    test = dataset.test_rows(rows, split).orderBy("transaction_id").toPandas()
+    test = dataset.holdout(rows, split).orderBy("transaction_id").toPandas()
     return train, train.orderBy("transaction_id").toPandas(), test
 
 
-def measured(test: pd.DataFrame, scores: np.ndarray) -> Dict[str, float]:
-    return metrics(training.test_week(test), scores)
+def measured(test: pd.DataFrame, scores: np.ndarray) -> dict[str, float]:
+    return metrics(training.scored_week(test), scores)
 
 
-def classic(classifier: Any, features: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> Dict[str, float]:
+def classic(classifier: Any, features: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
     """Metrics of a classifier that is fitted in memory."""
     fitted = classifier.fit(train[list(features)].astype("float64"), train["tx_fraud"])
     return measured(test, fitted.predict_proba(test[list(features)].astype("float64"))[:, 1])
 
 
-def default_model(train: DataFrame, test: pd.DataFrame, count: int) -> Dict[str, float]:
+def default_model(train: DataFrame, test: pd.DataFrame, count: int) -> dict[str, float]:
     """Metrics of what a retrain trains, through Spark."""
     settings = training.Settings()
     weighted = dataset.sample_negatives(train, count, settings.most_negatives, settings.seed)
     return measured(test, model.predict(model.train(weighted, settings.features, count, settings.seed), test))
 
 
-def table(results: Dict[str, List[Dict[str, float]]], weeks: List[str]) -> str:
+def table(results: dict[str, list[dict[str, float]]], weeks: list[str]) -> str:
     lines = [
         f"| model | mean AP | {' | '.join(weeks)} | ROC AUC | CP@100 | observed / expected |",
         "|" + "---|" * (len(weeks) + 5),
@@ -76,7 +77,7 @@ def main(spark: SparkSession, folder: str) -> None:
     print("Handbook's split (train 2018-07-25 .. 07-31, test 08-08 .. 08-14), handbook's features\n")
     found = {name: [classic(one, HANDBOOK_FEATURES, train, test)] for name, one in published.items()}
     print(table(found, ["2018-08-08"]), "\n")
-    results: Dict[str, List[Dict[str, float]]] = {}
+    results: dict[str, list[dict[str, float]]] = {}
     for as_of in AS_OF:
         on_spark, train, test = week_data(rows, as_of, 28)
         found_now = {

@@ -8,23 +8,23 @@ features of the card added to the handbook's should win.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations, product
-from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 from xgboost import XGBClassifier
 
+from bench.model import AS_OF, week_data
 from fraud_retraining import jobs, model, training
 from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.features import ALL_FEATURES, ANOMALY_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.tournament import Candidate, Gate, decide
-from bench.model import AS_OF, week_data
 
 SEEDS = range(7)
 DRAWN = {"subsample": 0.8, "colsample_bytree": 0.8}
-SETS: Dict[str, Sequence[str]] = {
+SETS: dict[str, Sequence[str]] = {
     "handbook": HANDBOOK_FEATURES,
     "handbook + card": [*HANDBOOK_FEATURES, *ANOMALY_FEATURES],
     "all": ALL_FEATURES,
@@ -33,7 +33,7 @@ SETS: Dict[str, Sequence[str]] = {
 
 def candidates(
     week: ScoredWeek, train: pd.DataFrame, test: pd.DataFrame, features: Sequence[str], role: str
-) -> List[Candidate]:
+) -> list[Candidate]:
     """One scored candidate for each seed."""
     found = []
     for seed in SEEDS:
@@ -44,7 +44,7 @@ def candidates(
     return found
 
 
-def promotions(week: ScoredWeek, pairs: Sequence[Tuple[Candidate, Candidate]], gate: Gate) -> List[bool]:
+def promotions(week: ScoredWeek, pairs: Sequence[tuple[Candidate, Candidate]], gate: Gate) -> list[bool]:
     """Whether the second of each pair replaces the first."""
     decided = []
     for number, (champion, other) in enumerate(pairs):
@@ -56,10 +56,10 @@ def promotions(week: ScoredWeek, pairs: Sequence[Tuple[Candidate, Candidate]], g
 
 def main(folder: str) -> None:
     rows = jobs.session("bench").read.parquet(folder)
-    decisions: Dict[str, List[bool]] = {}
+    decisions: dict[str, list[bool]] = {}
     for as_of in AS_OF:
         _, train, test = week_data(rows, as_of, 28)
-        week = training.test_week(test)
+        week = training.scored_week(test)
         trained = {name: candidates(week, train, test, features, "earlier") for name, features in SETS.items()}
         cases = {
             "only the seed differs (all features)": list(permutations(trained["all"], 2)),

@@ -8,7 +8,7 @@ from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from dags.retraining import settings
-from dags.retraining.operators import CreateCluster, DataprocDeleteClusterOperator, RunJob
+from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 
 LAKE = Asset(name="fraud-lake", uri="fraud-lake://raw")
 
@@ -94,12 +94,10 @@ with DAG(
 ):
     plan = check()
     with TaskGroup("cluster"):
-        create = CreateCluster(task_id="create", spec=plan["cluster"])
+        create = CreateCluster(task_id="create", spec=plan["cluster"], retries=1, retry_delay=timedelta(seconds=30))
         prepare = RunJob(task_id="prepare", spec=plan["prepare"], cluster_id=create.output)
         train = RunJob(task_id="train", spec=plan["train"], cluster_id=create.output)
-        delete = DataprocDeleteClusterOperator(
-            task_id="delete", cluster_id=create.output, retries=5, retry_delay=timedelta(minutes=1)
-        )
+        delete = DeleteCluster(task_id="delete", cluster_id=create.output, retries=3, retry_delay=timedelta(minutes=1))
         create >> prepare >> train >> delete
     delete.as_teardown(setups=create, on_failure_fail_dagrun=True)
     decision = decide(plan["run"])

@@ -23,5 +23,7 @@ if __name__ == "__main__":
     parser.add_argument("--mlflow-secret", help="Lockbox secret with entries username and password")
     parser.add_argument("--experiment", default="fraud-retraining", help="default %(default)s")
     parser.add_argument("--model", default="fraud", help="registered model (default %(default)s)")
-    parser.add_argument("--as-of", type=date.fromisoformat, help="day of the retrain, YYYY-MM-DD (default: day after the newest data)")
+    parser.add_argument(
+        "--as-of", type=date.fromisoformat, help="day of the retrain, YYYY-MM-DD (default: day after the newest data)"
+    )
     jobs.run(parser, job)

@@ -9,20 +9,28 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import grpc
 from airflow.providers.yandex.hooks.dataproc import DataprocHook
 from airflow.providers.yandex.operators.dataproc import (
     DataprocCreateClusterOperator,
     DataprocCreatePysparkJobOperator,
     DataprocDeleteClusterOperator,
 )
+from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLogRequest, ListJobsRequest
+from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
+from dags.retraining import clusters
+
+CLEAN_UP_PATIENCE = 300  # seconds a failing create spends on deleting what it has made
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
-
-__all__ = ["CreateCluster", "DataprocDeleteClusterOperator", "RunJob"]
 
 
 class CreateCluster(DataprocCreateClusterOperator):
-    """Creates the cluster that `spec` describes; returns its id."""
+    """Creates the cluster that `spec` describes; returns its id.
+
+    An attempt after one that died adopts the cluster which that one made; an attempt that fails, or is ended from
+    outside, deletes what it has made. So there is never a second cluster, nor one that nobody can name.
+    """
 
     template_fields = ("spec",)
 
@@ -32,7 +40,36 @@ class CreateCluster(DataprocCreateClusterOperator):
 
     def execute(self, context: Any) -> Any:
         self.__dict__.update(self.spec)
-        return super().execute(context)
+        sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
+        made = clusters.named(sdk, self.folder_id, self.cluster_name)
+        try:
+            if made:
+                self.log.info("adopting %s (%s), which an earlier attempt has made", made.name, made.id)
+                return clusters.adopt(sdk, made.id)
+            return super().execute(context)
+        except Exception:
+            self._remove()
+            raise
+
+    def on_kill(self) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        """Deletes the cluster of this run, if there is one; what cannot be deleted here is left to the DAG `sweep`."""
+        sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
+        try:
+            if left := clusters.named(sdk, self.folder_id, self.cluster_name):
+                clusters.delete(sdk, left.id, patience=CLEAN_UP_PATIENCE)
+                self.log.info("deleted %s (%s), which this attempt had made", left.name, left.id)
+        except Exception as problem:
+            self.log.warning("the cluster %s may be alive, `sweep` will delete it: %s", self.cluster_name, problem)
+
+
+class DeleteCluster(DataprocDeleteClusterOperator):
+    """Deletes the run's cluster, waiting where the cloud refuses for now; a cluster that is gone already is fine."""
+
+    def execute(self, context: Any) -> None:
+        clusters.delete(DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk, self.cluster_id)
 
 
 class RunJob(DataprocCreatePysparkJobOperator):
@@ -57,16 +94,24 @@ class RunJob(DataprocCreatePysparkJobOperator):
                     if not SPARK_INFO.match(line):
                         self.log.info("job | %s", line)
 
-    def _log_lines(self) -> Iterator[str]:
-        from yandex.cloud.dataproc.v1.job_service_pb2 import ListJobLogRequest, ListJobsRequest
-        from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
+    def on_kill(self) -> None:
+        jobs, mine = self._jobs()
+        for job in mine:
+            with suppress(grpc.RpcError):  # it has ended already
+                jobs.Cancel(CancelJobRequest(cluster_id=self.cluster_id, job_id=job.id))
 
+    def _jobs(self) -> tuple[Any, list[Any]]:
+        """The service, and this task's jobs on the cluster, oldest first."""
         jobs = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk.client(JobServiceStub)
-        mine = [job for job in jobs.List(ListJobsRequest(cluster_id=self.cluster_id)).jobs if job.name == self.name]
-        newest = max(mine, key=lambda job: job.created_at.ToNanoseconds())
+        found = jobs.List(ListJobsRequest(cluster_id=self.cluster_id, page_size=100)).jobs
+        mine = [job for job in found if job.name == self.name]
+        return jobs, sorted(mine, key=lambda job: job.created_at.ToNanoseconds())
+
+    def _log_lines(self) -> Iterator[str]:
+        jobs, mine = self._jobs()
         token, rest = "", ""
         while True:
-            page = jobs.ListLog(ListJobLogRequest(cluster_id=self.cluster_id, job_id=newest.id, page_token=token))
+            page = jobs.ListLog(ListJobLogRequest(cluster_id=self.cluster_id, job_id=mine[-1].id, page_token=token))
             *lines, rest = (rest + page.content).split("\n")
             yield from lines
             token = page.next_page_token

@@ -5,8 +5,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-OWNER = "fraud-retraining"
-LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
+from dags.retraining import clusters
+
 NAME_LIMIT = 63
 
 
@@ -21,14 +21,13 @@ def run_name(dag_run_id: str, begun: datetime) -> str:
     return name
 
 
-def cluster(settings: dict[str, Any], name: str, begun: datetime) -> dict[str, Any]:
+def cluster(settings: dict[str, Any], name: str, dag_run_id: str, begun: datetime) -> dict[str, Any]:
     """Arguments of DataprocCreateClusterOperator: a light cluster (YARN and Spark, no HDFS) that says whose it is."""
     spec = settings["cluster"]
-    expires = begun + timedelta(hours=spec["hours"])
     return {
         "folder_id": spec["folder_id"],
         "cluster_name": name,
-        "cluster_description": "One retraining run of the fraud model; deleted by that run.",
+        "cluster_description": dag_run_id,
         "cluster_image_version": spec["image"],
         "services": ["YARN", "SPARK"],
         "s3_bucket": spec["bucket"],
@@ -47,7 +46,7 @@ def cluster(settings: dict[str, Any], name: str, begun: datetime) -> dict[str, A
         "computenode_disk_size": spec["disk_gib"],
         "computenode_count": spec["compute_count"],
         "properties": spec["properties"],
-        "labels": {"owner": OWNER, "run": name, "expires": expires.strftime(LABEL_TIME)},
+        "labels": clusters.labels(name, begun + timedelta(hours=spec["hours"])),
     }
 
 
@@ -76,7 +75,7 @@ def make(
     return {
         "run": name,
         "files": files,
-        "cluster": cluster(settings, name, begun),
+        "cluster": cluster(settings, name, dag_run_id, begun),
         "prepare": job(settings, name, "prepare"),
         "train": job(settings, name, "train", *train),
     }

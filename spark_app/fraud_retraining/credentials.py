@@ -19,7 +19,7 @@ def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os
     Raises:
         RetrainingError: the secret cannot be read or lacks an entry.
     """
-    if environment.get(USERNAME) and environment.get(PASSWORD) or not secret_id:
+    if (environment.get(USERNAME) and environment.get(PASSWORD)) or not secret_id:
         return
     entries = read_secret(secret_id, environment)
     missing = {"username", "password"} - set(entries)

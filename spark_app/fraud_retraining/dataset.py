@@ -85,7 +85,7 @@ def between(df: DataFrame, days: Days) -> DataFrame:
     return df.where(F.to_date("tx_datetime").between(F.lit(days.first), F.lit(days.last)))
 
 
-def test_rows(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
+def holdout(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
     """Rows of the test week without cards known to be compromised, whatever the train window.
 
     A card leaves day D of the test if it has a fraud from 7 days before the delay up to D - delay - 1, whose label has
@@ -103,7 +103,7 @@ def test_rows(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
 
 
 def sample_negatives(df: DataFrame, negatives: int, most: int, seed: int) -> DataFrame:
-    """Keep at most about ``most`` of ``negatives`` genuine rows, chosen by a hash of their id, weighted to stand for all.
+    """Keep about ``most`` of ``negatives`` genuine rows, chosen by a hash of their id and weighted to stand for all.
 
     Adds ``weight``; the weighted share of frauds stays that of ``df``, so scores stay calibrated.
     """

@@ -28,9 +28,7 @@ CUSTOMER_FEATURES = [
     for name in (f"customer_id_nb_tx_{days}day_window", f"customer_id_avg_amount_{days}day_window")
 ]
 TERMINAL_FEATURES = [
-    name
-    for days in WINDOWS
-    for name in (f"terminal_id_nb_tx_{days}day_window", f"terminal_id_risk_{days}day_window")
+    name for days in WINDOWS for name in (f"terminal_id_nb_tx_{days}day_window", f"terminal_id_risk_{days}day_window")
 ]
 HANDBOOK_FEATURES: List[str] = [
     "tx_amount",
@@ -205,8 +203,8 @@ def amount_ratio() -> Columns:
 def high_ratios() -> Columns:
     """Number of the card's high amounts in the 14 days strictly before t, and days since the first of them."""
     lately = ANOMALY_DAYS * DAY
-    # The first of a window is the least time of all rows not older than it: a growing frame towards the past. It may lie
-    # in the future of a row; then the window has none.
+    # The first of a window is the least time of all rows not older than it: a growing frame towards the past. Where
+    # that lies in the row's future, the window has none.
     not_older = Window.partitionBy("customer_id").orderBy(F.col("t").desc())
     not_older = not_older.rangeBetween(Window.unboundedPreceding, lately - 1)
     first = F.min(F.when(F.col("high") == 1, F.col("t"))).over(not_older)
@@ -240,7 +238,7 @@ def spell_start() -> Column:
 
 
 def spell_state(delay_days: int = DELAY_DAYS) -> Columns:
-    """What the newest visible labels of the terminal say: time of the last genuine row, frauds since then, their start."""
+    """What the terminal's newest visible labels say: time of the last genuine row, frauds since then, their start."""
     visible = until("terminal_id", delay_days * DAY)
     genuine = F.col("label") == 0
     frauds_before = F.greatest(

@@ -1,6 +1,7 @@
 """Where things lie in the lake, and how small files are read, written and moved there.
 
-Everything goes through Hadoop's FileSystem of the Spark session, so ``s3a://``, ``hdfs://`` and plain folders work alike.
+Everything goes through Hadoop's FileSystem of the Spark session, so ``s3a://``, ``hdfs://`` and plain folders work
+alike.
 
 ===========================================  ========================================================================
 ``raw/YYYY-MM-DD.txt[.gz]``                  input, named by the first day it covers
@@ -64,7 +65,7 @@ class Files:
 
     @staticmethod
     def _info(status: Any) -> FileInfo:
-        etag = status.getEtag() if hasattr(status, "getEtag") and "S3A" in status.getClass().getName() else None
+        etag = status.getETag() if status.getClass().getSimpleName() == "S3AFileStatus" else None
         return FileInfo(status.getPath().toString(), status.getPath().getName(), status.getLen(), etag)
 
     def read_json(self, relative: str) -> Any:

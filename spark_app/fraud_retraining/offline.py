@@ -64,7 +64,7 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
     booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
     scored = model.score(data.test, {"score": booster}, training.KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
-    week, scores = training.test_week(scored), scored["score"].to_numpy()
+    week, scores = training.scored_week(scored), scored["score"].to_numpy()
     amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
     spread = evaluation.intervals(week, scores, resamples, settings.seed)
     return {

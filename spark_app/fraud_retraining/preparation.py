@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from py4j.protocol import Py4JJavaError
@@ -159,7 +160,7 @@ def survey(parsed: DataFrame) -> Dict[str, Any]:
 
 def overlap(one: Optional[List[int]], other: Optional[List[int]]) -> bool:
     """Whether two closed ranges meet; an empty range (None) meets nothing."""
-    return bool(one and other) and one[0] <= other[1] and other[0] <= one[1]
+    return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
 
 
 def known_ids(lake: Lake, manifests: List[Manifest]) -> DataFrame:
@@ -185,9 +186,7 @@ def check_threshold(info: FileInfo, quarantined: Dict[str, int], rows: int, max_
 
 def stage(lake: Lake, flagged: DataFrame, file: str, staging: str) -> None:
     """Write good rows by day and bad rows by rule below ``staging``, each in a stable order."""
-    good = flagged.where(F.col("rule").isNull()).select(
-        *quality.PREPARED_SCHEMA, F.to_date("tx_datetime").alias("day")
-    )
+    good = flagged.where(F.col("rule").isNull()).select(*quality.PREPARED_SCHEMA, F.to_date("tx_datetime").alias("day"))
     by_day = good.repartition("day").sortWithinPartitions("day", "tx_datetime", "transaction_id")
     by_day.write.mode("overwrite").partitionBy("day").parquet(lake.files.path(f"{staging}/prepared"))
     bad = flagged.where(F.col("rule").isNotNull()).select("line", F.lit(file).alias("file"), "rule")
@@ -200,24 +199,24 @@ def staged_counts(lake: Lake, staging: str) -> Tuple[int, Dict[str, int]]:
     prepared = 0
     if lake.files.list(f"{staging}/prepared"):
         prepared = lake.spark.read.parquet(lake.files.path(f"{staging}/prepared")).count()
-    quarantined = {
-        folder.name[len("rule=") :]: lake.spark.read.text(folder.path).count()
-        for folder in lake.files.list(f"{staging}/quarantine")
-    }
+    quarantined = {}
+    if lake.files.list(f"{staging}/quarantine"):
+        bad = lake.spark.read.text(lake.files.path(f"{staging}/quarantine")).groupBy("rule").count()
+        quarantined = {row["rule"]: row["count"] for row in bad.collect()}
     return prepared, {rule: quarantined[rule] for rule in quality.RULE_NAMES if rule in quarantined}
 
 
 def publish(lake: Lake, staging: str, name: str) -> List[str]:
     """Move staged files to their places under stable names; return the prepared parts, sorted by day."""
-    parts = []
+    moves = []
     for area, suffix in (("prepared", "parquet"), ("quarantine", "json")):
         for folder in lake.files.list(f"{staging}/{area}"):
             (staged,) = lake.files.list(f"{staging}/{area}/{folder.name}")
-            target = f"{folder.name}/{name}.{suffix}"
-            lake.files.move(f"{staging}/{area}/{folder.name}/{staged.name}", f"{area}/{target}")
-            if area == "prepared":
-                parts.append(target)
-    return parts
+            moves.append((f"{staging}/{area}/{folder.name}/{staged.name}", f"{area}/{folder.name}/{name}.{suffix}"))
+    with ThreadPoolExecutor(8) as pool:  # an object store takes its time for each
+        list(pool.map(lambda move: lake.files.move(*move), moves))
+    targets = (target for _, target in moves if target.startswith("prepared/"))
+    return sorted(target[len("prepared/") :] for target in targets)
 
 
 def root_cause(error: Py4JJavaError) -> str:

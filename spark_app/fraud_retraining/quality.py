@@ -87,7 +87,9 @@ def repeated_ids(parsed: DataFrame, known_ids: DataFrame) -> DataFrame:
         ``transaction_id``, once each, and ``known``: whether another file has it.
     """
     ids = parsed.where("rule IS NULL").select("transaction_id")
-    within = ids.groupBy("transaction_id").count().where("count > 1").select("transaction_id", F.lit(False).alias("known"))
+    within = (
+        ids.groupBy("transaction_id").count().where("count > 1").select("transaction_id", F.lit(False).alias("known"))
+    )
     across = ids.join(known_ids, "transaction_id", "left_semi").withColumn("known", F.lit(True))
     return within.unionByName(across).groupBy("transaction_id").agg(F.max("known").alias("known"))
 

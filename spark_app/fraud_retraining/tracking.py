@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import mlflow
 import numpy as np
@@ -103,6 +103,6 @@ def register(client: MlflowClient, model: str, booster: xgboost.Booster, example
     return str(created.version)
 
 
-def flat(prefix: str, values: Dict[str, Any]) -> Dict[str, float]:
+def flat(prefix: str, values: Mapping[str, float]) -> Dict[str, float]:
     """Finite numbers of a dictionary as MLflow metrics."""
     return {f"{prefix}{name}": float(value) for name, value in values.items() if np.isfinite(value)}

@@ -132,7 +132,7 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
         as_of=as_of,
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
-        test=dataset.test_rows(rows, split),
+        test=dataset.holdout(rows, split),
         counts={"train_rows": frauds + min(genuine, settings.most_negatives), "train_frauds": frauds},
         digest=digest,
     )
@@ -143,7 +143,7 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
     boosters, skipped = tracking.load_boosters(name, versions, data.test.columns)
     scored = model.score(data.test, {**boosters, CHALLENGER: booster}, KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
-    week = test_week(scored)
+    week = scored_week(scored)
     roles = {version.version: version.role for version in versions}
     candidates = []
     for key in [*boosters, CHALLENGER]:
@@ -153,7 +153,7 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
     return Field(week, candidates, candidates[-1], skipped, amount_only)
 
 
-def test_week(scored: pd.DataFrame) -> ScoredWeek:
+def scored_week(scored: pd.DataFrame) -> ScoredWeek:
     """Arrays of the evaluation out of the scored rows."""
     return ScoredWeek(
         labels=scored["tx_fraud"].to_numpy(),
@@ -198,9 +198,7 @@ def describe(
     }
 
 
-def record(
-    decision: Dict[str, Any], data: Data, settings: Settings, entrants: Field, booster: xgboost.Booster
-) -> None:
+def record(decision: Dict[str, Any], data: Data, settings: Settings, entrants: Field, booster: xgboost.Booster) -> None:
     """Write parameters, metrics and artifacts to the active MLflow run; ``decision.json`` comes last."""
     counts = {**data.counts, "test_rows": len(entrants.week.labels), "test_frauds": int(entrants.week.labels.sum())}
     chosen = {**asdict(settings), **model.PARAMETERS, "version": __version__, "data_digest": data.digest}
@@ -212,6 +210,7 @@ def record(
     for candidate in entrants.candidates:
         mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
     mlflow.log_text(report.markdown(decision, counts, {**chosen, **gate}), "report.md")
+    mlflow.log_text(report.model_card(decision), "model_card.md")
     for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, booster).items():
         mlflow.log_figure(figure, f"plots/{name}")
     mlflow.log_dict(decision, "decision.json")

@@ -42,7 +42,7 @@ def bag(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_dags_import_without_errors_and_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     bag, seconds = load(monkeypatch)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"retrain"}
+    assert set(bag.dags) == {"retrain", "sweep"}
     assert seconds < 1
 
 

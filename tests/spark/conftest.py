@@ -23,12 +23,12 @@ START = datetime(2018, 4, 1, tzinfo=timezone.utc)
 
 @pytest.fixture(scope="session")
 def spark():
-    from pyspark.sql import SparkSession
-
     from fraud_retraining import jobs
 
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    builder.config("spark.driver.memory", "2g").config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    os.environ["PYSPARK_SUBMIT_ARGS"] = (
+        "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2"
+        " --conf spark.dynamicAllocation.enabled=true pyspark-shell"  # as a cluster may have it
+    )
     session = jobs.session("tests")
     yield session
     session.stop()

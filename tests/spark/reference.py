@@ -48,9 +48,7 @@ def one(row, card, terminal):
     }
     for days in (1, 7, 30):
         window = [
-            other
-            for other in card
-            if t - days * DAY < other["t"] and (other["t"], other["id"]) <= (t, row["id"])
+            other for other in card if t - days * DAY < other["t"] and (other["t"], other["id"]) <= (t, row["id"])
         ]
         found[f"customer_id_nb_tx_{days}day_window"] = len(window)
         found[f"customer_id_avg_amount_{days}day_window"] = float(mean(window) / 100)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from conftest import prepared
-from reference import DAY
-from test_features import random_rows
 
+from conftest import prepared
 from fraud_retraining import dataset
 from fraud_retraining.dataset import Days, each_day, fit_to_lake, split_as_of
 from fraud_retraining.errors import RetrainingError
+from reference import DAY
+from test_features import random_rows
 
 
 def test_the_handbooks_split():
@@ -53,7 +53,7 @@ def test_known_compromised_cards_leave_the_test_set_day_by_day(spark):
         )
         if first <= day < first + 7 and not known:
             expected.add(number)
-    found = {row["transaction_id"] for row in dataset.test_rows(prepared(spark, rows), split).collect()}
+    found = {row["transaction_id"] for row in dataset.holdout(prepared(spark, rows), split).collect()}
     assert found == expected
     everything = dataset.between(prepared(spark, rows), split.test).count()
     assert 0 < len(found) < everything
@@ -62,7 +62,7 @@ def test_known_compromised_cards_leave_the_test_set_day_by_day(spark):
 def test_the_test_set_does_not_depend_on_the_train_window(spark):
     rows = prepared(spark, random_rows(4, 1500, 50, customers=60, fraud=0.03))
     as_of = date(2018, 5, 20)
-    counts = {dataset.test_rows(rows, split_as_of(as_of, days)).count() for days in (7, 28)}
+    counts = {dataset.holdout(rows, split_as_of(as_of, days)).count() for days in (7, 28)}
     assert len(counts) == 1
 
 

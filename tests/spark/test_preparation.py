@@ -8,6 +8,7 @@ import json
 import random
 
 import pytest
+
 from fraud_retraining import preparation
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
 from fraud_retraining.lake import Lake
@@ -154,7 +155,9 @@ def test_too_many_bad_rows_stop_the_run(spark, tmp_path):
         lines[place] = ",".join(FAULTS["tx_fraud"](lines[place].split(",")))
     write(tmp_path, "2018-04-01.txt", lines)
     lake = Lake(spark, str(tmp_path))
-    with pytest.raises(QualityError, match=r"2018-04-01.txt: 3 of 200 rows \(1.50%\).*allowed are 1.00%.*rule 'tx_fraud'"):
+    with pytest.raises(
+        QualityError, match=r"2018-04-01.txt: 3 of 200 rows \(1.50%\).*allowed are 1.00%.*rule 'tx_fraud'"
+    ):
         prepare(lake, "one")
     assert files(tmp_path, "prepared", "manifest", "runs") == {}
     assert prepare(lake, "two", max_quarantine=0.015)["quarantined"] == {"tx_fraud": 3}

@@ -54,7 +54,10 @@ def test_an_earlier_version_that_wins_returns():
 )
 def test_every_condition_can_keep_the_champion(gate, scale, reason):
     skill = 2.05 if "lower" in reason else 4
-    field = [candidate("1", "champion", 2), candidate("2", "challenger", skill, scale=scale, seed=2 if skill < 3 else 1)]
+    field = [
+        candidate("1", "champion", 2),
+        candidate("2", "challenger", skill, scale=scale, seed=2 if skill < 3 else 1),
+    ]
     found = decide(WEEK, field, gate, 0)
     assert (found["action"], found["winner"]) == ("keep", "1")
     assert reason in found["reason"]

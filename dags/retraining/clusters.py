@@ -1,0 +1,123 @@
+"""Our clusters in the cloud: found by name and label, adopted, deleted, and judged overdue.
+
+A cluster is ours when its label `owner` says so; `run` names the run, `expires` the time after which nobody needs it,
+and the description is the Airflow run's id. Nothing else is ever touched.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+OWNER, OWNER_LABEL, EXPIRES_LABEL = "fraud-retraining", "owner", "expires"
+LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
+PATIENCE = 1800  # seconds to wait for a cluster that is being created, or that may not be deleted yet
+POLL = 5
+
+
+def labels(run: str, expires: datetime) -> dict[str, str]:
+    return {OWNER_LABEL: OWNER, "run": run, EXPIRES_LABEL: expires.strftime(LABEL_TIME)}
+
+
+def _service(sdk: Any) -> Any:
+    from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+
+    return sdk.client(ClusterServiceStub)
+
+
+def everything(sdk: Any, folder_id: str) -> Iterator[Any]:
+    """All clusters of the folder, whosever they are."""
+    from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
+
+    token = ""
+    while True:
+        page = _service(sdk).List(ListClustersRequest(folder_id=folder_id, page_size=100, page_token=token))
+        yield from page.clusters
+        token = page.next_page_token
+        if not token:
+            return
+
+
+def is_ours(cluster: Any) -> bool:
+    return cluster.labels.get(OWNER_LABEL) == OWNER
+
+
+def named(sdk: Any, folder_id: str, name: str) -> Any | None:
+    """Our cluster of that name, or None.
+
+    Raises:
+        RuntimeError: the name is taken by a cluster that is not ours.
+    """
+    for cluster in everything(sdk, folder_id):
+        if cluster.name == name:
+            if not is_ours(cluster):
+                raise RuntimeError(f"The cluster {name} ({cluster.id}) has no label {OWNER_LABEL}={OWNER}: not ours.")
+            return cluster
+    return None
+
+
+def status(sdk: Any, cluster_id: str) -> str:
+    """The cluster's status, e.g. RUNNING; GONE where there is no such cluster (any more)."""
+    import grpc
+    from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
+    from yandex.cloud.dataproc.v1.cluster_service_pb2 import GetClusterRequest
+
+    try:
+        return Cluster.Status.Name(_service(sdk).Get(GetClusterRequest(cluster_id=cluster_id)).status)
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.NOT_FOUND:
+            return "GONE"
+        raise
+
+
+def adopt(sdk: Any, cluster_id: str, patience: float = PATIENCE) -> str:
+    """Waits until a cluster that an earlier attempt has made is running; returns its id.
+
+    Raises:
+        RuntimeError: it failed, or did not run in time.
+    """
+    deadline = time.monotonic() + patience
+    while (now := status(sdk, cluster_id)) != "RUNNING":
+        if now in ("ERROR", "GONE", "STOPPED", "STOPPING") or time.monotonic() > deadline:
+            raise RuntimeError(f"The cluster {cluster_id} is {now}, RUNNING was expected within {patience:.0f} s.")
+        time.sleep(POLL)
+    return cluster_id
+
+
+def delete(sdk: Any, cluster_id: str, patience: float = PATIENCE) -> None:
+    """Deletes a cluster, waiting where the cloud refuses for now; a cluster that is gone is fine.
+
+    Raises:
+        TimeoutError: the cloud still refused after `patience` seconds.
+    """
+    import grpc
+    from yandex.cloud.dataproc.v1.cluster_service_pb2 import DeleteClusterRequest
+
+    deadline = time.monotonic() + patience
+    while status(sdk, cluster_id) != "GONE":
+        try:
+            operation = _service(sdk).Delete(DeleteClusterRequest(cluster_id=cluster_id))
+            sdk.wait_operation_and_get_result(operation, timeout=patience)
+        except (grpc.RpcError, RuntimeError) as problem:  # OperationError of the SDK is a RuntimeError
+            if time.monotonic() > deadline:
+                why = problem.details() if isinstance(problem, grpc.RpcError) else problem
+                raise TimeoutError(f"{cluster_id} is not deleted after {patience:.0f} s: {why}") from None
+            time.sleep(POLL)
+
+
+def overdue(cluster: Any, now: datetime, run_is_active: Callable[[str], bool]) -> str | None:
+    """Why a cluster of ours has no right to live any more, or None.
+
+    Args:
+        run_is_active: says of an Airflow run's id whether that run is still queued or running.
+    """
+    expires = cluster.labels.get(EXPIRES_LABEL, "")
+    try:
+        end = datetime.strptime(expires, LABEL_TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return f"its label {EXPIRES_LABEL} is {expires!r}, a time like {now.strftime(LABEL_TIME)} was expected"
+    if now >= end:
+        return f"it expired at {end:%Y-%m-%d %H:%M} UTC"
+    if not run_is_active(cluster.description):
+        return f"its run {cluster.description!r} has ended"
+    return None

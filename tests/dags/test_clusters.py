@@ -1,0 +1,242 @@
+"""No cluster is leaked and none is doubled: our operators and the sweep against the cloud API and its faults.
+
+Runs in an interpreter that has Airflow (requirements/airflow-test.txt); FRAUD_STACK_PYTHON names the endpoint's own.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
+sys.path.append(str(Path(__file__).resolve().parents[1] / "local_cloud"))
+
+from cloud_harness import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint, ObjectStore, fake_image, wait_until
+from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
+from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandexcloud.operations import OperationError
+
+from dags.retraining import clusters, plan
+from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
+
+CREATE, DELETE = (f"yandex.cloud.dataproc.v1.ClusterService/{verb}" for verb in ("Create", "Delete"))
+NOW = datetime.now(UTC)
+SETTINGS = {
+    "cluster": {
+        **{"folder_id": FOLDER, "image": "2.2", "zone": "ru-central1-a", "subnet_id": SUBNET, "bucket": BUCKET},
+        **{"service_account_id": DATAPROC, "master_preset": "s3-c2-m8", "compute_preset": "s3-c2-m8"},
+        **{"compute_count": 1, "disk_gib": 20, "hours": 6, "properties": {}},
+    },
+}
+
+
+class TaskInstance:
+    """As much of a task instance as the operators and the sweep ask for."""
+
+    def __init__(self, active: tuple[str, ...] = ()) -> None:
+        self.active = active
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        pass
+
+    def get_dr_count(self, dag_id: str, run_ids: list[str], states: list[str]) -> int:
+        assert (dag_id, states) == ("retrain", ["queued", "running"])
+        return len(set(run_ids) & set(self.active))
+
+
+CONTEXT = {"task_instance": TaskInstance()}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    store = ObjectStore()
+    image = fake_image(tmp_path_factory.mktemp("image"))
+    running = Endpoint(tmp_path_factory.mktemp("endpoint"), store.url, {"2.2": image}).start()
+    yield running
+    running.stop()
+    store.close()
+
+
+@pytest.fixture(autouse=True)
+def worker(cloud: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on a worker: authority, metadata service and connection by the environment; no cluster before or after."""
+    connection = {"conn_type": "yandexcloud", "extra": {"endpoint": cloud.address["grpc"], "folder_id": FOLDER}}
+    monkeypatch.setenv("AIRFLOW_CONN_YANDEXCLOUD_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", cloud.address["ca"])
+    monkeypatch.setenv("YC_METADATA_ADDR", cloud.address["metadata"]["airflow"])
+    monkeypatch.setattr(clusters, "POLL", 0.2)
+    yield
+    cloud.faults()
+    for cluster in alive(cloud):
+        clusters.delete(cloud.sdk(), cluster.id)
+
+
+def alive(cloud: Endpoint) -> list[Any]:
+    return list(cloud.sdk().client(ClusterServiceStub).List(ListClustersRequest(folder_id=FOLDER)).clusters)
+
+
+def spec(run: str, begun: datetime = NOW, **changes: Any) -> dict[str, Any]:
+    return plan.cluster(SETTINGS, plan.run_name(run, begun), run, begun) | changes
+
+
+def create(run: str, **changes: Any) -> str:
+    return CreateCluster(task_id="create", spec=spec(run, **changes)).execute(CONTEXT)
+
+
+# ------------------------------------------------------------------------------------------------ create
+def test_a_second_attempt_adopts_what_the_first_one_made(cloud: Endpoint) -> None:
+    assert create("run-1") == create("run-1")
+    assert len(alive(cloud)) == 1
+
+
+def test_a_cluster_still_in_the_making_is_adopted_when_it_runs(cloud: Endpoint) -> None:
+    cloud.faults({"method": CREATE, "when": "operation", "delay": 2, "times": 1})
+    cloud.machine("airflow").client(ClusterServiceStub).Create(create_request(cloud))
+    cluster = create("run-1")
+    assert [(one.id, clusters.status(cloud.sdk(), one.id)) for one in alive(cloud)] == [(cluster, "RUNNING")]
+
+
+def create_request(cloud: Endpoint) -> Any:
+    """The request that a first attempt sent before it was killed."""
+    from yandex.cloud.dataproc.v1.cluster_service_pb2 import CreateClusterRequest
+
+    sent: list[CreateClusterRequest] = []
+
+    class Recorder:
+        def create_operation_and_get_result(self, request: Any, **_: Any) -> Any:
+            sent.append(request)
+            return SimpleNamespace(response=SimpleNamespace(id="", name=""), meta=None)
+
+    from yandexcloud._wrappers.dataproc import Dataproc
+
+    planned = {key: value for key, value in spec("run-1").items() if value is not None}
+    Dataproc(sdk=Recorder()).create_cluster(**planned)
+    return sent[0]
+
+
+@pytest.mark.parametrize("when", ["call", "operation", "after"])
+def test_a_create_that_fails_leaves_nothing_behind(cloud: Endpoint, when: str) -> None:
+    cloud.faults({"method": CREATE, "when": when, "code": "RESOURCE_EXHAUSTED", "message": "quota", "times": 1})
+    with pytest.raises(Exception, match="quota"):
+        create("run-1")
+    assert alive(cloud) == []
+    cluster = create("run-1")
+    assert [one.id for one in alive(cloud)] == [cluster]
+
+
+def test_a_create_that_fails_while_deletion_is_refused_waits_for_it(cloud: Endpoint) -> None:
+    cloud.faults(
+        {"method": CREATE, "when": "operation", "code": "INTERNAL", "message": "broken", "times": 1},
+        {"method": DELETE, "when": "call", "code": "FAILED_PRECONDITION", "message": "not now", "times": 3},
+    )
+    with pytest.raises(OperationError, match="broken"):
+        create("run-1")
+    assert alive(cloud) == []
+
+
+def test_a_name_that_another_has_taken_is_an_error_and_his_cluster_lives(cloud: Endpoint) -> None:
+    theirs = create("run-1", labels={"owner": "somebody-else"})
+    with pytest.raises(RuntimeError, match="has no label owner=fraud-retraining: not ours"):
+        create("run-1")
+    assert [one.id for one in alive(cloud)] == [theirs]
+
+
+def test_a_killed_create_removes_its_cluster(cloud: Endpoint) -> None:
+    operator = CreateCluster(task_id="create", spec=spec("run-1"))
+    operator.execute(CONTEXT)
+    operator.on_kill()
+    assert alive(cloud) == []
+
+
+# ------------------------------------------------------------------------------------------------ delete
+def test_deletion_waits_where_the_cloud_refuses_for_now(cloud: Endpoint) -> None:
+    cluster = create("run-1")
+    cloud.faults({"method": DELETE, "when": "call", "code": "UNAVAILABLE", "message": "not now", "times": 3})
+    DeleteCluster(task_id="delete", cluster_id=cluster).execute(CONTEXT)
+    assert alive(cloud) == []
+
+
+def test_a_cluster_that_is_gone_already_is_deleted(cloud: Endpoint) -> None:
+    cluster = create("run-1")
+    for _ in range(2):
+        DeleteCluster(task_id="delete", cluster_id=cluster).execute(CONTEXT)
+    assert alive(cloud) == []
+
+
+def test_deletion_that_is_refused_for_ever_is_an_error_in_the_end(cloud: Endpoint) -> None:
+    cluster = create("run-1")
+    cloud.faults({"method": DELETE, "when": "call", "code": "PERMISSION_DENIED", "message": "never"})
+    with pytest.raises(TimeoutError, match=f"{cluster} is not deleted after 1 s.*never"):
+        clusters.delete(cloud.machine("airflow"), cluster, patience=1)
+
+
+# ------------------------------------------------------------------------------------------------ a killed job
+def test_a_killed_job_task_cancels_its_job(cloud: Endpoint, tmp_path: Path) -> None:
+    from yandex.cloud.dataproc.v1.job_pb2 import Job
+    from yandex.cloud.dataproc.v1.job_service_pb2 import CreateJobRequest, ListJobsRequest
+    from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
+
+    cluster = create("run-1")
+    (tmp_path / "main.py").write_text("import time\ntime.sleep(600)\n")
+    jobs = cloud.machine("airflow").client(JobServiceStub)
+    script = {"main_python_file_uri": f"file://{tmp_path / 'main.py'}"}
+    jobs.Create(CreateJobRequest(cluster_id=cluster, name="run-1-train", pyspark_job=script))
+
+    def status() -> int:
+        return jobs.List(ListJobsRequest(cluster_id=cluster)).jobs[0].status
+
+    wait_until(lambda: status() == Job.RUNNING, "the job does not run")
+    operator = RunJob(task_id="train", spec={}, cluster_id=cluster)
+    operator.name = "run-1-train"
+    operator.on_kill()
+    wait_until(lambda: status() == Job.CANCELLED, "the job was not cancelled")
+
+
+# ------------------------------------------------------------------------------------------------ sweep
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The task's function, as the DAG calls it."""
+    from dags import sweep as module
+    from dags.retraining import settings
+
+    monkeypatch.setattr(settings, "read", lambda: SETTINGS)
+    return module.dag.get_task("sweep").python_callable
+
+
+def test_the_sweep_takes_what_is_overdue_and_nothing_else(cloud: Endpoint, sweep: Any) -> None:
+    kept = {create("active"), create("theirs", labels={"owner": "somebody-else"}), create("nobody", labels={})}
+    create("ended")
+    create("expired", begun=NOW - timedelta(hours=7))
+    create("unreadable", labels=clusters.labels("x", NOW) | {"expires": "soon"})
+    assert len(sweep(ti=TaskInstance(active=("active", "expired")))) == 3
+    assert {one.id for one in alive(cloud)} == kept
+
+
+def test_the_sweep_goes_on_after_a_refusal_and_is_red(
+    cloud: Endpoint, sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = create("ended-1"), create("ended-2")
+    real = clusters.delete
+
+    def refuse_the_first(sdk: Any, cluster_id: str, patience: float) -> None:
+        if cluster_id == first:
+            raise TimeoutError(f"The cluster {cluster_id} is not deleted")
+        real(sdk, cluster_id, patience)
+
+    monkeypatch.setattr(clusters, "delete", refuse_the_first)
+    with pytest.raises(RuntimeError, match=first):
+        sweep(ti=TaskInstance())
+    assert [one.id for one in alive(cloud)] == [first]
+    monkeypatch.undo()
+
+
+def test_a_cluster_that_is_being_made_is_swept_when_the_cloud_lets_us(cloud: Endpoint, sweep: Any) -> None:
+    cloud.faults({"method": CREATE, "when": "operation", "delay": 2, "times": 1})
+    cloud.machine("airflow").client(ClusterServiceStub).Create(create_request(cloud))
+    assert len(sweep(ti=TaskInstance())) == 1
+    assert alive(cloud) == []

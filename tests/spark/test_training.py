@@ -1,0 +1,191 @@
+"""Whole retrains on real data against a real MLflow server.
+
+``FRAUD_MLFLOW_PYTHON`` names an interpreter with requirements/mlflow.txt.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from fraud_retraining import dataset, model, tracking, training
+from fraud_retraining.errors import RetrainingError
+from fraud_retraining.features import ALL_FEATURES
+from fraud_retraining.lake import Lake
+from fraud_retraining.preparation import prepare
+
+SETTINGS = training.Settings(train_days=14)
+FIRST, SECOND = date(2018, 5, 20), date(2018, 5, 27)
+
+
+@pytest.fixture(scope="module")
+def mlflow_uri(tmp_path_factory):
+    python = os.environ.get("FRAUD_MLFLOW_PYTHON")
+    if not python:
+        pytest.skip("FRAUD_MLFLOW_PYTHON names no interpreter with requirements/mlflow.txt")
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        f"{folder}/artifacts",
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    with open(folder / "log", "w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{uri}/health", server, folder / "log")
+        yield uri
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def wait_for(url, server, log, seconds=90):
+    for _ in range(seconds):
+        try:
+            return urllib.request.urlopen(url, timeout=5).read()
+        except OSError:
+            assert server.poll() is None, log.read_text()[-2000:]
+            time.sleep(1)
+    raise AssertionError(f"{url} does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def lake(spark, sample, tmp_path_factory):
+    root = tmp_path_factory.mktemp("lake")
+    (root / "raw").mkdir()
+    for source in sorted(sample.glob("*.txt.gz"))[:8]:
+        (root / "raw" / source.name).symlink_to(source)
+    lake = Lake(spark, str(root))
+    prepare(lake, "prepare")
+    return lake
+
+
+@pytest.fixture(scope="module")
+def client(mlflow_uri):
+    return tracking.connect(mlflow_uri, "fraud-retraining")
+
+
+@pytest.fixture(scope="module")
+def decisions(lake, client):
+    """The first retrain, its model promoted; then a week later the second."""
+    first = training.retrain(lake, "run-1", client, "fraud", FIRST, SETTINGS)
+    client.set_registered_model_alias("fraud", "champion", first["winner"])
+    return first, training.retrain(lake, "run-2", client, "fraud", SECOND, SETTINGS)
+
+
+def artifact(client, decision, name):
+    import mlflow
+
+    return mlflow.artifacts.load_text(f"runs:/{decision['mlflow_run_id']}/{name}")
+
+
+def test_the_first_model_is_promoted_and_everything_recorded(client, decisions):
+    first, _ = decisions
+    assert (first["action"], first["winner"], first["champion"]) == ("promote", "1", None)
+    assert first["challenger"]["metrics"]["average_precision"] > 0.6 > 2 * first["amount_only_average_precision"]
+    assert first["windows"]["test"] == ["2018-05-06", "2018-05-12"]
+    (run,) = client.search_runs(["1"], "tags.retrain_run_id = 'run-1'")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["average_precision"] == first["challenger"]["metrics"]["average_precision"]
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
+        "decision.json",
+        "report.md",
+        "model_card.md",
+        "plots",
+    }
+    import json
+
+    assert json.loads(artifact(client, first, "decision.json")) == json.loads(json.dumps(first))
+    assert first["reason"] in artifact(client, first, "report.md")
+
+
+def test_the_second_is_compared_with_the_champion_on_the_same_week(client, decisions):
+    _, second = decisions
+    assert second["champion"]["version"] == "1"
+    assert {c["version"]: c["role"] for c in second["candidates"]} == {"1": "champion", "2": "challenger"}
+    gate = SETTINGS.gate
+    passes = second["comparison"]["gain"] >= gate.min_gain and second["comparison"]["lower_bound"] > 0
+    assert second["action"] == ("promote" if passes else "keep")
+    assert str(client.get_model_version_by_alias("fraud", "champion").version) == "1"  # training moves no champion
+    assert str(client.get_model_version_by_alias("fraud", "challenger").version) == "2"
+
+
+def test_the_registered_model_scores_the_same_without_spark(lake, decisions):
+    import mlflow
+
+    data = training.load(lake, FIRST, SETTINGS)
+    served = mlflow.pyfunc.load_model("models:/fraud/1")
+    assert served.metadata.signature.inputs.input_names() == ALL_FEATURES
+    booster = mlflow.xgboost.load_model("models:/fraud/1")
+    scored = model.score(data.test, {"score": booster}, ["transaction_id"]).toPandas()
+    rows = data.test.toPandas().set_index("transaction_id").loc[scored["transaction_id"]]
+    inputs = rows[ALL_FEATURES].astype("float64").reset_index(drop=True)
+    assert np.array_equal(served.predict(inputs).astype("float64"), scored["score"].to_numpy())
+
+
+def test_training_is_deterministic(lake):
+    raw = []
+    for _ in range(2):
+        data = training.load(lake, FIRST, SETTINGS)
+        raw.append(model.train(data.train, ALL_FEATURES, data.counts["train_rows"], 42).save_raw("ubj"))
+    assert raw[0] == raw[1]
+
+
+def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, decisions):
+    run = client.get_run(decisions[0]["mlflow_run_id"])
+    client.create_model_version("fraud", f"{run.info.artifact_uri}/plots", run.info.run_id)  # no model
+    versions = tracking.competitors(client, "fraud", earlier=5)
+    assert [(one.version, one.role) for one in versions] == [("1", "champion"), ("3", "earlier"), ("2", "earlier")]
+    boosters, skipped = tracking.load_boosters("fraud", versions, ALL_FEATURES)
+    assert (sorted(boosters), [one["version"] for one in skipped]) == (["1", "2"], ["3"])
+    assert skipped[0]["reason"]
+    boosters, skipped = tracking.load_boosters("fraud", versions[:1], ALL_FEATURES[1:])
+    assert boosters == {}
+    assert "tx_amount" in skipped[0]["reason"]
+
+
+def test_past_champions_compete_for_ever(client, decisions):
+    assert [one.version for one in tracking.competitors(client, "fraud", earlier=0)] == ["1"]
+    client.set_model_version_tag("fraud", "2", tracking.PROMOTED_TAG, "2018-05-27")
+    assert [one.version for one in tracking.competitors(client, "fraud", earlier=0)] == ["1", "2"]
+
+
+def test_a_challenger_that_does_not_beat_the_amount_is_not_registered(lake, client):
+    weak = training.Settings(train_days=14, features=["tx_during_weekend"])
+    decision = training.retrain(lake, "run-weak", client, "weak", FIRST, weak)
+    assert (decision["action"], decision["challenger"]["version"]) == ("reject", None)
+    assert client.search_model_versions("name='weak'") == []
+
+
+def test_too_little_data_is_a_clear_error_and_a_failed_run(lake, client):
+    with pytest.raises(RetrainingError, match="is not prepared"):
+        training.retrain(lake, "run-early", client, "fraud", FIRST + timedelta(60), SETTINGS)
+    (run,) = client.search_runs(["1"], "tags.retrain_run_id = 'run-early'")
+    assert run.info.status == "FAILED"
+
+
+def test_a_server_that_does_not_answer_is_a_clear_error(monkeypatch, mlflow_uri):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RetrainingError, match=r"MLflow at http://127\.0\.0\.1:1"):
+        tracking.connect("http://127.0.0.1:1", "x")
+    tracking.connect(mlflow_uri, "fraud-retraining")
+
+
+def test_the_split_of_a_retrain_ends_where_labels_end(lake):
+    split = dataset.split_as_of(FIRST)
+    assert split.test.last + timedelta(8) == FIRST
