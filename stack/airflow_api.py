@@ -9,7 +9,7 @@ from stack.errors import StackError
 from stack.services import LAKE_ASSET
 from stack.state import State
 
-DAG = "retrain"
+DAG, SWEEP = "retrain", "sweep"
 
 
 class Airflow:
@@ -42,19 +42,22 @@ class Airflow:
             return answer.json() if answer.content else None
         raise StackError(f"Airflow at {self.url} refuses the log-in of `admin`; its log is airflow-api.log.")
 
-    def wait_for_dag(self, patience: float = 120) -> None:
-        """Returns when the DAG is parsed; raises StackError with its import error, or after `patience` seconds."""
+    def wait_for_dags(self, patience: float = 120) -> None:
+        """Returns when the DAGs are parsed; raises StackError with its import error, or after `patience` seconds."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if any(dag["dag_id"] == DAG for dag in self.call("GET", "dags")["dags"]):
+            if {DAG, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
                 return
             for error in self.call("GET", "importErrors")["import_errors"]:
                 raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
             time.sleep(1)
-        raise StackError(f"Airflow found no DAG `{DAG}` within {patience:.0f} s; see airflow-dag-processor.log.")
+        raise StackError(
+            f"Airflow found no DAG `{DAG}` or `{SWEEP}` within {patience:.0f} s; see airflow-dag-processor.log."
+        )
 
     def unpause(self) -> None:
-        self.call("PATCH", f"dags/{DAG}", json={"is_paused": False})
+        for dag in (SWEEP, DAG):
+            self.call("PATCH", f"dags/{dag}", json={"is_paused": False})
 
     def announce(self) -> None:
         """Tells Airflow that the lake has new files; the scheduler starts a run for it."""

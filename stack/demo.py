@@ -86,7 +86,7 @@ def bring_up(state: State, options: Options) -> None:
         dags = deploy.dag_files(options.schedule)
         deploy.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)
-        Airflow(state).wait_for_dag()
+        Airflow(state).wait_for_dags()
 
 
 def wait_for_code(state: State, files: dict[str, bytes], patience: float = 60) -> None:

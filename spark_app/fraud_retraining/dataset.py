@@ -108,7 +108,7 @@ def sample_negatives(df: DataFrame, negatives: int, most: int, seed: int) -> Dat
     Adds ``weight``; the weighted share of frauds stays that of ``df``, so scores stay calibrated.
     """
     share = min(1.0, most / max(negatives, 1))
-    chosen = F.pmod(F.xxhash64("transaction_id", F.lit(seed)), F.lit(1_000_000)) < round(share * 1_000_000)
+    chosen = F.expr(f"pmod(xxhash64(transaction_id, {seed}), 1000000)") < round(share * 1_000_000)
     return df.where((F.col("tx_fraud") == 1) | chosen).withColumn(
         "weight", F.when(F.col("tx_fraud") == 1, 1.0).otherwise(1.0 / share)
     )

@@ -26,7 +26,7 @@ def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xg
     """
     slots = rows.sparkSession.sparkContext.defaultParallelism
     workers = max(1, min(slots, round(count / ROWS_PER_WORKER)))
-    ordered = rows.repartition(workers, F.pmod(F.col("transaction_id"), F.lit(workers))).sortWithinPartitions(
+    ordered = rows.repartition(workers, F.expr(f"pmod(transaction_id, {workers})")).sortWithinPartitions(
         "transaction_id"
     )
     assembler = VectorAssembler(inputCols=list(features), outputCol="features", handleInvalid="keep")

@@ -25,7 +25,7 @@ from stack import deploy, supervisor
 from stack.airflow_api import Airflow
 from stack.envs import ROOT
 from stack.generator import Faults, Generator
-from stack.state import FOLDER_ID, State
+from stack.state import FOLDER_ID, SERVICE_ACCOUNTS, SUBNET_ID, ZONE, State
 
 WEEKS = 14  # thirteen fill the windows of the first cycle, one more is the second's news
 START = date(2018, 4, 1)
@@ -311,6 +311,27 @@ def test_a_broken_lake_file_stops_the_run_with_its_name(stack: Demo, second: Any
     assert stack.clusters_alive() == []
     assert stack.aliases() == aliases
     deploy.object_store(stack.state).delete_object(**broken)
+
+
+def test_the_sweep_deletes_what_a_killed_run_has_left(stack: Demo, second: Any) -> None:
+    airflow, cloud = Airflow(stack.state), deploy.sdk(stack.state)
+    for owner in ("fraud-retraining", "somebody-else"):
+        host = {"resource_preset": "s3-c2-m8", "disk_type": "network-ssd", "disk_size": 20}
+        cloud.wrappers.Dataproc().create_cluster(
+            **{"folder_id": FOLDER_ID, "cluster_name": f"left-{owner}", "subnet_id": SUBNET_ID, "zone": ZONE},
+            **{"cluster_image_version": "2.2", "services": ("YARN", "SPARK"), "s3_bucket": "logs"},
+            **{f"{node}_{key}": value for node in ("masternode", "computenode") for key, value in host.items()},
+            **{"datanode_count": 0, "computenode_count": 1, "oslogin_enabled": True},
+            **{"service_account_id": SERVICE_ACCOUNTS["dataproc"], "cluster_description": "scheduled__of_long_ago"},
+            labels={"owner": owner, "run": "left", "expires": "20180101t000000z"},
+        )
+    made = airflow.call("POST", "dags/sweep/dagRuns", json={"logical_date": None})["dag_run_id"]
+    deadline = time.monotonic() + 120
+    while (run := airflow.call("GET", f"dags/sweep/dagRuns/{made}"))["state"] not in ("success", "failed"):
+        assert time.monotonic() < deadline, run
+        time.sleep(1)
+    assert run["state"] == "success"
+    assert stack.clusters_alive() == ["left-somebody-else"]
 
 
 # ------------------------------------------------------------------------------------------------ the end
