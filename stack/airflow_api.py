@@ -52,7 +52,7 @@ class Airflow:
                 raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
             time.sleep(1)
         raise StackError(
-            f"Airflow found no DAG `{DAG}` or `{SWEEP}` within {patience:.0f} s; see airflow-dag-processor.log."
+            f"Airflow found no `{DAG}` or `{SWEEP}` within {patience:.0f} s; see airflow-dag-processor.log."
         )
 
     def unpause(self) -> None:
