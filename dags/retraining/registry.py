@@ -6,6 +6,7 @@ from typing import Any
 
 CONNECTION = "mlflow"
 CHAMPION, PREVIOUS = "champion", "previous"
+PROMOTED_TAG = "promoted"  # a version that has it competes in every later comparison
 
 
 class StaleDecision(Exception):
@@ -80,6 +81,7 @@ def promote(client: Any, model: str, decision: dict[str, Any]) -> str:
         )
     if now is not None:
         client.set_registered_model_alias(model, PREVIOUS, now)
+    client.set_model_version_tag(model, winner, PROMOTED_TAG, decision["run_id"])
     client.set_registered_model_alias(model, CHAMPION, winner)
     return f"champion: version {now or 'none'} -> {winner}"
 

@@ -74,6 +74,7 @@ class Registry:
 
     def __init__(self, **aliases: str) -> None:
         self.aliases, self.moves = aliases, 0
+        self.tags: dict[str, dict[str, str]] = {}
 
     def get_registered_model(self, name: str) -> SimpleNamespace:
         return SimpleNamespace(aliases=dict(self.aliases))
@@ -81,6 +82,9 @@ class Registry:
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         self.aliases[alias] = version
         self.moves += 1
+
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self.tags.setdefault(version, {})[key] = value
 
 
 def decision(action: str, winner: str | None, compared: str | None) -> dict:
@@ -98,6 +102,7 @@ def test_a_promotion_keeps_the_former_champion_at_hand() -> None:
     models = Registry(champion="1")
     registry.promote(models, "fraud", decision("promote", "2", "1"))
     assert models.aliases == {"champion": "2", "previous": "1"}
+    assert models.tags == {"2": {"promoted": "r"}}
 
 
 def test_the_same_decision_twice_changes_nothing() -> None:
