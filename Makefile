@@ -104,7 +104,8 @@ test-spark: test-spark-2.2 test-spark-2.1 ## The Spark application, on both Data
 .PHONY: test-spark-2.1 test-spark-2.2
 test-spark-%: stack-env
 	@if $(ENVS) --has spark-image-$*-test; then \
-	  $(ENVS) spark-image-$*-test && $(JAVA) .envs/spark-image-$*-test/bin/python $(PYTEST) tests/spark; \
+	  $(ENVS) spark-image-$*-test mlflow && $(JAVA) FRAUD_MLFLOW_PYTHON=$(CURDIR)/.envs/mlflow/bin/python \
+	    .envs/spark-image-$*-test/bin/python $(PYTEST) tests/spark; \
 	else echo "skipped: tests on image $* need the Python that requirements/spark-image-$*.in names (pyenv install)"; fi
 
 .PHONY: test-cycle

@@ -21,6 +21,7 @@ class Gate:
     max_auc_loss: float = 0.02
     max_card_precision_loss: float = 0.02
     max_miscalibration: float = 2.0  # observed over expected frauds, or its inverse
+    min_frauds: int = 20  # of the test week; fewer tell nothing
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int)
     if champion is None:
         return first_champion(best, gate)
     comparison = compare(week, champion, best, gate, seed)
-    broken = broken_conditions(champion, best, comparison, gate)
+    broken = broken_conditions(champion, best, comparison, int(week.labels.sum()), gate)
     text = (
         f"version {best.version} ({best.role}) has AP {best.metrics['average_precision']:.3f} against"
         f" {champion.metrics['average_precision']:.3f} of champion {champion.version}: gain {comparison['gain']:+.3f},"
@@ -104,7 +105,9 @@ def compare(week: ScoredWeek, champion: Candidate, other: Candidate, gate: Gate,
     }
 
 
-def broken_conditions(champion: Candidate, other: Candidate, comparison: Dict[str, Any], gate: Gate) -> List[str]:
+def broken_conditions(
+    champion: Candidate, other: Candidate, comparison: Dict[str, Any], frauds: int, gate: Gate
+) -> List[str]:
     """Readable conditions for promotion that do not hold."""
     auc_loss = champion.metrics["roc_auc"] - other.metrics["roc_auc"]
     card_loss = champion.metrics["card_precision_100"] - other.metrics["card_precision_100"]
@@ -116,5 +119,6 @@ def broken_conditions(champion: Candidate, other: Candidate, comparison: Dict[st
         f"ROC AUC falls by {auc_loss:.3f}": auc_loss > gate.max_auc_loss,
         f"CP@100 falls by {card_loss:.3f}": card_loss > gate.max_card_precision_loss,
         f"observed over expected frauds is {calibration:.2f}": off > gate.max_miscalibration,
+        f"the test week has {frauds} frauds, fewer than {gate.min_frauds}": frauds < gate.min_frauds,
     }
     return [text for text, broken in conditions.items() if broken]

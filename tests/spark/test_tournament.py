@@ -50,6 +50,7 @@ def test_an_earlier_version_that_wins_returns():
         (Gate(max_auc_loss=-0.5), 1.0, "ROC AUC falls"),
         (Gate(max_card_precision_loss=-0.9), 1.0, "CP@100 falls"),
         (Gate(), 0.4, "observed over expected frauds is 2.50"),
+        (Gate(min_frauds=100_000), 1.0, "fewer than 100000"),
     ],
 )
 def test_every_condition_can_keep_the_champion(gate, scale, reason):

@@ -1,0 +1,75 @@
+"""The two commands for people and checks, on real files."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import date
+
+import numpy as np
+import pytest
+from bench import handbook
+
+from fraud_retraining import offline
+from fraud_retraining.errors import RetrainingError
+from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
+from fraud_retraining.lake import FileInfo, Files
+from fraud_retraining.quality import COLUMNS
+from test_preparation import FAULTS, HEADER, line, write
+
+
+@pytest.fixture(scope="module")
+def some_cards(sample, tmp_path_factory):
+    """Raw files with the real transactions of some cards at some terminals."""
+    root = tmp_path_factory.mktemp("cards")
+    for source in sorted(sample.glob("*.txt.gz"))[:10]:
+        with gzip.open(source, "rt") as text:
+            rows = [row.rstrip("\n") for row in text][1:]
+        kept = [row for row in rows if int(row.split(",")[2]) < 600 and int(row.split(",")[3]) < 600]
+        write(root, source.name, kept)
+    return root / "raw"
+
+
+def test_features_are_those_of_the_handbooks_code(spark, some_cards, tmp_path):
+    offline.write_features(spark, str(some_cards), str(tmp_path / "features"))
+    found = spark.read.parquet(str(tmp_path / "features")).orderBy("tx_datetime", "transaction_id").toPandas()
+    assert list(found.columns) == [*COLUMNS, *[name for name in ALL_FEATURES if name not in COLUMNS]]
+    expected = handbook.handbook_features(found[COLUMNS].copy())
+    assert len(found) == len(expected) > 3000
+    for name in HANDBOOK_FEATURES:
+        wanted, values = expected[name].to_numpy(float), found[name].to_numpy(float)
+        assert np.allclose(values, wanted, rtol=0, atol=1e-9), name
+    assert (found["terminal_id_risk_30day_window"] > 0).any()
+
+
+def test_bad_rows_are_left_out_and_zero_amounts_kept(spark, tmp_path):
+    lines = [line(number) for number in range(100)]
+    for place, spoil in enumerate(FAULTS.values()):
+        lines[20 + place] = ",".join(spoil(lines[20 + place].split(",")))
+    write(tmp_path, "2018-04-01.txt", lines)
+    offline.write_features(spark, str(tmp_path), str(tmp_path / "features"))
+    assert spark.read.parquet(str(tmp_path / "features")).count() == 100 - len(FAULTS) + 1
+
+
+def test_evaluation_as_of_a_day(spark, sample):
+    found = offline.evaluate(spark, str(sample), date(2018, 5, 20), resamples=30)
+    assert found["windows"] == {
+        "train": ["2018-04-01", "2018-04-28"],
+        "delay": ["2018-04-29", "2018-05-05"],
+        "test": ["2018-05-06", "2018-05-12"],
+    }
+    low, high = found["average_precision"]["interval"]
+    assert 0.6 < low < found["average_precision"]["value"] < high < 0.9
+    assert found["rows"]["test_frauds"] > 100
+
+
+def test_only_files_that_can_hold_the_days_are_read():
+    found = [FileInfo(f"/{name}", name, 1, None) for name in ("2018-04-01.txt", "2018-04-08.txt.gz", "2018-04-15.txt")]
+    read = [info.name for info in offline.covering(found, date(2018, 4, 8), date(2018, 4, 14))]
+    assert read == ["2018-04-08.txt.gz"]
+    assert len(offline.covering(found, date(2018, 4, 7), date(2019, 1, 1))) == 3
+
+
+def test_a_folder_without_raw_files_is_a_clear_error(spark, tmp_path):
+    (tmp_path / "notes.md").write_text(HEADER)
+    with pytest.raises(RetrainingError, match="holds no raw file"):
+        offline.raw_files(Files(spark, str(tmp_path)))
