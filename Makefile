@@ -102,7 +102,7 @@ test-airflow: stack-env ## The DAGs, and the provider's operators against the cl
 test-spark: test-spark-2.2 test-spark-2.1 ## The Spark application, on both Dataproc images
 
 .PHONY: test-spark-2.1 test-spark-2.2
-test-spark-%: stack-env
+test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
 	@if $(ENVS) --has spark-image-$*-test; then \
 	  $(ENVS) spark-image-$*-test mlflow && $(JAVA) FRAUD_MLFLOW_PYTHON=$(CURDIR)/.envs/mlflow/bin/python \
 	    .envs/spark-image-$*-test/bin/python $(PYTEST) tests/spark; \
