@@ -121,13 +121,17 @@ lint: stack-env ## ruff, mypy, yamllint, shellcheck
 	@.envs/dev/bin/yamllint --strict .
 	@.envs/dev/bin/shellcheck .ci/run
 
-LOCKS_311 := stack mlflow airflow airflow-test dev build uv spark-image-2.2 spark-image-2.2-test
+# An image is one Python on Linux, and its lock becomes the cluster's pip: properties: one version of each package.
 .PHONY: lock
 lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 for newer versions)
-	@cd requirements && for name in $(LOCKS_311) spark-image-2.1 spark-image-2.1-test; do \
-	  case $$name in spark-image-2.1*) version=3.8;; *) version=3.11;; esac; \
-	  uv pip compile -q --generate-hashes --universal --no-header $(if $(UPGRADE),--upgrade) \
-	    --python-version $$version $$name.in -o $$name.txt && echo "requirements/$$name.txt"; done
+	@uv=$$($(PYTHON) -c "from stack.envs import find_uv; print(find_uv())") && cd requirements && for name in stack mlflow airflow airflow-test dev \
+	    build uv spark-image-2.2 spark-image-2.2-test spark-image-2.1 spark-image-2.1-test; do \
+	  case $$name in \
+	    spark-image-2.1*) target='--python-version 3.8 --python-platform x86_64-unknown-linux-gnu';; \
+	    spark-image-2.2*) target='--python-version 3.11 --python-platform x86_64-unknown-linux-gnu';; \
+	    *) target='--python-version 3.11 --universal';; esac; \
+	  $$uv pip compile -q --generate-hashes --no-header $(if $(UPGRADE),--upgrade) $$target $$name.in -o $$name.txt \
+	    && echo "requirements/$$name.txt"; done
 
 .PHONY: screenshots
 screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)

@@ -1,7 +1,8 @@
 """What a retrain costs when the lake grows older: ``python -m bench.age FEATURES SCRATCH`` (``PYTHONPATH=spark_app``).
 
-Lakes of 308, 616 and 1,232 prepared days are made of shifted copies of FEATURES (see bench/model.py).
-In each, one new weekly file is prepared and a challenger is trained as of the day after it. Medians of three.
+Lakes of 308, 616 and 1,232 prepared days are made of shifted copies of FEATURES (see bench/model.py), of every tenth
+card, so that what grows with the lake's age is not hidden by the work on its rows. In each, one new weekly file is
+prepared and a challenger is trained as of the day after it. Medians of three.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def cycle(lake: Lake, root: Path, run: int) -> float:
 
 
 def main(spark: SparkSession, folder: str, scratch: Path) -> None:
-    rows = spark.read.parquet(folder).select(*PREPARED_SCHEMA).cache()
+    rows = spark.read.parquet(folder).select(*PREPARED_SCHEMA).where("customer_id % 10 = 0").cache()
     print("| days in the lake | seconds of a retrain | ratio |", "|---|---|---|", sep="\n")
     base = 0.0
     for copies in (2, 4, 8):

@@ -68,7 +68,8 @@ Columns = Dict[str, Column]
 def handbook_features(df: DataFrame) -> DataFrame:
     """Prepared rows plus ``HANDBOOK_FEATURES``; exact where ``df`` has the 37 days before a row."""
     df = with_time(df).withColumns({**customer_prefix(), **customer_old()})
-    df = df.withColumns({**time_flags(), **customer_windows(), **terminal_windows()})
+    df = df.withColumns({**time_flags(), **customer_windows()})  # a step of its own: the parts end before the next sort
+    df = df.withColumns(terminal_windows())
     return df.select(*PREPARED_SCHEMA, *[name for name in HANDBOOK_FEATURES if name not in PREPARED_SCHEMA])
 
 
