@@ -129,6 +129,7 @@ lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 
 	  case $$name in \
 	    spark-image-2.1*) target='--python-version 3.8 --python-platform x86_64-unknown-linux-gnu';; \
 	    spark-image-2.2*) target='--python-version 3.11 --python-platform x86_64-unknown-linux-gnu';; \
+	    build) target='--python-version 3.8 --universal';; \
 	    *) target='--python-version 3.11 --universal';; esac; \
 	  $$uv pip compile -q --generate-hashes --no-header $(if $(UPGRADE),--upgrade) $$target $$name.in -o $$name.txt \
 	    && echo "requirements/$$name.txt"; done
