@@ -58,6 +58,7 @@ def test_a_port_taken_while_the_stack_was_stopped_is_named(tmp_path: Path) -> No
     state = State(tmp_path)
     state.create(None)
     with socket.socket() as busy:
+        busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port of a stack that has just stopped
         busy.bind(("127.0.0.1", state.ports["mlflow"]))
         busy.listen()
         with pytest.raises(StackError, match=rf"Port {state.ports['mlflow']}.*uses for mlflow, is taken"):
