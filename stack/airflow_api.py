@@ -6,10 +6,10 @@ from typing import Any
 import requests
 
 from stack.errors import StackError
-from stack.services import LAKE_ASSET
 from stack.state import State
 
 DAG, SWEEP = "retrain", "sweep"
+LAKE_ASSET = "fraud-lake"
 
 
 class Airflow:

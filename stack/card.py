@@ -23,7 +23,8 @@ def metrics_table(decision: dict[str, Any]) -> Table:
     for name, side in sides.items():
         table.add_column(f"{name}: version {side['version']}" if side else f"{name}: none", justify="right")
     for key, label in METRICS.items():
-        values = [f"{side['metrics'][key]:.3f}" if side else "-" for side in sides.values()]
+        # A champion that could not be loaded has no metrics.
+        values = [f"{side['metrics'][key]:.3f}" if side and side["metrics"] else "-" for side in sides.values()]
         table.add_row(label, *values)
     return table
 

@@ -31,7 +31,6 @@ from stack.state import (
 )
 
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-LAKE_ASSET = "fraud-lake"
 
 
 @dataclass(frozen=True)

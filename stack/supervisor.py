@@ -35,10 +35,7 @@ def configuration(state: State) -> str:
         *("[unix_http_server]", f"file={socket_of(state)}", "chmod=0600"),
         *("[supervisord]", f"logfile={state.logs}/supervisord.log", f"pidfile={state.folder}/supervisord.pid"),
         *(f"directory={state.folder}", "logfile_maxbytes=5MB", "logfile_backups=1", "silent=true"),
-        *(
-            "[rpcinterface:supervisor]",
-            f"supervisor.rpcinterface_factory={RPC_FACTORY}",
-        ),
+        *("[rpcinterface:supervisor]", f"supervisor.rpcinterface_factory={RPC_FACTORY}"),
     ]
     for name in PROGRAMS:
         lines += [
