@@ -1,0 +1,53 @@
+# Managed Airflow. DAGs come from the bucket `dags`, connections and variables from Lockbox.
+locals {
+  # One source of truth: the packages that requirements/airflow.in asks for, in the versions that airflow.txt locks.
+  # Airflow itself is the service's.
+  lock     = { for pin in regexall("(?m)^([a-z0-9-]+)==([^ ;]+)", file("${path.module}/../requirements/airflow.txt")) : pin[0] => pin[1]... }
+  asked    = flatten(regexall("(?m)^([a-z][a-z0-9-]*)", file("${path.module}/../requirements/airflow.in")))
+  packages = [for name in local.asked : "${name}==${one(local.lock[name])}" if name != "apache-airflow"]
+}
+
+resource "yandex_airflow_cluster" "main" {
+  count               = var.airflow.enabled ? 1 : 0
+  name                = "${var.prefix}-airflow"
+  description         = "Retrains the fraud model"
+  folder_id           = var.folder_id
+  labels              = local.labels
+  service_account_id  = yandex_iam_service_account.main["airflow"].id
+  subnet_ids          = [for subnet in yandex_vpc_subnet.main : subnet.id]
+  security_group_ids  = [yandex_vpc_security_group.airflow.id]
+  deletion_protection = var.protect
+
+  airflow_version = var.airflow.version
+  python_version  = var.airflow.python_version
+  airflow_config  = var.airflow.config
+  pip_packages    = local.packages
+  admin_password  = var.airflow_admin_password
+
+  code_sync               = { s3 = { bucket = yandex_storage_bucket.main["dags"].bucket } }
+  lockbox_secrets_backend = { enabled = true }
+  logging                 = { enabled = true, log_group_id = yandex_logging_group.main.id, min_level = "INFO" }
+  maintenance_window      = { type = "WEEKLY", day = "SUN", hour = 3 }
+
+  webserver     = { count = var.airflow.webserver.count, resource_preset_id = var.airflow.webserver.preset }
+  scheduler     = { count = var.airflow.scheduler.count, resource_preset_id = var.airflow.scheduler.preset }
+  worker        = { min_count = var.airflow.worker.min, max_count = var.airflow.worker.max, resource_preset_id = var.airflow.worker.preset }
+  dag_processor = startswith(var.airflow.version, "2.") ? null : { count = var.airflow.dag_processor.count, resource_preset_id = var.airflow.dag_processor.preset }
+  triggerer     = var.airflow.triggerer == null ? null : { count = var.airflow.triggerer.count, resource_preset_id = var.airflow.triggerer.preset }
+
+  # It reads the bucket while it is being made.
+  depends_on = [
+    yandex_resourcemanager_folder_iam_member.main,
+    yandex_storage_bucket_iam_binding.main,
+    yandex_kms_symmetric_key_iam_member.storage,
+  ]
+
+  lifecycle {
+    ignore_changes = [admin_password] # a change would replace Airflow; people change it in Airflow
+
+    precondition {
+      condition     = startswith(one(local.lock["apache-airflow"]), "${var.airflow.version}.")
+      error_message = "airflow.version is ${var.airflow.version}, and the packages of requirements/airflow.txt are locked for ${one(local.lock["apache-airflow"])}. Set airflow.version, or change requirements/airflow.in and run `make lock`."
+    }
+  }
+}

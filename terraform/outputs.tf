@@ -1,0 +1,136 @@
+# What inventory, deployer and DAG need. Ids and addresses; no secret.
+output "folder_id" {
+  value = var.folder_id
+}
+
+output "zone" {
+  value = var.zone
+}
+
+output "buckets" {
+  description = "Purpose -> name"
+  value       = { for name in ["lake", "dags", "jobs", "artifacts", "logs", "backups"] : name => try(yandex_storage_bucket.main[name].bucket, null) }
+}
+
+output "mlflow" {
+  value = {
+    host               = "mlflow.${local.dns_zone}"
+    internal_address   = local.machines.mlflow.address
+    public_address     = local.public_addresses.mlflow
+    url                = "https://mlflow.${local.dns_zone}"
+    user               = "admin" # MLflow's administrator
+    secret_ids         = { for name in ["admin", "trainer", "airflow", "viewer", "session"] : name => yandex_lockbox_secret.password["mlflow-${name}"].id }
+    secret_key         = "password"
+    storage_secret_id  = yandex_lockbox_secret.storage_key["mlflow"].id
+    service_account_id = yandex_iam_service_account.main["mlflow"].id
+  }
+}
+
+output "database" {
+  value = {
+    kind                = var.database.kind
+    host                = local.database_is_managed ? "c-${yandex_mdb_postgresql_cluster_v2.main[0].id}.rw.mdb.yandexcloud.net" : "database.${local.dns_zone}"
+    port                = local.database_ports.postgresql
+    name                = local.databases[0]
+    auth_name           = local.databases[1]
+    user                = "mlflow"
+    sslmode             = "verify-full"
+    password_secret_id  = yandex_lockbox_secret.password["database"].id
+    password_secret_key = "password"
+    internal_address    = try(local.machines.database.address, null)
+    storage_secret_id   = try(yandex_lockbox_secret.storage_key["database"].id, null)
+    service_account_id  = try(yandex_iam_service_account.main["database"].id, null)
+    version             = var.database.version
+  }
+}
+
+output "airflow" {
+  value = {
+    id                       = one(yandex_airflow_cluster.main[*].id)
+    url                      = one([for cluster in yandex_airflow_cluster.main : "https://c-${cluster.id}.airflow.yandexcloud.net"])
+    service_account_id       = yandex_iam_service_account.main["airflow"].id
+    object_storage_secret_id = yandex_lockbox_secret.storage_key["airflow"].id
+    admin_secret_id          = try(yandex_lockbox_secret.password["airflow-admin"].id, null)
+    version                  = var.airflow.version
+  }
+}
+
+output "dataproc" {
+  description = "What the DAG needs to make a cluster"
+  value = merge(var.dataproc, {
+    subnet_id                      = yandex_vpc_subnet.main[var.zone].id
+    security_group_ids             = [yandex_vpc_security_group.dataproc.id]
+    service_account_id             = yandex_iam_service_account.main["dataproc"].id
+    autoscaling_service_account_id = yandex_iam_service_account.main["autoscaling"].id
+    log_group_id                   = yandex_logging_group.main.id
+    zone                           = var.zone
+    bucket                         = yandex_storage_bucket.main["logs"].bucket
+  })
+}
+
+output "deployer" {
+  value = {
+    service_account_id = yandex_iam_service_account.main["deployer"].id
+    storage_secret_id  = yandex_lockbox_secret.storage_key["deployer"].id
+  }
+}
+
+output "connections" {
+  description = "Empty secrets for the deployer to fill: name -> id"
+  value       = { for name, secret in yandex_lockbox_secret.connection : name => secret.id }
+}
+
+output "handed_over" {
+  description = "Variables that Terraform asks for, and the secret and its entry which hold them; null: not needed"
+  value = {
+    database_password      = local.database_is_managed ? { secret_id = yandex_lockbox_secret.password["database"].id, key = "password" } : null
+    airflow_admin_password = var.airflow.enabled ? { secret_id = yandex_lockbox_secret.password["airflow-admin"].id, key = "password" } : null
+  }
+}
+
+output "ssh" {
+  value = {
+    user  = var.ssh.user
+    hosts = { mlflow = coalesce(local.public_addresses.mlflow, local.machines.mlflow.address), database = try(local.machines.database.address, null) }
+  }
+}
+
+output "cost_inputs" {
+  description = "What is paid for while it stands (machines, database, airflow, …) and for each run (cluster)"
+  value = {
+    machines = { for name, machine in local.machines : name => {
+      platform   = machine.size.platform
+      cores      = machine.size.cores
+      memory_gib = machine.size.memory_gib
+      disk_gib   = machine.size.disk_gib
+      disk_type  = machine.size.disk_type
+      snapshots  = var.snapshots.keep
+    } }
+    database = local.database_is_managed ? {
+      preset      = var.database.preset
+      hosts       = length(yandex_mdb_postgresql_cluster_v2.main[0].hosts)
+      disk_gib    = var.database.disk_gib
+      disk_type   = var.database.disk_type
+      backup_days = var.database.backup_days
+    } : null
+    airflow = var.airflow.enabled ? { for name, part in {
+      webserver     = { count = var.airflow.webserver.count, preset = var.airflow.webserver.preset }
+      scheduler     = { count = var.airflow.scheduler.count, preset = var.airflow.scheduler.preset }
+      worker        = { count = var.airflow.worker.min, max_count = var.airflow.worker.max, preset = var.airflow.worker.preset }
+      dag_processor = startswith(var.airflow.version, "2.") ? null : var.airflow.dag_processor
+      triggerer     = var.airflow.triggerer
+    } : name => part if part != null } : null
+    cluster          = var.dataproc
+    public_addresses = length(yandex_vpc_address.public)
+    nat_gateways     = 1
+    dns_zones        = 1
+    kms_keys         = length(yandex_kms_symmetric_key.main)
+    secrets          = length(yandex_lockbox_secret.password) + length(yandex_lockbox_secret.storage_key) + length(yandex_lockbox_secret.connection)
+    buckets          = keys(yandex_storage_bucket.main)
+    log_days         = var.retention.log_days
+  }
+}
+
+locals {
+  public_addresses = { for name in keys(local.machines) : name => try(yandex_vpc_address.public[name].external_ipv4_address[0].address, null) }
+}

@@ -1,0 +1,238 @@
+# The stack as it is by default: managed PostgreSQL, MLflow without a public address, Managed Airflow.
+mock_provider "yandex" {}
+
+variables {
+  folder_id              = "b1gfolder00000000000"
+  operator_cidrs         = ["198.51.100.7/32"]
+  ssh                    = { public_key_file = "tests/data/operator.pub" }
+  database_password      = "secret-of-the-database"
+  airflow_admin_password = "secret-of-airflow"
+}
+
+run "defaults" {
+  # ------------------------------------------------------------------------------------ network
+  assert {
+    condition = alltrue([for subnet in yandex_vpc_subnet.main : subnet.route_table_id == yandex_vpc_route_table.nat.id]) && toset([
+      for subnet in yandex_vpc_subnet.main : "${subnet.zone} ${one(subnet.v4_cidr_blocks)}"
+    ]) == toset(["ru-central1-a 10.130.0.0/24", "ru-central1-b 10.130.1.0/24", "ru-central1-d 10.130.2.0/24"])
+    error_message = "Subnets are ${jsonencode([for subnet in yandex_vpc_subnet.main : [subnet.zone, subnet.v4_cidr_blocks, subnet.route_table_id]])}; one in each zone, all behind the NAT gateway, are expected."
+  }
+  assert {
+    condition     = one(yandex_vpc_route_table.nat.static_route).gateway_id == yandex_vpc_gateway.nat.id && one(yandex_vpc_route_table.nat.static_route).destination_prefix == "0.0.0.0/0"
+    error_message = "The way out is ${jsonencode(yandex_vpc_route_table.nat.static_route)}; all of it should go through the NAT gateway."
+  }
+  assert {
+    condition     = yandex_dns_zone.internal.zone == "fraud.internal." && !yandex_dns_zone.internal.public && keys(yandex_dns_recordset.machine) == ["mlflow"] && yandex_dns_recordset.machine["mlflow"].data == toset(["10.130.2.10"])
+    error_message = "Names are ${jsonencode([yandex_dns_zone.internal.zone, [for record in yandex_dns_recordset.machine : [record.name, record.data]]])}; mlflow.fraud.internal should be 10.130.2.10."
+  }
+
+  # ------------------------------------------------------------------------------------ firewall
+  assert {
+    condition = alltrue([for rule in setunion(yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.database.ingress, yandex_vpc_security_group.airflow.ingress) :
+      !contains(coalesce(rule.v4_cidr_blocks, []), "0.0.0.0/0") && (length(coalesce(rule.v4_cidr_blocks, [])) > 0 || rule.security_group_id != null || rule.predefined_target == "self_security_group")
+    ])
+    error_message = "A rule lets everybody in."
+  }
+  assert {
+    condition = toset([for rule in yandex_vpc_security_group.dataproc.ingress : [rule.protocol, rule.predefined_target, rule.from_port, rule.to_port]]) == toset([["ANY", "self_security_group", 0, 65535]]) && toset([
+      for rule in yandex_vpc_security_group.dataproc.egress : [rule.protocol, coalesce(rule.predefined_target, "any"), coalesce(rule.port, -1)]
+    ]) == toset([["ANY", "self_security_group", -1], ["TCP", "any", 443], ["UDP", "any", 123]])
+    error_message = "Rules of clusters are ${jsonencode([yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.dataproc.egress])}; self both ways, 443/tcp and 123/udp out are expected."
+  }
+  assert {
+    condition = { for rule in yandex_vpc_security_group.mlflow.ingress : tostring(rule.port) => rule.v4_cidr_blocks } == {
+      "22" = tolist(["198.51.100.7/32"]), "443" = tolist(["10.130.0.0/24", "10.130.1.0/24", "10.130.2.0/24"])
+    }
+    error_message = "MLflow's machine lets in ${jsonencode({ for rule in yandex_vpc_security_group.mlflow.ingress : tostring(rule.port) => rule.v4_cidr_blocks })}; 22 from operators and 443 from the network are expected."
+  }
+  assert {
+    condition     = toset([for rule in yandex_vpc_security_group.database.ingress : [rule.port, rule.security_group_id]]) == toset([[6432, yandex_vpc_security_group.mlflow.id]]) && length(yandex_vpc_security_group.database.egress) == 0
+    error_message = "The database lets in ${jsonencode(yandex_vpc_security_group.database.ingress)}; 6432 from MLflow's machine only is expected."
+  }
+  assert {
+    condition     = length(yandex_vpc_security_group.airflow.ingress) == 0 && toset([for rule in yandex_vpc_security_group.airflow.egress : rule.port]) == toset([443])
+    error_message = "Airflow's rules are ${jsonencode([yandex_vpc_security_group.airflow.ingress, yandex_vpc_security_group.airflow.egress])}; 443 out is expected."
+  }
+
+  # ------------------------------------------------------------------------------------ storage
+  assert {
+    condition = toset([for bucket in yandex_storage_bucket.main : bucket.bucket]) == toset([
+      for name in ["lake", "dags", "jobs", "artifacts", "logs"] : "fraud-${name}-b1gfolder00000000000"
+    ])
+    error_message = "Buckets are ${jsonencode([for bucket in yandex_storage_bucket.main : bucket.bucket])}."
+  }
+  assert {
+    condition = alltrue([for bucket in yandex_storage_bucket.main :
+      one(one(one(bucket.server_side_encryption_configuration).rule).apply_server_side_encryption_by_default).kms_master_key_id == yandex_kms_symmetric_key.main["storage"].id
+    ])
+    error_message = "A bucket is not encrypted with the key `storage`."
+  }
+  assert {
+    condition     = alltrue([for bucket in yandex_storage_bucket.main : !bucket.force_destroy && !one(bucket.anonymous_access_flags).read && !one(bucket.anonymous_access_flags).list && !one(bucket.anonymous_access_flags).config_read])
+    error_message = "A bucket is open to the public, or is deleted with what is in it."
+  }
+  assert {
+    condition     = [for name, bucket in yandex_storage_bucket.main : name if one(bucket.versioning).enabled] == ["artifacts"]
+    error_message = "Versioned: ${jsonencode([for name, bucket in yandex_storage_bucket.main : name if one(bucket.versioning).enabled])}; artifacts are expected."
+  }
+  assert {
+    condition = { for name, bucket in yandex_storage_bucket.main : name => [for rule in bucket.lifecycle_rule : rule.id] } == {
+      lake      = ["unfinished-uploads"], dags = ["unfinished-uploads"], jobs = ["unfinished-uploads"]
+      artifacts = ["unfinished-uploads", "old-versions"], logs = ["unfinished-uploads", "expire"]
+    } && one(yandex_storage_bucket.main["logs"].lifecycle_rule[1].expiration).days == 30
+    error_message = "Lifecycle rules are ${jsonencode({ for name, bucket in yandex_storage_bucket.main : name => [for rule in bucket.lifecycle_rule : rule.id] })}."
+  }
+  assert {
+    condition     = alltrue([for key in yandex_kms_symmetric_key.main : key.deletion_protection && key.rotation_period == "8760h"])
+    error_message = "A key is not turned every year, or can be deleted."
+  }
+
+  # ------------------------------------------------------------------------------------ secrets
+  assert {
+    condition = { for name, secret in yandex_lockbox_secret.password : secret.name => one(secret.password_payload_specification).password_key } == {
+      for name in ["mlflow-admin", "mlflow-trainer", "mlflow-airflow", "mlflow-viewer", "mlflow-session", "database", "airflow-admin"] : "fraud-${name}" => "password"
+    } && alltrue([for secret in yandex_lockbox_secret.password : one(secret.password_payload_specification).length >= 32])
+    error_message = "Passwords that Lockbox makes: ${jsonencode([for secret in yandex_lockbox_secret.password : secret.name])}."
+  }
+  assert {
+    condition = toset([for key in yandex_iam_service_account_static_access_key.main : one(key.output_to_lockbox).secret_id]) == toset([for secret in yandex_lockbox_secret.storage_key : secret.id]) && toset(
+      keys(yandex_iam_service_account_static_access_key.main)
+    ) == toset(["airflow", "deployer", "mlflow"])
+    error_message = "S3 keys of ${jsonencode(keys(yandex_iam_service_account_static_access_key.main))} should each go into a Lockbox secret of its own."
+  }
+  assert {
+    condition     = alltrue([for secret in concat(values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection)) : secret.kms_key_id == yandex_kms_symmetric_key.main["secrets"].id])
+    error_message = "A secret is not encrypted with the key `secrets`."
+  }
+  assert {
+    condition     = alltrue([for user in yandex_mdb_postgresql_user.mlflow : user.password == null && user.password_wo_version == 1])
+    error_message = "The database's password is in the state."
+  }
+  assert {
+    condition = !strcontains(jsonencode([
+      output.folder_id, output.zone, output.buckets, output.mlflow, output.database, output.airflow, output.dataproc,
+      output.deployer, output.connections, output.handed_over, output.ssh, output.cost_inputs
+    ]), "secret-of-")
+    error_message = "An output holds a secret."
+  }
+
+  # ------------------------------------------------------------------------------------ machines
+  assert {
+    condition     = keys(yandex_compute_instance.main) == ["mlflow"] && alltrue([for machine in yandex_compute_instance.main : machine.name == "fraud-mlflow" && machine.metadata["serial-port-enable"] == "0" && machine.metadata["enable-oslogin"] == "false"])
+    error_message = "Machines are ${jsonencode([for machine in yandex_compute_instance.main : [machine.name, machine.metadata]])}; mlflow, with the serial console off, is expected."
+  }
+  assert {
+    condition     = !yandex_compute_instance.main["mlflow"].network_interface[0].nat && yandex_compute_instance.main["mlflow"].network_interface[0].ip_address == "10.130.2.10" && length(yandex_vpc_address.public) == 0 && output.mlflow.public_address == null
+    error_message = "MLflow's machine has the interface ${jsonencode(yandex_compute_instance.main["mlflow"].network_interface)}; 10.130.2.10 and no public address are expected."
+  }
+  assert {
+    condition     = yandex_compute_instance.main["mlflow"].network_interface[0].security_group_ids == toset([yandex_vpc_security_group.mlflow.id]) && yandex_compute_instance.main["mlflow"].service_account_id == yandex_iam_service_account.main["mlflow"].id
+    error_message = "MLflow's machine should have its own security group and service account."
+  }
+  assert {
+    condition     = one(yandex_compute_instance.main["mlflow"].metadata_options).aws_v1_http_endpoint == 2 && one(yandex_compute_instance.main["mlflow"].metadata_options).aws_v1_http_token == 2
+    error_message = "The metadata service answers without the header (AWS v1)."
+  }
+  assert {
+    condition = yamldecode(yandex_compute_instance.main["mlflow"].metadata["user-data"]) == {
+      ssh_pwauth = false, disable_root = true, packages = ["python3", "sudo"]
+      users = [{
+        name                = "operator", shell = "/bin/bash", sudo = "ALL=(ALL) NOPASSWD:ALL", lock_passwd = true
+        ssh_authorized_keys = [trimspace(file("tests/data/operator.pub"))]
+      }]
+    }
+    error_message = "cloud-init gets ${yandex_compute_instance.main["mlflow"].metadata["user-data"]}"
+  }
+  assert {
+    condition     = one(yandex_compute_snapshot_schedule.main).disk_ids == toset([yandex_compute_instance.main["mlflow"].boot_disk[0].disk_id]) && one(yandex_compute_snapshot_schedule.main).snapshot_count == 7
+    error_message = "Seven snapshots of MLflow's disk are expected."
+  }
+
+  # ------------------------------------------------------------------------------------ database
+  assert {
+    condition     = one(yandex_mdb_postgresql_cluster_v2.main).deletion_protection && one(yandex_mdb_postgresql_cluster_v2.main).config.backup_retain_period_days == 14 && one(yandex_mdb_postgresql_cluster_v2.main).maintenance_window.type == "WEEKLY"
+    error_message = "PostgreSQL should be protected, backed up for 14 days and maintained in a window."
+  }
+  assert {
+    condition = { for name, host in one(yandex_mdb_postgresql_cluster_v2.main).hosts : name => host.assign_public_ip } == { ru-central1-d = false } && one(
+      yandex_mdb_postgresql_cluster_v2.main
+    ).security_group_ids == toset([yandex_vpc_security_group.database.id])
+    error_message = "PostgreSQL's hosts are ${jsonencode(one(yandex_mdb_postgresql_cluster_v2.main).hosts)}; one without a public address is expected."
+  }
+  assert {
+    condition     = toset([for database in yandex_mdb_postgresql_database.main : "${database.name} ${database.owner}"]) == toset(["mlflow mlflow", "mlflow_auth mlflow"])
+    error_message = "Databases are ${jsonencode([for database in yandex_mdb_postgresql_database.main : "${database.name} ${database.owner}"])}."
+  }
+  assert {
+    condition     = output.database.port == 6432 && output.database.sslmode == "verify-full" && output.database.internal_address == null && output.database.storage_secret_id == null && output.buckets.backups == null && output.ssh.hosts.database == null
+    error_message = "output.database is ${jsonencode(output.database)}."
+  }
+
+  # ------------------------------------------------------------------------------------ Airflow
+  assert {
+    condition     = one(yandex_airflow_cluster.main).airflow_version == "3.1" && one(yandex_airflow_cluster.main).python_version == "3.12" && one(yandex_airflow_cluster.main).code_sync.s3.bucket == "fraud-dags-b1gfolder00000000000" && one(yandex_airflow_cluster.main).lockbox_secrets_backend.enabled && one(yandex_airflow_cluster.main).logging.log_group_id == yandex_logging_group.main.id
+    error_message = "Airflow 3.1 on Python 3.12, DAGs from the bucket `dags`, secrets from Lockbox and logs in our group are expected."
+  }
+  assert {
+    condition     = one(yandex_airflow_cluster.main).dag_processor.resource_preset_id == "c1-m4" && one(yandex_airflow_cluster.main).triggerer == null && one(yandex_airflow_cluster.main).deletion_protection
+    error_message = "Airflow 3 has a dag_processor; a triggerer is for deferrable tasks, of which there are none."
+  }
+  assert {
+    condition     = length(one(yandex_airflow_cluster.main).pip_packages) >= 3 && alltrue([for package in one(yandex_airflow_cluster.main).pip_packages : can(regex("^[a-z0-9-]+==[0-9][^=]*$", package)) && !startswith(package, "apache-airflow==")])
+    error_message = "Pinned packages without Airflow itself are expected in pip_packages (Terraform hides them: the resource holds a sensitive value)."
+  }
+
+  assert {
+    condition     = yandex_logging_group.main.retention_period == "72h"
+    error_message = "Logs are kept for ${yandex_logging_group.main.retention_period}; 72h, the cloud's quota, is expected."
+  }
+
+  # ------------------------------------------------------------------------------------ names and labels
+  assert {
+    condition = alltrue([for thing in concat(
+      [yandex_vpc_network.main, yandex_vpc_gateway.nat, yandex_vpc_route_table.nat, yandex_dns_zone.internal, yandex_logging_group.main],
+      values(yandex_vpc_subnet.main), values(yandex_iam_service_account.main), values(yandex_kms_symmetric_key.main), values(yandex_compute_instance.main),
+      [yandex_vpc_security_group.dataproc, yandex_vpc_security_group.mlflow, yandex_vpc_security_group.database, yandex_vpc_security_group.airflow],
+      yandex_compute_snapshot_schedule.main, yandex_mdb_postgresql_cluster_v2.main, yandex_airflow_cluster.main,
+      values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection),
+      ) : thing.labels == tomap({ project = "fraud-retraining", stack = "fraud", managed-by = "terraform" }) && (startswith(thing.name, "fraud") || contains(keys(yandex_lockbox_secret.connection), thing.name))
+    ]) && alltrue([for bucket in yandex_storage_bucket.main : bucket.tags == yandex_vpc_network.main.labels])
+    error_message = "Something has no labels, or a name without the prefix."
+  }
+  assert {
+    condition     = length(yandex_monitoring_dashboard.main) == 0
+    error_message = "There should be no dashboard unless it is asked for."
+  }
+}
+
+run "the_password_of_a_managed_database_must_be_there" {
+  command = plan
+  variables {
+    database_password = null
+  }
+  expect_failures = [yandex_mdb_postgresql_user.mlflow]
+}
+
+run "packages_are_locked_for_one_airflow" {
+  command = plan
+  variables {
+    airflow = { version = "3.0" }
+  }
+  expect_failures = [yandex_airflow_cluster.main]
+}
+
+run "step_one_makes_the_passwords_and_nothing_else" {
+  command = plan
+  plan_options {
+    target = [yandex_lockbox_secret.password]
+  }
+  variables {
+    prefix                 = "fresh"
+    database_password      = null
+    airflow_admin_password = null
+  }
+  assert {
+    condition     = output.handed_over.database_password.key == "password" && output.handed_over.airflow_admin_password.key == "password"
+    error_message = "output.handed_over is ${jsonencode(output.handed_over)}."
+  }
+}
