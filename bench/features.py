@@ -2,7 +2,8 @@
 
 Ours (differences of growing frames), Spark's sliding RANGE frames and the handbook's pandas code, on the raw columns of
 FEATURES (see bench/model.py), on the same rows with 100 customers and 100 terminals, and on four times the rows.
-Medians of three runs after one warm-up; a run that takes 25 times ours is cut off and shown as "more than".
+Medians of three runs after one warm-up, taken in turns, so that what else the machine does hits all alike; a run that
+takes 25 times ours is cut off and shown as "more than".
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -25,6 +27,24 @@ from fraud_retraining.quality import PREPARED_SCHEMA
 
 RUNS = 3
 PATIENCE = 25  # times the seconds of ours
+LONGEST = 3600.0
+OURS, RANGE, ALL, LIMIT = (
+    "ours, handbook's features",
+    "sliding RANGE, handbook's features",
+    "ours, all features",
+    "two shuffles and two sorts, no feature",
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of one run: by the clock, and of all cores together; infinite where it was cut off."""
+
+    clock: float
+    cpu: float
+
+
+CUT_OFF = Spent(float("inf"), float("inf"))
 
 
 def range_features(df: DataFrame) -> DataFrame:
@@ -39,6 +59,13 @@ def range_features(df: DataFrame) -> DataFrame:
         columns[f"terminal_id_nb_tx_{days}day_window"] = F.count("cents").over(seen)
         columns[f"terminal_id_risk_{days}day_window"] = F.coalesce(F.avg("tx_fraud").over(seen), F.lit(0.0))
     return with_time(df).withColumns({**time_flags(), **columns})
+
+
+def sorted_only(df: DataFrame) -> DataFrame:
+    """What any such features need of Spark: the rows by customer and by terminal, each in the order of time."""
+    by_customer = with_time(df).repartition("customer_id").sortWithinPartitions("customer_id", "t", "transaction_id")
+    marked = by_customer.withColumn("place", F.monotonically_increasing_id())  # else Spark would leave this step out
+    return marked.repartition("terminal_id").sortWithinPartitions("terminal_id", "t")
 
 
 def heavy_keys(rows: DataFrame) -> DataFrame:
@@ -58,26 +85,47 @@ def fourfold(rows: DataFrame) -> DataFrame:
     )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    started = time.monotonic()
+def cpu_seconds(process: int) -> float:
+    """CPU seconds that a process of this machine has used so far (Linux)."""
+    with open(f"/proc/{process}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def spent(work: Callable[[], object], process: int) -> Spent:
+    clock, cpu = time.monotonic(), cpu_seconds(process)
     work()
-    return time.monotonic() - started
+    return Spent(time.monotonic() - clock, cpu_seconds(process) - cpu)
 
 
-def spark_seconds(make: Callable[[DataFrame], DataFrame], rows: DataFrame, limit: float | None = None) -> float:
-    """Median seconds to compute all columns; infinite if a run exceeds the limit."""
-    context = rows.sparkSession.sparkContext
-    found: list[float] = []
+def spark_run(make: Callable[[DataFrame], DataFrame], rows: DataFrame, limit: float) -> Spent:
+    """Computes all columns and throws them away."""
+    spark = rows.sparkSession
+    timer = threading.Timer(limit, spark.sparkContext.cancelAllJobs)
+    timer.start()
+    try:
+        jvm = int(spark._jvm.java.lang.ProcessHandle.current().pid())  # type: ignore[union-attr]
+        return spent(make(rows).write.mode("overwrite").format("noop").save, jvm)
+    except Py4JJavaError:
+        return CUT_OFF
+    finally:
+        timer.cancel()
+
+
+def in_turns(makers: dict[str, Callable[[DataFrame], DataFrame]], rows: DataFrame) -> dict[str, Spent]:
+    """Median of each after a warm-up; the first one's last run sets how long the others may take."""
+    runs: dict[str, list[Spent]] = {name: [] for name in makers}
+    first = runs[next(iter(makers))]
     for _ in range(RUNS + 1):
-        timer = threading.Timer(limit or 1e6, context.cancelAllJobs)
-        timer.start()
-        try:
-            found.append(seconds(make(rows).write.mode("overwrite").format("noop").save))
-        except Py4JJavaError:
-            return float("inf")
-        finally:
-            timer.cancel()
-    return statistics.median(found[1:])
+        for name, make in makers.items():
+            limit = PATIENCE * first[-1].clock if first else LONGEST
+            if CUT_OFF not in runs[name]:
+                runs[name].append(spark_run(make, rows, limit))
+    return {name: CUT_OFF if CUT_OFF in found else median(found[1:]) for name, found in runs.items()}
+
+
+def median(found: list[Spent]) -> Spent:
+    return Spent(statistics.median(one.clock for one in found), statistics.median(one.cpu for one in found))
 
 
 def cached(rows: DataFrame) -> DataFrame:
@@ -86,39 +134,36 @@ def cached(rows: DataFrame) -> DataFrame:
     return rows
 
 
-def line(name: str, found: float, ours: float, limit: float = 0.0) -> None:
-    if found == float("inf"):
-        print(f"| {name} | more than {limit:.0f} s | > {limit / ours:.1f} |", flush=True)
-    else:
-        print(f"| {name} | {found:.1f} s | {found / ours:.2f} |", flush=True)
+def lines(block: str, found: dict[str, Spent], base: Spent, share: int = 1) -> None:
+    """Table rows; ratios to ``share`` times the base."""
+    for name, one in found.items():
+        if one == CUT_OFF:
+            cells = f"more than {PATIENCE * base.clock:.0f} | - | more than {PATIENCE} | -"
+        else:
+            ratios = f"{one.clock / base.clock / share:.2f} | {one.cpu / base.cpu / share:.2f}"
+            cells = f"{one.clock:.1f} | {one.cpu:.1f} | {ratios}"
+        print(f"| {block} | {name} | {cells} |", flush=True)
 
 
 def main(spark: SparkSession, folder: str) -> None:
     rows = cached(spark.read.parquet(folder).select(*PREPARED_SCHEMA))
-    count = rows.count()
-    print(f"{os.cpu_count()} cores, {count} rows; seconds, and as a multiple of ours in the same block\n")
-    print("| features | seconds | ratio |", "|---|---|---|", sep="\n")
-    ours = spark_seconds(handbook_features, rows)
-    line("ours, handbook's features", ours, ours)
-    line("sliding RANGE", spark_seconds(range_features, rows, PATIENCE * ours), ours, PATIENCE * ours)
-    line("ours, all features", spark_seconds(all_features, rows), ours)
+    print(f"{rows.count():,} rows. Seconds by the clock and of all cores, and both as multiples of the base.\n")
+    print("| rows | what | seconds | CPU | ratio | CPU ratio |", "|---|---|--:|--:|--:|--:|", sep="\n")
+    found = in_turns({OURS: handbook_features, RANGE: range_features, ALL: all_features, LIMIT: sorted_only}, rows)
+    lines("ordinary keys; base: ours", found, found[OURS])
     heavy = cached(heavy_keys(rows))
-    ours_heavy = spark_seconds(handbook_features, heavy)
-    line("100 heavy keys: ours, handbook's features", ours_heavy, ours_heavy)
-    line("100 heavy keys: ours, all features", spark_seconds(all_features, heavy), ours_heavy)
-    limit = PATIENCE * ours_heavy
-    line("100 heavy keys: sliding RANGE", spark_seconds(range_features, heavy, limit), ours_heavy, limit)
+    found_heavy = in_turns({OURS: handbook_features, ALL: all_features, RANGE: range_features}, heavy)
+    lines("100 heavy keys; base: ours", found_heavy, found_heavy[OURS])
     heavy.unpersist()
     four = cached(fourfold(rows))
-    line("4 x the rows: ours, handbook's features", spark_seconds(handbook_features, four), 4 * ours)
+    found_four = in_turns({OURS: handbook_features, ALL: all_features}, four)
+    for name, one in found_four.items():
+        lines("four times the rows; base: the same, times four", {name: one}, found[name], 4)
     four.unpersist()
     frame = rows.toPandas()
     spark.stop()
-    line("pandas, handbook's code", statistics.median(pandas_runs(frame)), ours)
-
-
-def pandas_runs(frame: object) -> list[float]:
-    return [seconds(lambda: handbook.handbook_features(frame)) for _ in range(RUNS)]
+    runs = [spent(lambda: handbook.handbook_features(frame), os.getpid()) for _ in range(RUNS)]
+    lines("ordinary keys; base: ours", {"pandas, handbook's code": median(runs)}, found[OURS])
 
 
 if __name__ == "__main__":

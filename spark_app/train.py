@@ -11,7 +11,8 @@ from fraud_retraining.training import Settings, retrain
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    decision = retrain(Lake(spark, options.lake), options.run_id, client, options.model, options.as_of, Settings())
+    lake = Lake(spark, options.lake)
+    decision = retrain(lake, options.run_id, client, options.model, options.as_of, Settings(), dry_run=options.dry_run)
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
 
@@ -26,4 +27,5 @@ if __name__ == "__main__":
     parser.add_argument(
         "--as-of", type=date.fromisoformat, help="day of the retrain, YYYY-MM-DD (default: day after the newest data)"
     )
+    parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
     jobs.run(parser, job)

@@ -1,8 +1,9 @@
-"""MLflow's user and password: from the environment, else from Lockbox by the identity of the machine."""
+"""MLflow's user, password and authority: from the environment, else from Lockbox by the identity of the machine."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any, Dict, MutableMapping, Optional
 
 import requests
@@ -10,11 +11,15 @@ import requests
 from fraud_retraining.errors import RetrainingError
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 TIMEOUT = 30  # seconds
 
 
 def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os.environ) -> None:
     """Put MLflow's credentials into this process's environment, where its client looks for them.
+
+    The secret has the entries ``username`` and ``password``, and ``ca``, a certificate (PEM), where the server's own is
+    signed by an authority that machines do not know.
 
     Raises:
         RetrainingError: the secret cannot be read or lacks an entry.
@@ -26,6 +31,10 @@ def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os
     if missing:
         raise RetrainingError(f"Lockbox secret {secret_id} has no entry {sorted(missing)}; add it")
     environment[USERNAME], environment[PASSWORD] = entries["username"], entries["password"]
+    if "ca" in entries:
+        with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
+            file.write(entries["ca"])
+        environment[AUTHORITY] = file.name
 
 
 def read_secret(secret_id: str, environment: MutableMapping[str, str]) -> Dict[str, str]:

@@ -102,6 +102,16 @@ def holdout(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
     )
 
 
+def sample_customers(df: DataFrame, rows: int, most: int) -> DataFrame:
+    """All rows of some customers, chosen by a hash of their id: about ``most`` of ``rows`` rows, all if they are fewer.
+
+    Whole customers, since the comparison of models resamples customers, and ranks the cards of a day.
+    """
+    if rows <= most:
+        return df
+    return df.where(F.expr("pmod(xxhash64(customer_id, 1), 1000000)") < round(most / rows * 1_000_000))
+
+
 def sample_negatives(df: DataFrame, negatives: int, most: int, seed: int) -> DataFrame:
     """Keep about ``most`` of ``negatives`` genuine rows, chosen by a hash of their id and weighted to stand for all.
 

@@ -11,7 +11,7 @@ Credit Card Fraud Detection", 2022, chapter 3, "Baseline feature transformation"
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
+from typing import Dict, Iterable, List, Tuple
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -55,6 +55,9 @@ HIGH_RATIO = (5, 2)  # 2.5 times what is usual for the card
 HIGH_CENTS = 22_000  # the simulator's first scenario: every amount above 220 is a fraud
 USUAL_DAYS = 30  # what is usual for a card: its transactions of so many days
 ANOMALY_DAYS = 14
+STRICTLY_BEFORE = 1  # seconds: the resolution of event time
+USUAL_EDGES = (STRICTLY_BEFORE, USUAL_DAYS * DAY)
+ANOMALY_EDGES = (STRICTLY_BEFORE, ANOMALY_DAYS * DAY)
 SPELL_DAYS = 30  # how far back, behind the delay, a terminal's labels matter
 
 # Days before a row that its features look at. A spell's start needs the spell window twice (its rows, and what came
@@ -67,9 +70,9 @@ Columns = Dict[str, Column]
 
 def handbook_features(df: DataFrame) -> DataFrame:
     """Prepared rows plus ``HANDBOOK_FEATURES``; exact where ``df`` has the 37 days before a row."""
-    df = with_time(df).withColumns({**customer_prefix(), **customer_old()})
-    df = df.withColumns({**time_flags(), **customer_windows()})  # a step of its own: the parts end before the next sort
-    df = df.withColumns(terminal_windows())
+    df = with_time(df).withColumns({**customer_so_far(), **customer_prefixes()})
+    df = df.withColumns(customer_windows())  # a step of its own: the parts end before the next sort
+    df = df.withColumns(terminal_prefixes()).withColumns({**time_flags(), **terminal_windows()})
     return df.select(*PREPARED_SCHEMA, *[name for name in HANDBOOK_FEATURES if name not in PREPARED_SCHEMA])
 
 
@@ -79,14 +82,15 @@ def all_features(df: DataFrame) -> DataFrame:
     Each step names columns that the next one needs. Steps of one key and one order share a sort, and one window
     operator computes all frames of a step.
     """
-    df = with_time(df).withColumns({**customer_prefix(), **customer_old(), **earlier("cents", F.lit(1))})
-    df = df.withColumns({**time_flags(), **customer_windows(), "usual": is_usual()})
-    df = df.withColumns(earlier("usual_cents", F.col("usual")))
+    df = with_time(df).withColumns({**customer_so_far(), **customer_prefixes()})
+    df = df.withColumns({**customer_windows(), "usual": is_usual()})
+    df = df.withColumns(usual_prefixes())
     df = df.withColumns({"high": is_high(), **amount_ratio()})
-    df = df.withColumns(high_ratios()).withColumn("label", terminal_label())
+    df = df.withColumns(high_parts())
+    df = df.withColumns({**high_ratios(), "label": terminal_label()})
     df = df.withColumns(spell_parts())
-    df = df.withColumn("start", spell_start()).withColumns({**terminal_windows(), **spell_state()})
-    df = df.withColumns(spells())
+    df = df.withColumn("start", spell_start()).withColumns({**terminal_prefixes(), **spell_state()})
+    df = df.withColumns({**time_flags(), **terminal_windows(), **spells()})
     return df.select(*PREPARED_SCHEMA, *[name for name in ALL_FEATURES if name not in PREPARED_SCHEMA])
 
 
@@ -114,9 +118,17 @@ def total(column: Column, frame: WindowSpec) -> Column:
     return F.coalesce(F.sum(column).over(frame), F.lit(0))
 
 
-def window_total(column: Column, key: str, newest: int, oldest: int) -> Column:
-    """Sum of the key's rows in (t - oldest, t - newest], in seconds."""
-    return total(column, until(key, newest)) - total(column, until(key, oldest))
+def prefixes(key: str, ages: Iterable[int], **counted: Column) -> Columns:
+    """``<name>_<age>``: sum over the key's rows not younger than ``t - age`` seconds, for each age.
+
+    Each sum is written once and named: Spark computes equal window expressions as often as they are written.
+    """
+    return {f"{name}_{age}": total(column, until(key, age)) for age in ages for name, column in counted.items()}
+
+
+def between(name: str, newest: int, oldest: int) -> Column:
+    """Sum over the rows in (t - oldest, t - newest], in seconds, as the difference of two ``prefixes``."""
+    return F.col(f"{name}_{newest}") - F.col(f"{name}_{oldest}")
 
 
 def ratio(numerator: Column, denominator: Column) -> Column:
@@ -131,86 +143,96 @@ def time_flags() -> Columns:
     return {"tx_during_weekend": (weekday >= 5).cast("int"), "tx_during_night": (hour <= 6).cast("int")}
 
 
-def customer_prefix() -> Columns:
+def customer_so_far() -> Columns:
     """Count and cents of the customer up to the row itself; rows of the same second count in the order of their ids."""
     so_far = in_order("customer_id").rowsBetween(Window.unboundedPreceding, 0)
     return {"n": F.count(F.lit(1)).over(so_far), "sum": F.sum("cents").over(so_far)}
 
 
-def customer_old() -> Columns:
-    """Count and cents of the customer up to the old edge of each window."""
-    return {
-        name: total(column, until("customer_id", days * DAY))
-        for days in WINDOWS
-        for name, column in ((f"n_{days}", F.lit(1)), (f"sum_{days}", F.col("cents")))
-    }
+def customer_prefixes() -> Columns:
+    """Count and cents of the customer strictly before t, and up to the old edge of each window."""
+    ages = (STRICTLY_BEFORE, *[days * DAY for days in WINDOWS])
+    return prefixes("customer_id", ages, n=F.lit(1), sum=F.col("cents"))
 
 
 def customer_windows() -> Columns:
     """Count and mean amount of the customer's transactions in (t - w, t], the row itself included."""
     columns: Columns = {}
     for days in WINDOWS:
-        count = F.col("n") - F.col(f"n_{days}")
+        count = F.col("n") - F.col(f"n_{days * DAY}")
+        cents = F.col("sum") - F.col(f"sum_{days * DAY}")
         columns[f"customer_id_nb_tx_{days}day_window"] = count
-        columns[f"customer_id_avg_amount_{days}day_window"] = ratio((F.col("sum") - F.col(f"sum_{days}")) / 100, count)
+        columns[f"customer_id_avg_amount_{days}day_window"] = ratio(cents / 100, count)
     return columns
 
 
-def terminal_windows(delay_days: int = DELAY_DAYS) -> Columns:
+def terminal_prefixes() -> Columns:
+    """Count and frauds of the terminal up to the new edge of its windows, and up to the old edge of each."""
+    ages = [(DELAY_DAYS + days) * DAY for days in (0, *WINDOWS)]
+    return prefixes("terminal_id", ages, seen=F.lit(1), fraud=F.col("tx_fraud"))
+
+
+def terminal_windows() -> Columns:
     """Count and share of frauds of the terminal's transactions in (t - delay - w, t - delay]."""
     columns: Columns = {}
     for days in WINDOWS:
-        edges = ("terminal_id", delay_days * DAY, (delay_days + days) * DAY)
-        count = window_total(F.lit(1), *edges)
+        edges = (DELAY_DAYS * DAY, (DELAY_DAYS + days) * DAY)
+        count = between("seen", *edges)
         columns[f"terminal_id_nb_tx_{days}day_window"] = count
-        columns[f"terminal_id_risk_{days}day_window"] = ratio(window_total(F.col("tx_fraud"), *edges), count)
+        columns[f"terminal_id_risk_{days}day_window"] = ratio(between("fraud", *edges), count)
     return columns
 
 
-def earlier(name: str, counted: Column) -> Columns:
-    """Count (``n_<name>``) and cents (``sum_<name>``) of the card's counted rows in the 30 days strictly before t."""
-    edges = ("customer_id", 1, USUAL_DAYS * DAY)
-    return {
-        f"n_{name}": window_total(counted, *edges),
-        f"sum_{name}": window_total(counted * F.col("cents"), *edges),
-    }
-
-
-def above(times: Tuple[int, int], name: str) -> Column:
-    """Whether the amount is more than ``times`` (a fraction) the mean of ``earlier(name)``; in integers, so exact."""
+def above(times: Tuple[int, int], cents: Column, count: Column) -> Column:
+    """Whether the amount is more than ``times`` (a fraction) the mean ``cents / count``; in integers, so exact."""
     over, under = times
-    return (F.col(f"n_{name}") > 0) & (under * F.col("cents") * F.col(f"n_{name}") > over * F.col(f"sum_{name}"))
+    return (count > 0) & (under * F.col("cents") * count > over * cents)
 
 
 def is_usual() -> Column:
-    """1 for an amount that is not high against the plain mean of the card's earlier transactions."""
-    return (~above(HIGH_RATIO, "cents")).cast("int")
+    """1 for an amount that is not high against the plain mean of the card's earlier transactions, of 30 days."""
+    return (~above(HIGH_RATIO, between("sum", *USUAL_EDGES), between("n", *USUAL_EDGES))).cast("int")
+
+
+def usual_prefixes() -> Columns:
+    """Count and cents of the card's usual transactions up to both edges of the 30 days strictly before t."""
+    usual = F.col("usual")
+    return prefixes("customer_id", USUAL_EDGES, n_usual=usual, sum_usual=usual * F.col("cents"))
 
 
 def is_high() -> Column:
     """1 for an amount that is high against the mean of the card's earlier usual transactions, its robust mean."""
-    return above(HIGH_RATIO, "usual_cents").cast("int")
+    return above(HIGH_RATIO, between("sum_usual", *USUAL_EDGES), between("n_usual", *USUAL_EDGES)).cast("int")
 
 
 def amount_ratio() -> Columns:
     """Amount over the card's robust mean (null without earlier usual transactions), and over the fixed threshold."""
-    mean = F.col("sum_usual_cents") / F.col("n_usual_cents")
+    cents, count = between("sum_usual", *USUAL_EDGES), between("n_usual", *USUAL_EDGES)
     return {
-        "customer_id_amount_ratio": F.when(F.col("sum_usual_cents") > 0, F.col("cents") / mean),
+        "customer_id_amount_ratio": F.when(cents > 0, F.col("cents") / (cents / count)),
         "tx_amount_is_high": (F.col("cents") > HIGH_CENTS).cast("int"),
+    }
+
+
+def high_parts() -> Columns:
+    """The card's high amounts up to both edges of the 14 days strictly before t, and the first one's time.
+
+    The first of a window is the least time of all rows not older than it: a growing frame towards the past. Where that
+    lies in the row's future, the window has none.
+    """
+    not_older = Window.partitionBy("customer_id").orderBy(F.col("t").desc())
+    not_older = not_older.rangeBetween(Window.unboundedPreceding, ANOMALY_DAYS * DAY - 1)
+    return {
+        **prefixes("customer_id", ANOMALY_EDGES, high=F.col("high")),
+        "first_high": F.min(F.when(F.col("high") == 1, F.col("t"))).over(not_older),
     }
 
 
 def high_ratios() -> Columns:
     """Number of the card's high amounts in the 14 days strictly before t, and days since the first of them."""
-    lately = ANOMALY_DAYS * DAY
-    # The first of a window is the least time of all rows not older than it: a growing frame towards the past. Where
-    # that lies in the row's future, the window has none.
-    not_older = Window.partitionBy("customer_id").orderBy(F.col("t").desc())
-    not_older = not_older.rangeBetween(Window.unboundedPreceding, lately - 1)
-    first = F.min(F.when(F.col("high") == 1, F.col("t"))).over(not_older)
+    first = F.col("first_high")
     return {
-        "customer_id_nb_high_ratio_14day_window": window_total(F.col("high"), "customer_id", 1, lately),
+        "customer_id_nb_high_ratio_14day_window": between("high", *ANOMALY_EDGES),
         "customer_id_days_since_first_high_ratio": F.when(first < F.col("t"), (F.col("t") - first) / DAY),
     }
 
@@ -238,13 +260,13 @@ def spell_start() -> Column:
     return F.when((F.col("label") == 1) & (alone | (F.col("previous") == 0)), F.col("t"))
 
 
-def spell_state(delay_days: int = DELAY_DAYS) -> Columns:
+def spell_state() -> Columns:
     """What the terminal's newest visible labels say: time of the last genuine row, frauds since then, their start."""
-    visible = until("terminal_id", delay_days * DAY)
+    visible = until("terminal_id", DELAY_DAYS * DAY)
     genuine = F.col("label") == 0
     frauds_before = F.greatest(
         F.coalesce(F.max(F.when(genuine, F.col("frauds"))).over(visible), F.lit(0)),
-        F.coalesce(F.max("frauds").over(until("terminal_id", (delay_days + SPELL_DAYS) * DAY)), F.lit(0)),
+        F.coalesce(F.max("frauds").over(until("terminal_id", (DELAY_DAYS + SPELL_DAYS) * DAY)), F.lit(0)),
     )
     return {
         "genuine_t": F.max(F.when(genuine, F.col("t"))).over(visible),
@@ -253,12 +275,12 @@ def spell_state(delay_days: int = DELAY_DAYS) -> Columns:
     }
 
 
-def spells(delay_days: int = DELAY_DAYS) -> Columns:
+def spells() -> Columns:
     """Run of frauds that ends with the terminal's newest label in (t - delay - 30 days, t - delay]: its length, days
     since its start (at most the window's), days since the last genuine row, and that newest label; null where unknown.
     """
     t, length = F.col("t"), F.col("length")
-    oldest = t - (delay_days + SPELL_DAYS) * DAY
+    oldest = t - (DELAY_DAYS + SPELL_DAYS) * DAY
     seen_genuine = F.col("genuine_t") > oldest
     return {
         "terminal_id_spell_length": length,

@@ -44,7 +44,9 @@ def session(name: str) -> SparkSession:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
     if spark.conf.get("spark.sql.shuffle.partitions") == "200":  # Spark's default, far too many for small data
-        spark.conf.set("spark.sql.shuffle.partitions", str(max(8, 2 * spark.sparkContext.defaultParallelism)))
+        spark.conf.set("spark.sql.shuffle.partitions", str(max(16, 4 * spark.sparkContext.defaultParallelism)))
+        # Else they become one a core, and all wait for the largest.
+        spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
     return spark
 
 
@@ -88,6 +90,6 @@ def end_jvm(gateway: JavaGateway) -> None:
     Spark 3.5.0 leaves the timers of a barrier stage behind in threads that are no daemons: after XGBoost has trained,
     a driver in client mode would never end by itself.
     """
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # the connection ends with the JVM
+    logging.disable()  # the connection ends with the JVM, and Py4J would log that as an error
     with suppress(Py4JError):
         gateway.jvm.System.exit(0)

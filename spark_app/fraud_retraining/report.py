@@ -45,6 +45,7 @@ def markdown(decision: Dict[str, Any], counts: Dict[str, int], settings: Dict[st
         ],
         "",
         *[f"Version {s['version']} was skipped: {s['reason']}" for s in decision["skipped"]],
+        *[f"Version {p['version']} gave way to the next best: {p['reason']}" for p in decision["passed_over"]],
         "## Data",
         "",
         "| window | days |",

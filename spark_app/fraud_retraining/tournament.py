@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
@@ -38,21 +39,26 @@ class Candidate:
 
 
 def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
-    """Compare the best other candidate with the champion.
+    """Compare the best other candidate with the champion; one that breaks a guardrail gives way to the next best.
 
     Returns:
         ``comparison`` (null without a champion), ``action`` (promote, keep, reject), ``winner`` (version or null),
-        ``reason`` (one sentence).
+        ``reason`` (one sentence), ``passed_over`` (version and reason of the candidates that gave way).
     """
     champion = next((c for c in candidates if c.role == "champion"), None)
     others = [c for c in candidates if c is not champion]
     if not others:
         return no_contest(champion)
-    best = max(others, key=lambda c: c.metrics["average_precision"])
+    ranked = sorted(others, key=lambda c: c.metrics["average_precision"], reverse=True)
     if champion is None:
-        return first_champion(best, gate)
+        return first_champion(ranked[0], gate)
+    best = next((c for c in ranked if not broken_guardrails(champion, c, gate)), ranked[0])
     comparison = compare(week, champion, best, gate, seed)
-    broken = broken_conditions(champion, best, comparison, int(week.labels.sum()), gate)
+    broken = broken_conditions(comparison, int(week.labels.sum()), gate) + broken_guardrails(champion, best, gate)
+    passed_over = [
+        {"version": c.version, "reason": ", ".join(broken_guardrails(champion, c, gate))}
+        for c in takewhile(lambda c: c is not best, ranked)
+    ]
     text = (
         f"version {best.version} ({best.role}) has AP {best.metrics['average_precision']:.3f} against"
         f" {champion.metrics['average_precision']:.3f} of champion {champion.version}: gain {comparison['gain']:+.3f},"
@@ -64,8 +70,15 @@ def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int)
             "action": "keep",
             "winner": champion.version,
             "reason": f"{text}; champion stays because {', '.join(broken)}",
+            "passed_over": passed_over,
         }
-    return {"comparison": comparison, "action": "promote", "winner": best.version, "reason": f"{text}; promoted"}
+    return {
+        "comparison": comparison,
+        "action": "promote",
+        "winner": best.version,
+        "reason": f"{text}; promoted",
+        "passed_over": passed_over,
+    }
 
 
 def no_contest(champion: Optional[Candidate]) -> Dict[str, Any]:
@@ -75,6 +88,7 @@ def no_contest(champion: Optional[Candidate]) -> Dict[str, Any]:
         "action": "keep" if champion else "reject",
         "winner": champion.version if champion else None,
         "reason": "the challenger does not beat ranking by amount alone and nobody else competes",
+        "passed_over": [],
     }
 
 
@@ -87,6 +101,7 @@ def first_champion(best: Candidate, gate: Gate) -> Dict[str, Any]:
         "action": "promote" if above else "reject",
         "winner": best.version if above else None,
         "reason": f"no champion yet; version {best.version} has AP {found:.3f}, the floor is {gate.floor:.3f}",
+        "passed_over": [],
     }
 
 
@@ -105,20 +120,25 @@ def compare(week: ScoredWeek, champion: Candidate, other: Candidate, gate: Gate,
     }
 
 
-def broken_conditions(
-    champion: Candidate, other: Candidate, comparison: Dict[str, Any], frauds: int, gate: Gate
-) -> List[str]:
-    """Readable conditions for promotion that do not hold."""
+def broken_conditions(comparison: Dict[str, Any], frauds: int, gate: Gate) -> List[str]:
+    """Readable conditions on the gain in AP that do not hold."""
+    conditions = {
+        f"the gain is below {gate.min_gain:.3f}": comparison["gain"] < gate.min_gain,
+        "the lower bound of the gain is not above 0": comparison["lower_bound"] <= 0,
+        f"the test week has {frauds} frauds, fewer than {gate.min_frauds}": frauds < gate.min_frauds,
+    }
+    return [text for text, broken in conditions.items() if broken]
+
+
+def broken_guardrails(champion: Candidate, other: Candidate, gate: Gate) -> List[str]:
+    """Readable conditions on everything but AP that do not hold."""
     auc_loss = champion.metrics["roc_auc"] - other.metrics["roc_auc"]
     card_loss = champion.metrics["card_precision_100"] - other.metrics["card_precision_100"]
     calibration = other.metrics["calibration"]
     off = max(calibration, 1 / calibration) if calibration > 0 else float("inf")
     conditions = {
-        f"the gain is below {gate.min_gain:.3f}": comparison["gain"] < gate.min_gain,
-        "the lower bound of the gain is not above 0": comparison["lower_bound"] <= 0,
         f"ROC AUC falls by {auc_loss:.3f}": auc_loss > gate.max_auc_loss,
         f"CP@100 falls by {card_loss:.3f}": card_loss > gate.max_card_precision_loss,
         f"observed over expected frauds is {calibration:.2f}": off > gate.max_miscalibration,
-        f"the test week has {frauds} frauds, fewer than {gate.min_frauds}": frauds < gate.min_frauds,
     }
     return [text for text, broken in conditions.items() if broken]

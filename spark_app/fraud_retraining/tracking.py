@@ -18,6 +18,7 @@ from fraud_retraining.errors import RetrainingError
 from fraud_retraining.model import predict
 
 RUN_TAG = "retrain_run_id"
+DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
 
 

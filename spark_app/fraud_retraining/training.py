@@ -14,17 +14,19 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame
 from sklearn.metrics import average_precision_score
 
-from fraud_retraining import __version__, dataset, features, model, report, tournament, tracking
+from fraud_retraining import __version__, dataset, drift, features, model, report, tournament, tracking
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.jobs import step
 from fraud_retraining.lake import Lake, prepared_days
+from fraud_retraining.quality import RULE_NAMES
 from fraud_retraining.tournament import Candidate, Gate
 from fraud_retraining.tracking import Version
 
 KEYS = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud"]
 CHALLENGER = "challenger"
+UNREGISTERED = "unregistered"  # stands for the challenger's version in a dry run
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Settings:
     features: List[str] = field(default_factory=lambda: list(features.ALL_FEATURES))
     train_days: int = 28
     most_negatives: int = 5_000_000
+    most_scored: int = 2_000_000
     seed: int = 42
     earlier: int = 5
     gate: Gate = field(default_factory=Gate)
@@ -63,35 +66,49 @@ class Field:
 
 
 def retrain(
-    lake: Lake, run_id: str, client: MlflowClient, name: str, as_of: Optional[date], settings: Settings
+    lake: Lake,
+    run_id: str,
+    client: MlflowClient,
+    name: str,
+    as_of: Optional[date],
+    settings: Settings,
+    dry_run: bool = False,
 ) -> Dict[str, Any]:
     """Train a challenger, compare it, record everything in an MLflow run with the tag ``retrain_run_id``.
 
     Args:
         name: the registered model.
         as_of: day of the retrain; the day after the newest prepared one if None.
+        dry_run: register nothing and leave nothing in the lake; the decision is what it would be.
 
     Returns:
         The content of ``decision.json``.
     """
-    with mlflow.start_run(run_name=run_id, tags={tracking.RUN_TAG: run_id}) as run:
+    with mlflow.start_run(run_name=run_id, tags={tracking.RUN_TAG: run_id, "dry_run": str(dry_run)}) as run:
         data = load(lake, as_of, settings)
         with step("train") as say:
             booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
             say(f"{booster.num_boosted_rounds()} trees, {len(settings.features)} features")
         versions = tracking.competitors(client, name, settings.earlier)
         with step("score") as say:
-            entrants = score(data, name, booster, versions)
+            entrants = score(data, name, booster, versions, settings.most_scored)
             say(f"{len(entrants.week.labels)} test rows, {len(entrants.candidates)} models")
         with step("register") as say:
-            entrants, text = admit(entrants, client, name, booster, data)
+            entrants, text = admit(entrants, client, name, booster, data, dry_run)
             say(text)
         with step("decide") as say:
             verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
             say(f"{verdict['action']}: {verdict['reason']}")
-        decision = describe(run_id, run.info.run_id, data, versions, entrants, verdict)
+        decision = {**describe(run_id, run.info.run_id, data, versions, entrants, verdict), "dry_run": dry_run}
+        if not dry_run:
+            with step("watch") as say:
+                serving = [version for version in versions if version.role == "champion"]
+                boosters, _ = tracking.load_boosters(name, serving, data.test.columns)
+                if entrants.challenger.version:
+                    boosters[entrants.challenger.version] = booster
+                say(drift.record(lake, name, decision, data.test, boosters))
         with step("record"):
-            record(decision, data, settings, entrants, booster)
+            record(decision, data, settings, entrants, booster, row_quality(lake, run_id))
         return decision
 
 
@@ -138,10 +155,14 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
     )
 
 
-def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Version]) -> Field:
-    """Score the test week with the challenger and every earlier version that can be loaded, in one pass."""
+def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Version], most: int) -> Field:
+    """Score the test week with the challenger and every earlier version that can be loaded, in one pass.
+
+    Of a week with more than ``most`` rows a share of its customers is scored: the scores are compared in the driver.
+    """
     boosters, skipped = tracking.load_boosters(name, versions, data.test.columns)
-    scored = model.score(data.test, {**boosters, CHALLENGER: booster}, KEYS).toPandas()
+    test = dataset.sample_customers(data.test, data.test.count(), most)
+    scored = model.score(test, {**boosters, CHALLENGER: booster}, KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
     week = scored_week(scored)
     roles = {version.version: version.role for version in versions}
@@ -162,7 +183,9 @@ def scored_week(scored: pd.DataFrame) -> ScoredWeek:
     )
 
 
-def admit(entrants: Field, client: MlflowClient, name: str, booster: xgboost.Booster, data: Data) -> Any:
+def admit(
+    entrants: Field, client: MlflowClient, name: str, booster: xgboost.Booster, data: Data, dry_run: bool = False
+) -> Any:
     """Register the challenger if it beats ranking by amount alone, else leave it out of the tournament.
 
     Returns:
@@ -173,6 +196,10 @@ def admit(entrants: Field, client: MlflowClient, name: str, booster: xgboost.Boo
     if found <= entrants.amount_only:
         text = f"refused: AP {found:.3f} is not above ranking by amount alone, {entrants.amount_only:.3f}"
         return replace(entrants, candidates=others, challenger=replace(challenger, version=None)), text
+    if dry_run:
+        challenger = replace(challenger, version=UNREGISTERED)
+        text = f"a dry run: it would become a version of {name}"
+        return replace(entrants, candidates=[*others, challenger], challenger=challenger), text
     version = tracking.register(client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas())
     challenger = replace(challenger, version=version)
     return replace(entrants, candidates=[*others, challenger], challenger=challenger), f"version {version} of {name}"
@@ -198,7 +225,24 @@ def describe(
     }
 
 
-def record(decision: Dict[str, Any], data: Data, settings: Settings, entrants: Field, booster: xgboost.Booster) -> None:
+def row_quality(lake: Lake, run_id: str) -> Dict[str, int]:
+    """Rows that this run's ``prepare`` prepared and quarantined, by rule; empty where it did not run."""
+    path = f"runs/{run_id}/prepare.json"
+    if not lake.files.exists(path):
+        return {}
+    found = lake.files.read_json(path)
+    by_rule = {f"quarantined_{rule}": found["quarantined"].get(rule, 0) for rule in RULE_NAMES}
+    return {"prepared_rows": found["prepared"], "quarantined_rows": sum(by_rule.values()), **by_rule}
+
+
+def record(
+    decision: Dict[str, Any],
+    data: Data,
+    settings: Settings,
+    entrants: Field,
+    booster: xgboost.Booster,
+    quality: Dict[str, int],
+) -> None:
     """Write parameters, metrics and artifacts to the active MLflow run; ``decision.json`` comes last."""
     counts = {**data.counts, "test_rows": len(entrants.week.labels), "test_frauds": int(entrants.week.labels.sum())}
     chosen = {**asdict(settings), **model.PARAMETERS, "version": __version__, "data_digest": data.digest}
@@ -206,10 +250,12 @@ def record(decision: Dict[str, Any], data: Data, settings: Settings, entrants: F
     mlflow.log_params({**chosen, "features": ",".join(settings.features), "as_of": decision["as_of"]})
     mlflow.log_params({f"gate_{key}": value for key, value in gate.items()})
     mlflow.log_params({f"{window}_days_used": " .. ".join(days) for window, days in decision["windows"].items()})
-    mlflow.log_metrics({**tracking.flat("", entrants.challenger.metrics), **tracking.flat("", counts)})
+    mlflow.log_metrics({**tracking.flat("", entrants.challenger.metrics), **tracking.flat("", {**counts, **quality})})
     for candidate in entrants.candidates:
         mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
-    mlflow.log_text(report.markdown(decision, counts, {**chosen, **gate}), "report.md")
+    text = report.markdown(decision, {**counts, **quality}, {**chosen, **gate})
+    mlflow.log_text(text, "report.md")
+    mlflow.set_tag(tracking.DESCRIPTION_TAG, text.split("## Settings")[0])  # what the run's page shows first
     mlflow.log_text(report.model_card(decision), "model_card.md")
     for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, booster).items():
         mlflow.log_figure(figure, f"plots/{name}")

@@ -116,10 +116,12 @@ def oldest_influence():
     """Rows that hang on each other as far back as features can see: each just within the window of the next.
 
     The first makes the second unusual for their card; so the third is not high and tells about its terminal; so the
-    spell that the fourth belongs to began before the fifth's window.
+    spell that the fourth belongs to began before the fifth's window. The last row is the first of its day, since
+    history is counted in whole days before the day of a row.
     """
-    day = 30 * DAY - 1
-    times = [0, day, 2 * day, 3 * day, 3 * day + 37 * DAY - 1]
+    gaps = [4, *[30 * DAY - 1] * 3, 37 * DAY - 1]
+    times = [sum(gaps[: place + 1]) for place in range(len(gaps))]
+    assert times[-1] % DAY == 0
     cents = [100, 1000, 3000, 100, 100]
     customers, terminals, frauds = [0, 0, 0, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0]
     names = ("t", "cents", "customer", "terminal", "fraud")
@@ -135,6 +137,14 @@ def test_history_is_bounded(spark, rows):
     whole = all_features(everything).where(newest).orderBy("transaction_id").collect()
     assert whole
     assert whole == all_features(everything.where(recent)).where(newest).orderBy("transaction_id").collect()
+
+
+def test_history_is_no_longer_than_it_must_be(spark):
+    rows = oldest_influence()
+    everything = prepared(spark, rows)
+    shorter = everything.where(F.col("tx_time_seconds") >= rows[-1]["t"] - (HISTORY_DAYS - 1) * DAY)
+    newest = [all_features(df).orderBy("transaction_id").collect()[-1] for df in (everything, shorter)]
+    assert newest[0] != newest[1]
 
 
 def test_no_input_is_a_label_or_made_from_one_without_delay():

@@ -141,6 +141,18 @@ def test_credentials_come_from_lockbox_by_the_machines_identity(metadata, monkey
     credentials.provide("e6q1", environment)
     found = (environment["MLFLOW_TRACKING_USERNAME"], environment["MLFLOW_TRACKING_PASSWORD"])
     assert found == ("retrain", "p")
+    assert "MLFLOW_TRACKING_SERVER_CERT_PATH" not in environment
+
+
+def test_a_servers_own_authority_comes_with_the_credentials(metadata, monkeypatch):
+    values = {"username": "retrain", "password": "p", "ca": "-----BEGIN CERTIFICATE-----\n…"}
+    entries = [{"key": key, "textValue": value} for key, value in values.items()]
+    monkeypatch.setattr(credentials, "get", answers({"entries": entries}))
+    environment = {"YC_METADATA_ADDR": metadata, "YC_ENDPOINT": "api.test"}
+    credentials.provide("e6q1", environment)
+    with open(environment["MLFLOW_TRACKING_SERVER_CERT_PATH"]) as file:
+        assert file.read() == values["ca"]
+    os.unlink(environment["MLFLOW_TRACKING_SERVER_CERT_PATH"])
 
 
 def test_the_environment_comes_first():

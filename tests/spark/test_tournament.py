@@ -42,6 +42,17 @@ def test_an_earlier_version_that_wins_returns():
     assert decide(WEEK, field, Gate(), 0)["winner"] == "3"
 
 
+def test_a_version_that_breaks_a_guardrail_does_not_stand_in_the_way_of_the_next_best():
+    field = [
+        candidate("1", "champion", 2),
+        candidate("3", "earlier", 5, scale=0.4),
+        candidate("8", "challenger", 4),
+    ]
+    found = decide(WEEK, field, Gate(), 0)
+    assert (found["action"], found["winner"], found["comparison"]["other"]) == ("promote", "8", "8")
+    assert found["passed_over"] == [{"version": "3", "reason": "observed over expected frauds is 2.50"}]
+
+
 @pytest.mark.parametrize(
     ("gate", "scale", "reason"),
     [

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from fraud_retraining import dataset, model, tracking, training
+from fraud_retraining import dataset, model, quality, tracking, training
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.lake import Lake
@@ -71,7 +71,7 @@ def lake(spark, sample, tmp_path_factory):
     for source in sorted(sample.glob("*.txt.gz"))[:8]:
         (root / "raw" / source.name).symlink_to(source)
     lake = Lake(spark, str(root))
-    prepare(lake, "prepare")
+    prepare(lake, "run-1")
     return lake
 
 
@@ -112,6 +112,32 @@ def test_the_first_model_is_promoted_and_everything_recorded(client, decisions):
 
     assert json.loads(artifact(client, first, "decision.json")) == json.loads(json.dumps(first))
     assert first["reason"] in artifact(client, first, "report.md")
+    assert first["reason"] in run.data.tags["mlflow.note.content"]
+
+
+def test_the_rows_that_broke_rules_are_metrics_of_the_run_that_prepared_them(lake, client, decisions):
+    report = lake.files.read_json("runs/run-1/prepare.json")
+    metrics = client.get_run(decisions[0]["mlflow_run_id"]).data.metrics
+    assert {name for name in metrics if name.startswith("quarantined_")} == {
+        "quarantined_rows",
+        *(f"quarantined_{rule}" for rule in quality.RULE_NAMES),
+    }
+    assert metrics["prepared_rows"] + metrics["quarantined_rows"] == report["rows"]
+    assert all(metrics[f"quarantined_{rule}"] == count for rule, count in report["quarantined"].items())
+    assert sum(report["quarantined"].values()) == metrics["quarantined_rows"] > 0
+    later = client.get_run(decisions[1]["mlflow_run_id"]).data.metrics
+    assert not [name for name in later if name.startswith("quarantined_")]
+
+
+def test_of_a_large_week_whole_customers_are_scored(lake, client, decisions):
+    data = training.load(lake, FIRST, SETTINGS)
+    booster, _ = tracking.load_boosters("fraud", [tracking.Version("1", "champion")], data.test.columns)
+    whole = training.score(data, "fraud", booster["1"], [], SETTINGS.most_scored)
+    part = training.score(data, "fraud", booster["1"], [], len(whole.week.labels) // 2)
+    assert len(part.week.labels) == pytest.approx(len(whole.week.labels) / 2, rel=0.1)
+    rows_of = dict(zip(*np.unique(whole.week.customers, return_counts=True)))
+    chosen = dict(zip(*np.unique(part.week.customers, return_counts=True)))
+    assert all(rows_of[customer] == rows for customer, rows in chosen.items())
 
 
 def test_the_second_is_compared_with_the_champion_on_the_same_week(client, decisions):
@@ -123,6 +149,35 @@ def test_the_second_is_compared_with_the_champion_on_the_same_week(client, decis
     assert second["action"] == ("promote" if passes else "keep")
     assert str(client.get_model_version_by_alias("fraud", "champion").version) == "1"  # training moves no champion
     assert str(client.get_model_version_by_alias("fraud", "challenger").version) == "2"
+
+
+def test_what_a_later_look_compares_with_is_left_in_the_lake(lake, decisions):
+    first, second = decisions
+    known = lake.files.read_json("monitor/reference/fraud-1.json")
+    assert (known["run_id"], known["version"], known["windows"]) == ("run-1", "1", first["windows"])
+    assert known["average_precision"] == first["challenger"]["metrics"]["average_precision"]
+    assert set(known["histograms"]) == {*ALL_FEATURES, "score"}
+    found = lake.files.read_json("monitor/runs/run-2.json")
+    assert (found["version"], found["average_precision"]) == (
+        "1",
+        second["champion"]["metrics"]["average_precision"],
+    )
+    sizes = {name: len(counts) for name, counts in found["counts"].items()}
+    assert sizes == {name: len(one["counts"]) for name, one in known["histograms"].items()}
+    assert len({sum(counts) for counts in found["counts"].values()}) == 1
+    assert not lake.files.exists("monitor/runs/run-1.json")  # there was no champion yet
+
+
+def test_a_dry_run_decides_and_leaves_nothing_but_its_record(lake, client, decisions):
+    before = {v.version for v in client.search_model_versions("name='fraud'")}
+    decision = training.retrain(lake, "run-dry", client, "fraud", SECOND, SETTINGS, dry_run=True)
+    assert (decision["dry_run"], decision["challenger"]["version"]) == (True, training.UNREGISTERED)
+    assert decision["action"] in ("keep", "promote")
+    assert {v.version for v in client.search_model_versions("name='fraud'")} == before
+    assert str(client.get_model_version_by_alias("fraud", "challenger").version) == "2"
+    assert not lake.files.exists("monitor/runs/run-dry.json")
+    (run,) = client.search_runs(["1"], "tags.retrain_run_id = 'run-dry'")
+    assert (run.info.status, run.data.tags["dry_run"]) == ("FINISHED", "True")
 
 
 def test_the_registered_model_scores_the_same_without_spark(lake, decisions):

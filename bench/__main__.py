@@ -1,0 +1,187 @@
+"""Everything that is measured, side by side, into bench/RESULTS.md: `make bench`.
+
+Each section is a program of its own whose table becomes a section of the file; sections that were not asked for stay.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from stack.console import say, step
+from stack.envs import ROOT, ensure, python_of
+from stack.errors import StackError
+from stack.java import find_java
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
+SAMPLE_DAYS = 154  # 22 weeks of 5,000 cards: 1.5 million rows
+FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month of the public lake: 47 million rows
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where this run keeps its data, on which image's Python it runs, and with how much memory."""
+
+    scratch: Path
+    lake: Path | None
+    image: str
+    memory: str
+
+    def stack(self, module: str, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", module, *map(str, arguments)]
+
+    def spark(self, program: str, *arguments: object) -> list[str]:
+        """A module, or a script of the Spark application."""
+        how = [program] if program.endswith(".py") else ["-m", program]
+        return [str(python_of(f"spark-image-{self.image}")), *how, *map(str, arguments)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        options = f"--master local[*] --driver-memory {self.memory} --conf spark.ui.enabled=false"
+        return os.environ | {
+            "JAVA_HOME": str(find_java()),
+            "PYTHONPATH": f"{ROOT / 'spark_app'}{os.pathsep}{ROOT}",
+            "PYSPARK_PYTHON": str(python_of(f"spark-image-{self.image}")),
+            "PYSPARK_SUBMIT_ARGS": f"{options} --conf spark.local.dir={self.scratch} pyspark-shell",
+        }
+
+    def run(self, command: list[str]) -> str:
+        """Standard output of a command, which is shown as it comes; its log goes to a file.
+
+        Raises:
+            StackError: it failed; with the end of its log.
+        """
+        log = self.scratch / "log.txt"
+        with open(log, "w") as errors:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+            assert process.stdout
+            output = []
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                output.append(line)
+        if process.wait():
+            end = "\n".join(log.read_text().splitlines()[-15:])
+            raise StackError(f"`{' '.join(command[1:3])}` ended with status {process.returncode}:\n{end}")
+        return "".join(output)
+
+    def features(self) -> Path:
+        """Features of the lake's rows, made once."""
+        made = self.scratch / "features"
+        if not made.exists():
+            lake = self.lake or self.scratch / "raw"
+            if not self.lake:
+                self.run(self.stack("stack.generator", "--out", lake, "--days", SAMPLE_DAYS))
+            self.run(self.spark("spark_app/features_job.py", "--lake", lake, "--out", made))
+        return made
+
+
+def generator(bench: Bench) -> str:
+    return bench.run(bench.stack("bench.generator"))
+
+
+def features(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.features", bench.features()))
+
+
+def age(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.age", bench.features(), bench.scratch / "age"))
+
+
+def model(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.model", bench.features()))
+
+
+def tournament(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.tournament", bench.features()))
+
+
+def full(bench: Bench) -> str:
+    lake = bench.scratch / "full"
+    sizes = [word for name, value in FULL.items() for word in (f"--{name}", value)]
+    made = bench.run(bench.stack("stack.generator", "--out", lake / "raw", "--days-per-file", FULL["days"], *sizes))
+    return f"{bench.run(bench.spark('bench.full', lake))}\nGenerated in {made.splitlines()[-1]}.\n"
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
+    "generator": ("The generator against the handbook's, row by row", generator),
+    "features": ("Features against sliding windows and against pandas", features),
+    "age": ("A retrain when the lake grows older", age),
+    "full": ("One full-size file", full),
+    "model": ("The default model on six test weeks of the handbook's data", model),
+    "tournament": ("How often the gate promotes", tournament),
+}
+DEFAULT = ("generator", "features", "age")
+NEED_LAKE = ("model", "tournament")  # their weeks are those of the published data
+
+
+def machine() -> str:
+    memory = psutil.virtual_memory().total / 1024**3
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """Sections of a results file by title, in their order."""
+    return {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in text.split("\n## ")[1:]}
+
+
+def record(title: str, text: str, note: str) -> None:
+    known = sections_of(RESULTS.read_text()) if RESULTS.exists() else {}
+    known[title] = f"\n{note}\n\n{text.strip()}\n"
+    order = [name for name, _ in SECTIONS.values() if name in known]
+    RESULTS.write_text(TITLE + "".join(f"\n## {name}\n{known[name]}" for name in order))
+
+
+def chosen(only: str, full_size: bool, lake: Path | None) -> list[str]:
+    """Names of the sections to run.
+
+    Raises:
+        StackError: there is no such section, or it needs a lake.
+    """
+    names = only.split() or [*DEFAULT, *(NEED_LAKE if lake else ()), *(["full"] if full_size else ())]
+    if unknown := [name for name in names if name not in SECTIONS]:
+        raise StackError(f"ONLY names {', '.join(unknown)}; the sections are {', '.join(SECTIONS)}.")
+    if not lake and (needy := [name for name in names if name in NEED_LAKE]):
+        raise StackError(
+            f"{', '.join(needy)}: measured on the handbook's simulated data, 2018-04-01 to 2018-08-31. Give a folder of"
+            " its raw files: make bench LAKE=<folder>"
+        )
+    return names
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default="", help=f"sections, of {', '.join(SECTIONS)}")
+    parser.add_argument("--full", action="store_true", help="also one full-size file: half an hour, 40 GB of disk")
+    parser.add_argument("--lake", type=Path, help="folder of raw files (default: generated)")
+    parser.add_argument("--image", default="2.2", choices=("2.1", "2.2"))
+    parser.add_argument("--memory", default="8g", help="of the JVM (default %(default)s)")
+    options = parser.parse_args()
+    try:
+        names = chosen(options.only, options.full, options.lake)
+        ensure(f"spark-image-{options.image}", say)
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+            bench = Bench(Path(scratch), options.lake, options.image, options.memory)
+            for name in names:
+                title, run = SECTIONS[name]
+                note = f"{datetime.now(UTC):%Y-%m-%d}, image {options.image}, {machine()}."
+                with step(title):
+                    record(title, run(bench), note)
+    except StackError as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""What a later look at the data is compared with: small histograms of the model's inputs and scores, in the lake.
+
+A week's histograms are counted twice: under the challenger's own bins, as its reference, should it ever serve; and
+under the champion's bins, as a window that whoever watches for drift compares with the champion's reference. Both are
+of a retrain's newest labelled week, out of sample for the model, so like is compared with like.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+import pandas as pd
+import xgboost
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from fraud_retraining import model
+from fraud_retraining.lake import Lake
+
+SCORE = "score"
+BINS = 10
+MOST_ROWS = 200_000  # at which a share of a tenth is known to a thousandth
+
+
+def sample(rows: DataFrame, count: int) -> DataFrame:
+    """About ``MOST_ROWS`` of ``count`` rows, chosen by a hash of ``transaction_id``."""
+    share = round(min(1.0, MOST_ROWS / max(count, 1)) * 1_000_000)
+    return rows.where(F.expr(f"pmod(xxhash64(transaction_id, 7), 1000000) < {share}"))
+
+
+def observe(rows: DataFrame, booster: xgboost.Booster, features: Sequence[str]) -> pd.DataFrame:
+    """The features and the booster's ``score`` of rows."""
+    return model.score(rows, {SCORE: booster}, features).toPandas()
+
+
+def edges(values: np.ndarray) -> List[float]:
+    """Inner edges of at most ``BINS`` bins of about equal content; NaN counts nowhere."""
+    known = values[~np.isnan(values)]
+    return sorted({float(edge) for edge in np.quantile(known, np.arange(1, BINS) / BINS)}) if len(known) else []
+
+
+def counts(values: np.ndarray, inner: Sequence[float]) -> List[int]:
+    """Values in each bin, an edge belonging to the bin on its left; the last number counts NaN."""
+    known = values[~np.isnan(values)]
+    found = np.bincount(np.searchsorted(np.asarray(inner), known, side="left"), minlength=len(inner) + 1)
+    return [*map(int, found), len(values) - len(known)]
+
+
+def reference(observed: pd.DataFrame) -> Dict[str, Dict[str, Any]]:
+    """``edges`` and ``counts`` of every column."""
+    result: Dict[str, Dict[str, Any]] = {}
+    for name in observed.columns:
+        values = observed[name].to_numpy("float64")
+        inner = edges(values)
+        result[name] = {"edges": inner, "counts": counts(values, inner)}
+    return result
+
+
+def window(observed: pd.DataFrame, known: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[int]]:
+    """Counts under the bins of a reference, of every column that it knows."""
+    return {
+        name: counts(observed[name].to_numpy("float64"), known[name]["edges"])
+        for name in observed.columns
+        if name in known
+    }
+
+
+def reference_path(name: str, version: str) -> str:
+    return f"monitor/reference/{name}-{version}.json"
+
+
+def record(
+    lake: Lake,
+    name: str,
+    decision: Mapping[str, Any],
+    test: DataFrame,
+    boosters: Mapping[str, xgboost.Booster],
+) -> str:
+    """Write ``monitor/reference/<model>-<challenger>.json`` and ``monitor/runs/<run id>.json``, where there is a side.
+
+    Args:
+        name: the registered model.
+        decision: content of ``decision.json``.
+        test: rows of the test week with their features.
+        boosters: by version, of the challenger and the champion.
+
+    Returns:
+        What was written, in words.
+    """
+    rows = sample(test, test.count()).persist()
+    common = {key: decision[key] for key in ("run_id", "as_of", "windows")}
+    written = []
+    for side in ("challenger", "champion"):
+        version: Optional[str] = (decision[side] or {}).get("version")
+        if version is None or version not in boosters:
+            continue
+        observed = observe(rows, boosters[version], boosters[version].feature_names)
+        won = decision[side]["metrics"]["average_precision"]
+        about = {**common, "model": name, "version": version, "average_precision": won}
+        if side == "challenger":
+            path, about["histograms"] = reference_path(name, version), reference(observed)
+        elif lake.files.exists(reference_path(name, version)):
+            known = lake.files.read_json(reference_path(name, version))["histograms"]
+            path, about["counts"] = f"monitor/runs/{decision['run_id']}.json", window(observed, known)
+        else:
+            written.append(f"version {version} has no reference")
+            continue
+        lake.files.write_json(path, about, replace=True)
+        written.append(path)
+    rows.unpersist()
+    return ", ".join(written) or "no version to watch"
