@@ -5,10 +5,14 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from stack import demo, preflight
+from dags.retraining.settings import DEFAULTS
+from stack import bootstrap, cost, demo, destroy, preflight
 from stack.arrivals import PUBLIC_STORAGE
+from stack.envs import ROOT
 from stack.errors import StackError
+from stack.site import Site
 from stack.state import State
 
 
@@ -35,14 +39,43 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0, help="of the generated data (default 0)")
             command.add_argument("--schedule", default="*/15 * * * *", help="cron expression of the DAG, UTC")
             command.add_argument("--force", action="store_true", help="go on where memory is short")
+    for name, text in {
+        "bootstrap": "make the whole system in the cloud, or bring it up to date",
+        "destroy": "remove all of it, and say what is left",
+        "cost": "say what it costs per month and per retrain",
+    }.items():
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--state", type=Path, default=Path(".cloud"), help="folder of its state (default .cloud)")
+        command.add_argument("--project", type=Path, default=ROOT, help="folder with terraform/, site.yml, inventory/")
+        if name == "cost":
+            command.add_argument("--minutes", type=float, default=cost.MINUTES, help="a retrain takes in the cloud")
+            command.add_argument("--runs", type=float, default=cost.RUNS, help="retrains in a month")
+        else:
+            command.add_argument("--yes", action="store_true", help="ask nothing")
+        if name == "bootstrap":
+            command.add_argument("--schedule", default=DEFAULTS["schedule"], help="cron expression of the DAG, UTC")
+            command.add_argument("--force", action="store_true", help="do the steps that are done already, too")
     return main
+
+
+def in_the_cloud(command: str, options: dict[str, Any]) -> None:
+    folder, project = options.pop("state"), options.pop("project").resolve()
+    site = Site(folder, project, options.pop("force", False))
+    if command == "bootstrap":
+        bootstrap.bootstrap(bootstrap.Options(site, **options))
+    elif command == "destroy":
+        destroy.destroy(site, options["yes"])
+    else:
+        cost.show(site, options["minutes"], options["runs"])
 
 
 def main() -> int:
     options = vars(parser().parse_args())
     command, state = options.pop("command"), options["state"].expanduser().absolute()
     try:
-        if command == "demo":
+        if command in ("bootstrap", "destroy", "cost"):
+            in_the_cloud(command, options | {"state": state})
+        elif command == "demo":
             if options["weeks"] < 1:
                 raise StackError(f"WEEKS={options['weeks']}: a number from 1 on is expected, e.g. `make demo WEEKS=2`.")
             demo.demo(demo.Options(**options | {"state": state}))
@@ -59,7 +92,10 @@ def main() -> int:
         print(f"\nThe disk of {state} is full. Make room, then run the command again; it resumes.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. What was started runs on; the same command resumes, `make demo-stop` ends it.")
+        if command in ("bootstrap", "destroy"):
+            print("\nInterrupted. The same command goes on from here.")
+        else:
+            print("\nInterrupted. What was started runs on; the same command resumes, `make demo-stop` ends it.")
         return 130
     return 0
 

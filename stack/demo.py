@@ -17,7 +17,7 @@ from stack.envs import ensure
 from stack.errors import StackError
 from stack.java import ensure_jars, find_java
 from stack.services import airflow_command
-from stack.state import State
+from stack.state import Kept, State
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Options:
 
 
 @contextlib.contextmanager
-def alone(state: State) -> Iterator[None]:
-    """Keeps a second `make demo` away from the same state folder.
+def alone(state: Kept, command: str = "make demo", variable: str = "STATE") -> Iterator[None]:
+    """Keeps a second command away from the same state folder.
 
     Raises:
         StackError: another one is at work; with its process id.
     """
-    with open(state.folder / "demo.lock", "a+") as handle:
+    with open(state.folder / "lock", "a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
             raise StackError(
-                f"Another `make demo` (process {handle.read().strip()}) is at work on {state.folder}: wait for it, "
-                "end it, or use another folder: `make demo STATE=…`."
+                f"Another `{command}` (process {handle.read().strip()}) is at work on {state.folder}: wait for it, "
+                f"end it, or use another folder: `{command} {variable}=…`."
             ) from None
         handle.truncate(0)
         handle.write(str(os.getpid()))

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,11 @@ def zip_of(package: Path) -> bytes:
 
 
 def upload_jobs(s3: Any, bucket: str) -> str:
-    """Uploads the Spark application as `<release>/…`; returns the release, which is the hash of its content."""
+    """Uploads the Spark application and its pins as `<release>/…`; returns the release, the hash of all of it."""
     folder = ROOT / "spark_app"
     files = {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
     files["fraud_retraining.zip"] = zip_of(folder / "fraud_retraining")
+    files |= {f"pins-{image}.txt": (LOCKS / f"spark-image-{image}.txt").read_bytes() for image in ("2.1", "2.2")}
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in files.items())).hexdigest()[:12]
     for name, content in files.items():
         s3.put_object(Bucket=bucket, Key=f"{digest}/{name}", Body=content)
@@ -124,16 +126,24 @@ def secrets_by_name(cloud: yandexcloud.SDK, folder_id: str) -> dict[str, Secret]
             return found
 
 
-def put_secret(cloud: yandexcloud.SDK, known: dict[str, Secret], name: str, entries: dict[str, str]) -> str:
+def payload(cloud: yandexcloud.SDK, secret_id: str) -> dict[str, str]:
+    """The text entries of a secret's current version."""
+    answer = cloud.client(PayloadServiceStub).Get(GetPayloadRequest(secret_id=secret_id))
+    return {entry.key: entry.text_value for entry in answer.entries}
+
+
+def put_secret(
+    cloud: yandexcloud.SDK, folder_id: str, known: dict[str, Secret], name: str, entries: dict[str, str]
+) -> str:
     """Makes the secret hold these entries; a new version only where they differ. Returns its id."""
     service = cloud.client(SecretServiceStub)
     changes = [PayloadEntryChange(key=key, text_value=value) for key, value in entries.items()]
     if name not in known:
-        operation = service.Create(CreateSecretRequest(folder_id=FOLDER_ID, name=name, version_payload_entries=changes))
-        return cloud.wait_operation_and_get_result(operation, response_type=Secret).response.id
+        request = CreateSecretRequest(folder_id=folder_id, name=name, version_payload_entries=changes)
+        return cloud.wait_operation_and_get_result(service.Create(request), response_type=Secret).response.id
     secret = known[name]
-    payload = cloud.client(PayloadServiceStub).Get(GetPayloadRequest(secret_id=secret.id))
-    if {entry.key: entry.text_value for entry in payload.entries} != entries:
+    # A secret that Terraform has made has no version before the first deployment.
+    if not secret.current_version.id or payload(cloud, secret.id) != entries:
         cloud.wait_operation_and_get_result(
             service.AddVersion(AddVersionRequest(secret_id=secret.id, payload_entries=changes))
         )
@@ -162,40 +172,57 @@ def pip_properties(image: str) -> dict[str, str]:
     return {f"pip:{name}": f"=={locked[name]}" for name in sorted(wanted - ON_THE_IMAGE)}
 
 
-def retraining_variable(state: State, release: str, trainer_secret: str, image: str) -> dict[str, Any]:
-    """The Airflow variable `fraud_retraining`; dags/retraining/settings.py says what it must hold."""
+def retraining_variable(
+    buckets: Mapping[str, str], cluster: Mapping[str, Any], release: str, trainer_secret: str
+) -> dict[str, Any]:
+    """The Airflow variable `fraud_retraining`; dags/retraining/settings.py says what it must hold.
+
+    Args:
+        buckets: the names of the buckets `lake`, `jobs` and `logs`.
+        cluster: what a run's cluster is made of, without its bucket and its packages.
+    """
     return {
-        "lake_bucket": "lake",
-        "jobs_bucket": "jobs",
+        "lake_bucket": buckets["lake"],
+        "jobs_bucket": buckets["jobs"],
         "release": release,
         "model": MODEL,
         "experiment": EXPERIMENT,
         "mlflow_secret_id": trainer_secret,
-        "cluster": {
-            "folder_id": FOLDER_ID,
-            "image": image,
-            "zone": ZONE,
-            "subnet_id": SUBNET_ID,
-            "bucket": "logs",
-            "service_account_id": SERVICE_ACCOUNTS["dataproc"],
-            "master_preset": "s3-c2-m8",
-            "compute_preset": "s3-c4-m16",
-            "compute_count": 2,
-            "disk_gib": 64,
-            "hours": 6,
-            "properties": pip_properties(image),
-        },
+        "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
         "spark": {"spark.dynamicAllocation.enabled": "false"},
     }
+
+
+def local_cluster(image: str) -> dict[str, Any]:
+    """The cluster of one machine's cloud; Terraform's output `dataproc` says the same of the real one."""
+    return {
+        "folder_id": FOLDER_ID,
+        "image": image,
+        "zone": ZONE,
+        "subnet_id": SUBNET_ID,
+        "service_account_id": SERVICE_ACCOUNTS["dataproc"],
+        "master_preset": "s3-c2-m8",
+        "compute_preset": "s3-c4-m16",
+        "compute_count": 2,
+        "disk_gib": 64,
+        "hours": 6,
+    }
+
+
+def put_for_airflow(
+    cloud: yandexcloud.SDK, folder_id: str, known: dict[str, Secret], values: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Airflow's connections and variables, by the names under which its Lockbox back-end looks for them."""
+    for name, value in values.items():
+        put_secret(cloud, folder_id, known, name, {"value": json.dumps(value, sort_keys=True)})
 
 
 def put_secrets(state: State, release: str, image: str) -> None:
     """Lockbox: what jobs need to reach MLflow, and Airflow's connections and variables."""
     cloud, secrets = sdk(state), state.secrets
     known = secrets_by_name(cloud, FOLDER_ID)
-    trainer = put_secret(
-        cloud, known, TRAINER_SECRET, {"username": "trainer", "password": secrets["mlflow_trainer_password"]}
-    )
+    account = {"username": "trainer", "password": secrets["mlflow_trainer_password"]}
+    trainer = put_secret(cloud, FOLDER_ID, known, TRAINER_SECRET, account)
     let_read(cloud, trainer, SERVICE_ACCOUNTS["dataproc"])
     mlflow = {
         **{"conn_type": "http", "schema": "http", "host": "127.0.0.1", "port": state.ports["mlflow"]},
@@ -205,13 +232,14 @@ def put_secrets(state: State, release: str, image: str) -> None:
         **{"conn_type": "aws", "login": secrets["object_store_key"], "password": secrets["object_store_secret"]},
         "extra": {"endpoint_url": state.url("object_store"), "region_name": REGION},
     }
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "airflow/connections/mlflow": mlflow,
         "airflow/connections/object_storage": storage,
-        "airflow/variables/fraud_retraining": retraining_variable(state, release, trainer, image),
+        "airflow/variables/fraud_retraining": retraining_variable(
+            {name: name for name in BUCKETS}, local_cluster(image), release, trainer
+        ),
     }
-    for name, value in values.items():
-        put_secret(cloud, known, name, {"value": json.dumps(value, sort_keys=True)})
+    put_for_airflow(cloud, FOLDER_ID, known, values)
 
 
 # ------------------------------------------------------------------------------------------------ MLflow's users

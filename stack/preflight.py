@@ -77,9 +77,14 @@ def checks(state: Path, image: str, force: bool) -> dict[str, Callable[[], str]]
 
 
 def doctor(state: Path, image: str) -> bool:
+    """Checks this machine for the demo; True where all holds."""
+    return report(checks(state, image, force=False))
+
+
+def report(checks: dict[str, Callable[[], str]]) -> bool:
     """Prints every check with its outcome; True where all hold."""
     fine = True
-    for name, check in checks(state, image, force=False).items():
+    for name, check in checks.items():
         try:
             print(f"ok    {name}: {check()}")
         except StackError as problem:

@@ -90,10 +90,22 @@ def new_secrets() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class State:
-    """The folder of one local stack. Ports and secrets are made once and then kept."""
+class Kept:
+    """A folder that remembers: small JSON files that only their owner can read."""
 
     folder: Path
+
+    def load(self, name: str, default: Any) -> Any:
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else default
+
+    def save(self, name: str, value: Any) -> None:
+        write_private(self.folder / f"{name}.json", json.dumps(value, indent=1))
+
+
+@dataclass(frozen=True)
+class State(Kept):
+    """The folder of one local stack. Ports and secrets are made once and then kept."""
 
     @property
     def exists(self) -> bool:
@@ -149,11 +161,3 @@ class State:
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
-
-    # ------------------------------------------------------------- the progress of the demo
-    def load(self, name: str, default: Any) -> Any:
-        path = self.folder / f"{name}.json"
-        return json.loads(path.read_text()) if path.exists() else default
-
-    def save(self, name: str, value: Any) -> None:
-        write_private(self.folder / f"{name}.json", json.dumps(value, indent=1))
