@@ -3,36 +3,40 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, TaskGroup, task
-from airflow.timetables.assets import AssetOrTimeSchedule
-from airflow.timetables.trigger import CronTriggerTimetable
-
-from dags.retraining import settings
+from dags.retraining import alerts, settings
+from dags.retraining.compat import DAG, Param, TaskGroup, task, when_due_or_announced
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 
-LAKE = Asset(name="fraud-lake", uri="fraud-lake://raw")
+QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
 
 
-@task(multiple_outputs=True, retries=2, retry_delay=timedelta(seconds=20))
+@task(multiple_outputs=True, **QUICK)
 def check(params: dict, dag_run: Any = None) -> dict:
-    """Skips the run, visibly, where the lake holds nothing new; else returns the plan of the run."""
-    from airflow.exceptions import AirflowSkipException
-    from airflow.sdk import Connection
+    """Skips the run, visibly, where the lake holds nothing new; else returns the plan of the run.
 
-    from dags.retraining import lake, plan, registry
+    A backfilled run retrains as on its own date, whether or not its files have been used since.
+    """
+    from dags.retraining import compat, lake, plan, registry
 
     known = settings.read()
+    begun, backfill = compat.moment(dag_run), compat.is_backfill(dag_run)
+    as_of = params["as_of"] or (f"{begun:%Y-%m-%d}" if backfill else None)
     s3 = lake.client()
     raw = lake.names(s3, known["lake_bucket"], "raw/")
     used = [name.removesuffix(".json") for name in lake.names(s3, known["lake_bucket"], "retrained/")]
-    files = lake.unused(raw, used)
-    if not files and not params["force"]:
-        raise AirflowSkipException(f"nothing new: all {len(raw)} raw files have been used; force=true retrains anyway")
-    uri = registry.tracking_uri(Connection.get(registry.CONNECTION))
-    return plan.make(known, uri, dag_run.run_id, dag_run.run_after, files, params["as_of"])
+    files = lake.unused(raw, used, as_of)
+    if not (files or backfill or params["force"]):
+        before = f" from before {as_of}" if as_of else ""
+        raise compat.AirflowSkipException(
+            f"nothing new: of {len(raw)} raw files all{before} have been used; force=true retrains anyway"
+        )
+    uri = registry.tracking_uri(compat.connection(registry.CONNECTION))
+    return plan.make(
+        known, uri, dag_run.run_id, begun, files, as_of, hosts=params["compute_hosts"], dry_run=params["dry_run"]
+    )
 
 
-@task(retries=2, retry_delay=timedelta(seconds=20))
+@task(**QUICK)
 def decide(run: str) -> dict:
     """Reads what the comparison on the cluster found: promote, keep or reject, and why."""
     from dags.retraining import registry
@@ -43,21 +47,19 @@ def decide(run: str) -> dict:
     return decision
 
 
-@task(retries=2, retry_delay=timedelta(seconds=20))
+@task(**QUICK)
 def promote(decision: dict) -> str:
     """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
-    from airflow.exceptions import AirflowFailException
-
-    from dags.retraining import registry
+    from dags.retraining import compat, registry
 
     client, _ = registry.connect()
     try:
         return registry.promote(client, settings.read()["model"], decision)
     except registry.StaleDecision as stale:
-        raise AirflowFailException(str(stale)) from None
+        raise compat.AirflowFailException(str(stale)) from None
 
 
-@task(retries=2, retry_delay=timedelta(seconds=20))
+@task(on_success_callback=alerts.decided, **QUICK)
 def report(run: str, files: list[str], decision: dict, promoted: str) -> str:
     """Marks the raw files as used and returns the address of the run's report in MLflow."""
     import json
@@ -75,25 +77,38 @@ def report(run: str, files: list[str], decision: dict, promoted: str) -> str:
 
 with DAG(
     "retrain",
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(settings.schedule(), timezone="UTC", run_immediately=True), assets=[LAKE]
-    ),
+    schedule=when_due_or_announced(settings.deployed()["schedule"], "fraud-lake"),
     start_date=datetime(2018, 1, 1),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args={"owner": "fraud-retraining", "execution_timeout": timedelta(hours=2)},
+    default_args=settings.task_defaults(minutes=120),
+    on_failure_callback=alerts.failed,
     params={
         "force": Param(False, type="boolean", description="retrain although nothing is new"),
         "as_of": Param(
             None, type=["null", "string"], format="date", description="the day of the retrain; default: the newest"
         ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            description="train, compare and report; register no version, move no alias, use up no file",
+        ),
+        "compute_hosts": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=32,
+            description="size of the cluster: hosts that compute; default: as configured",
+        ),
     },
-    tags=["fraud"],
+    tags=["fraud", "training"],
     doc_md=settings.document("retrain"),
-):
+) as dag:
     plan = check()
-    with TaskGroup("cluster"):
+    with TaskGroup("cluster", tooltip="a Data Proc cluster that exists only for this run"):
+        # Created once more, since an attempt adopts or has deleted what the one before it made. A job that failed
+        # would fail again on the same rows, and costs money while it does: a person clears it.
         create = CreateCluster(task_id="create", spec=plan["cluster"], retries=1, retry_delay=timedelta(seconds=30))
         prepare = RunJob(task_id="prepare", spec=plan["prepare"], cluster_id=create.output)
         train = RunJob(task_id="train", spec=plan["train"], cluster_id=create.output)

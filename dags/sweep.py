@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, task
-from airflow.timetables.trigger import CronTriggerTimetable
-
-from dags.retraining import settings
+from dags.retraining import alerts, settings
+from dags.retraining.compat import DAG, cron, task
 
 
 @task(retries=2, retry_delay=timedelta(minutes=2))
@@ -18,13 +16,13 @@ def sweep(ti: Any = None) -> list[str]:
     """
     from airflow.providers.yandex.hooks.dataproc import DataprocHook
 
-    from dags.retraining import clusters
+    from dags.retraining import clusters, compat
 
     def is_active(run_id: str) -> bool:
-        return ti.get_dr_count(dag_id="retrain", run_ids=[run_id], states=["queued", "running"]) > 0
+        return compat.is_active(ti, "retrain", run_id)
 
     sdk, folder_id = DataprocHook().sdk, settings.read()["cluster"]["folder_id"]
-    deleted, failed = [], []
+    deleted, reasons, failed = [], [], []
     for cluster in filter(clusters.is_ours, clusters.everything(sdk, folder_id)):
         reason = clusters.overdue(cluster, datetime.now(UTC), is_active)
         print(f"{cluster.name} ({cluster.id}): {f'deleting it, {reason}' if reason else 'in use'}")
@@ -32,8 +30,11 @@ def sweep(ti: Any = None) -> list[str]:
             try:
                 clusters.delete(sdk, cluster.id, patience=600)
                 deleted.append(cluster.name)
-            except TimeoutError as problem:
-                failed.append(str(problem))
+                reasons.append(f"{cluster.name}: {reason}")
+            except Exception as problem:  # the others must go whatever is wrong with this one
+                failed.append(f"{cluster.name}: {problem}")
+    if deleted:
+        alerts.send(f"sweep deleted {len(deleted)} cluster(s) that a run had left", "\n".join(reasons))
     if failed:
         raise RuntimeError("; ".join(failed))
     return deleted
@@ -41,13 +42,14 @@ def sweep(ti: Any = None) -> list[str]:
 
 with DAG(
     "sweep",
-    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"),
+    schedule=cron("17 * * * *"),
     start_date=datetime(2018, 1, 1),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=50),
-    default_args={"owner": "fraud-retraining", "execution_timeout": timedelta(minutes=45)},
-    tags=["fraud"],
+    default_args=settings.task_defaults(minutes=45),
+    on_failure_callback=alerts.failed,
+    tags=["fraud", "costs"],
     doc_md=settings.document("sweep"),
 ) as dag:
     sweep()

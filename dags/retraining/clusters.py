@@ -6,7 +6,7 @@ and the description is the Airflow run's id. Nothing else is ever touched.
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 OWNER, OWNER_LABEL, EXPIRES_LABEL = "fraud-retraining", "owner", "expires"
@@ -15,8 +15,13 @@ PATIENCE = 1800  # seconds to wait for a cluster that is being created, or that 
 POLL = 5
 
 
-def labels(run: str, expires: datetime) -> dict[str, str]:
-    return {OWNER_LABEL: OWNER, "run": run, EXPIRES_LABEL: expires.strftime(LABEL_TIME)}
+def labels(run: str) -> dict[str, str]:
+    return {OWNER_LABEL: OWNER, "run": run}
+
+
+def expiry(hours: float) -> dict[str, str]:
+    """The label of a cluster that is made now and has so many hours to live."""
+    return {EXPIRES_LABEL: (datetime.now(UTC) + timedelta(hours=hours)).strftime(LABEL_TIME)}
 
 
 def _service(sdk: Any) -> Any:

@@ -10,10 +10,11 @@ CONNECTION = "object_storage"
 def client() -> Any:
     """An S3 client by the Airflow connection `object_storage` (login, password, extra: endpoint_url, region_name)."""
     import boto3
-    from airflow.sdk import Connection
     from botocore.config import Config
 
-    connection = Connection.get(CONNECTION)
+    from dags.retraining import compat
+
+    connection = compat.connection(CONNECTION)
     return boto3.client(
         "s3",
         aws_access_key_id=connection.login,
@@ -36,6 +37,6 @@ def is_raw(name: str) -> bool:
     return PurePosixPath(name).name.removesuffix(".gz").endswith(".txt")
 
 
-def unused(raw: Iterable[str], used: Iterable[str]) -> list[str]:
-    """Raw files that are in no finished retrain, oldest first."""
-    return sorted(name for name in set(raw) - set(used) if is_raw(name))
+def unused(raw: Iterable[str], used: Iterable[str], as_of: str | None = None) -> list[str]:
+    """Raw files that are in no finished retrain, oldest first; those that begin on the day `as_of` or later wait."""
+    return sorted(name for name in set(raw) - set(used) if is_raw(name) and name < (as_of or "9"))

@@ -7,6 +7,7 @@ earlier task has made. Each class needs an `__init__` of its own: Airflow wraps 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -26,7 +27,7 @@ SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 
 
 class CreateCluster(DataprocCreateClusterOperator):
-    """Creates the cluster that `spec` describes; returns its id.
+    """Creates the cluster that `spec` describes, to expire `spec["hours"]` from now; returns its id.
 
     An attempt after one that died adopts the cluster which that one made; an attempt that fails, or is ended from
     outside, deletes what it has made. So there is never a second cluster, nor one that nobody can name.
@@ -40,6 +41,8 @@ class CreateCluster(DataprocCreateClusterOperator):
 
     def execute(self, context: Any) -> Any:
         self.__dict__.update(self.spec)
+        # Counted from here, not from the plan: a run cleared days later must not make an overdue cluster.
+        self.labels = clusters.expiry(self.spec["hours"]) | self.spec["labels"]
         sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
         made = clusters.named(sdk, self.folder_id, self.cluster_name)
         try:
@@ -53,6 +56,18 @@ class CreateCluster(DataprocCreateClusterOperator):
 
     def on_kill(self) -> None:
         self._remove()
+
+    @property
+    def hook(self) -> Any:
+        return self._hook
+
+    @hook.setter
+    def hook(self, hook: Any) -> None:
+        """The operator does not pass the account of autoscaling on, though the client that it calls takes it."""
+        if hook and (account := self.spec.get("autoscaling_service_account_id")):
+            client = hook.dataproc_client
+            client.create_cluster = partial(client.create_cluster, autoscaling_service_account_id=account)
+        self._hook = hook
 
     def _remove(self) -> None:
         """Deletes the cluster of this run, if there is one; what cannot be deleted here is left to the DAG `sweep`."""

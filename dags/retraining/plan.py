@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from dags.retraining import clusters
@@ -21,10 +21,19 @@ def run_name(dag_run_id: str, begun: datetime) -> str:
     return name
 
 
-def cluster(settings: dict[str, Any], name: str, dag_run_id: str, begun: datetime) -> dict[str, Any]:
-    """Arguments of DataprocCreateClusterOperator: a light cluster (YARN and Spark, no HDFS) that says whose it is."""
+def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | None = None) -> dict[str, Any]:
+    """What CreateCluster is told: a light cluster (YARN and Spark, no HDFS) that says whose it is.
+
+    Args:
+        hosts: compute hosts, where it is not to be the configured number.
+
+    Raises:
+        ValueError: the configuration contradicts itself; says how to mend it.
+    """
     spec = settings["cluster"]
     return {
+        **compute(spec, hosts or spec["compute_count"]),
+        "hours": spec["hours"],
         "folder_id": spec["folder_id"],
         "cluster_name": name,
         "cluster_description": dag_run_id,
@@ -41,12 +50,40 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, begun: datetim
         "masternode_disk_type": "network-ssd",
         "masternode_disk_size": spec["disk_gib"],
         "datanode_count": 0,
+        "properties": spec["properties"],
+        "labels": clusters.labels(name),
+    }
+
+
+def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
+    """The compute subcluster: of fixed size, or growing to `max_hosts`; preemptible hosts only where it may grow.
+
+    The service replaces a preempted host only in an autoscaling subcluster, so it ignores the wish in another.
+    """
+    most = spec.get("max_hosts")
+    if spec.get("preemptible") and not most:
+        raise ValueError(
+            "The variable's cluster.preemptible is true, cluster.max_hosts is missing: only an autoscaling subcluster "
+            "has preemptible hosts. Set cluster.max_hosts, or take cluster.preemptible out, and deploy again."
+        )
+    if most and hosts > most:
+        raise ValueError(
+            f"{hosts} compute hosts wanted, the variable's cluster.max_hosts is {most}: trigger with {most} or fewer, "
+            "or raise cluster.max_hosts and deploy again."
+        )
+    fixed = {
         "computenode_resource_preset": spec["compute_preset"],
         "computenode_disk_type": "network-ssd",
         "computenode_disk_size": spec["disk_gib"],
-        "computenode_count": spec["compute_count"],
-        "properties": spec["properties"],
-        "labels": clusters.labels(name, begun + timedelta(hours=spec["hours"])),
+        "computenode_count": hosts,
+    }
+    if not most:
+        return fixed
+    return fixed | {
+        "computenode_max_hosts_count": most,
+        "computenode_preemptible": bool(spec.get("preemptible")),
+        # Rights over virtual machines that the jobs' own account does not need to have.
+        "autoscaling_service_account_id": spec.get("autoscaling_service_account_id") or spec["service_account_id"],
     }
 
 
@@ -63,19 +100,27 @@ def job(settings: dict[str, Any], name: str, script: str, *arguments: str) -> di
 
 
 def make(
-    settings: dict[str, Any], tracking_uri: str, dag_run_id: str, begun: datetime, files: list[str], as_of: str | None
+    settings: dict[str, Any],
+    tracking_uri: str,
+    dag_run_id: str,
+    begun: datetime,
+    files: list[str],
+    as_of: str | None,
+    hosts: int | None = None,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Everything the later tasks need, as one JSON object."""
+    """Everything the later tasks need, as one JSON object. A dry run uses no files up."""
     name = run_name(dag_run_id, begun)
     train = [
         *("--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]),
         *("--experiment", settings["experiment"], "--model", settings["model"]),
         *(("--as-of", as_of) if as_of else ()),
+        *(("--dry-run",) if dry_run else ()),
     ]
     return {
         "run": name,
-        "files": files,
-        "cluster": cluster(settings, name, dag_run_id, begun),
+        "files": [] if dry_run else files,
+        "cluster": cluster(settings, name, dag_run_id, hosts),
         "prepare": job(settings, name, "prepare"),
         "train": job(settings, name, "train", *train),
     }

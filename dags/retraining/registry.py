@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from typing import Any
 
 CONNECTION = "mlflow"
@@ -14,14 +15,23 @@ class StaleDecision(Exception):
 
 
 def connect() -> tuple[Any, str]:
-    """(MlflowClient, tracking URI) by the Airflow connection `mlflow` (host = the URI, login, password)."""
-    import mlflow
-    from airflow.sdk import Connection
+    """(MlflowClient, tracking URI) by the Airflow connection `mlflow`.
 
-    connection = Connection.get(CONNECTION)
+    It has host, login and password, and in its extra `ca`, a certificate (PEM), where the server's own is signed by an
+    authority that machines do not know.
+    """
+    import mlflow
+
+    from dags.retraining import compat
+
+    connection = compat.connection(CONNECTION)
     # The client takes credentials from the environment only; a task is a process of its own.
     os.environ["MLFLOW_TRACKING_USERNAME"] = connection.login or ""
     os.environ["MLFLOW_TRACKING_PASSWORD"] = connection.password or ""
+    if authority := connection.extra_dejson.get("ca"):
+        with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
+            file.write(authority)
+        os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = file.name
     uri = tracking_uri(connection)
     mlflow.set_tracking_uri(uri)  # artifacts are loaded by run, from where this says
     return mlflow.MlflowClient(), uri
@@ -34,10 +44,12 @@ def tracking_uri(connection: Any) -> str:
 
 
 def read_decision(client: Any, experiment: str, run: str) -> dict[str, Any]:
-    """decision.json of the MLflow run that carries the tag `retrain_run_id` = `run`.
+    """decision.json of the newest finished MLflow run that carries the tag `retrain_run_id` = `run`.
+
+    There are several where the task `train` was cleared or tried again.
 
     Raises:
-        LookupError: there is no such experiment, or not exactly one such run.
+        LookupError: there is no such experiment, or no such run.
     """
     from mlflow.artifacts import load_text
 
@@ -45,11 +57,14 @@ def read_decision(client: Any, experiment: str, run: str) -> dict[str, Any]:
     if found is None:
         raise LookupError(f"MLflow has no experiment `{experiment}`: did the training job of {run} finish?")
     runs = client.search_runs(
-        [found.experiment_id], f"tags.retrain_run_id = '{run}' and attributes.status = 'FINISHED'"
+        [found.experiment_id],
+        f"tags.retrain_run_id = '{run}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
     )
-    if len(runs) != 1:
+    if not runs:
         raise LookupError(
-            f"{len(runs)} finished MLflow runs in `{experiment}` carry the tag retrain_run_id = {run}, expected 1: "
+            f"No finished MLflow run in `{experiment}` carries the tag retrain_run_id = {run}, one was expected: "
             "look at the log of the task `train`."
         )
     return json.loads(load_text(f"runs:/{runs[0].info.run_id}/decision.json"))
@@ -67,6 +82,8 @@ def promote(client: Any, model: str, decision: dict[str, Any]) -> str:
     Raises:
         StaleDecision: another version has become champion since the comparison.
     """
+    if decision.get("dry_run"):
+        return f"dry run, nothing moved; the decision would be: {decision['action']}"
     now = champion(client, model)
     if decision["action"] != "promote":
         return f"nothing moved: {decision['reason']}"

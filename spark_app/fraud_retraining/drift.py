@@ -35,9 +35,11 @@ def observe(rows: DataFrame, booster: xgboost.Booster, features: Sequence[str]) 
 
 
 def edges(values: np.ndarray) -> List[float]:
-    """Inner edges of at most ``BINS`` bins of about equal content; NaN counts nowhere."""
+    """Inner edges, each a value that occurs, of at most ``BINS`` bins of about equal content; NaN counts nowhere."""
     known = values[~np.isnan(values)]
-    return sorted({float(edge) for edge in np.quantile(known, np.arange(1, BINS) / BINS)}) if len(known) else []
+    if not len(known):
+        return []
+    return sorted({float(edge) for edge in np.quantile(known, np.arange(1, BINS) / BINS, method="inverted_cdf")})
 
 
 def counts(values: np.ndarray, inner: Sequence[float]) -> List[int]:

@@ -4,7 +4,6 @@ Runs in an interpreter that has Airflow (requirements/airflow-test.txt); FRAUD_S
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 import pytest
 
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
-sys.path.append(str(Path(__file__).resolve().parents[1] / "local_cloud"))
-
-from cloud_harness import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint, ObjectStore, fake_image, wait_until
+from cloud_harness import BUCKET, DATAPROC, DEPLOYER, FOLDER, SUBNET, Endpoint, wait_until
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersRequest
+from yandex.cloud.dataproc.v1.subcluster_service_pb2_grpc import SubclusterServiceStub
 from yandexcloud.operations import OperationError
 
 from dags.retraining import clusters, plan
@@ -36,30 +35,13 @@ SETTINGS = {
 
 
 class TaskInstance:
-    """As much of a task instance as the operators and the sweep ask for."""
-
-    def __init__(self, active: tuple[str, ...] = ()) -> None:
-        self.active = active
+    """As much of a task instance as the operators ask for."""
 
     def xcom_push(self, key: str, value: Any) -> None:
         pass
 
-    def get_dr_count(self, dag_id: str, run_ids: list[str], states: list[str]) -> int:
-        assert (dag_id, states) == ("retrain", ["queued", "running"])
-        return len(set(run_ids) & set(self.active))
-
 
 CONTEXT = {"task_instance": TaskInstance()}
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    store = ObjectStore()
-    image = fake_image(tmp_path_factory.mktemp("image"))
-    running = Endpoint(tmp_path_factory.mktemp("endpoint"), store.url, {"2.2": image}).start()
-    yield running
-    running.stop()
-    store.close()
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +62,12 @@ def alive(cloud: Endpoint) -> list[Any]:
     return list(cloud.sdk().client(ClusterServiceStub).List(ListClustersRequest(folder_id=FOLDER)).clusters)
 
 
-def spec(run: str, begun: datetime = NOW, **changes: Any) -> dict[str, Any]:
-    return plan.cluster(SETTINGS, plan.run_name(run, begun), run, begun) | changes
+def spec(run: str, **changes: Any) -> dict[str, Any]:
+    return plan.cluster(SETTINGS, plan.run_name(run, NOW), run) | changes
+
+
+def ours(expires: str) -> dict[str, str]:
+    return clusters.labels("x") | {"expires": expires}
 
 
 def create(run: str, **changes: Any) -> str:
@@ -114,8 +100,8 @@ def create_request(cloud: Endpoint) -> Any:
 
     from yandexcloud._wrappers.dataproc import Dataproc
 
-    planned = {key: value for key, value in spec("run-1").items() if value is not None}
-    Dataproc(sdk=Recorder()).create_cluster(**planned)
+    planned = {key: value for key, value in spec("run-1").items() if value is not None and key != "hours"}
+    Dataproc(sdk=Recorder()).create_cluster(**planned | {"labels": planned["labels"] | clusters.expiry(6)})
     return sent[0]
 
 
@@ -144,6 +130,22 @@ def test_a_name_that_another_has_taken_is_an_error_and_his_cluster_lives(cloud: 
     with pytest.raises(RuntimeError, match="has no label owner=fraud-retraining: not ours"):
         create("run-1")
     assert [one.id for one in alive(cloud)] == [theirs]
+
+
+def test_a_cluster_lives_from_its_creation_on_however_old_the_plan_is(cloud: Endpoint) -> None:
+    create("run-1")
+    expires = datetime.strptime(alive(cloud)[0].labels["expires"], clusters.LABEL_TIME).replace(tzinfo=UTC)
+    assert timedelta(hours=5, minutes=55) < expires - datetime.now(UTC) <= timedelta(hours=6)
+
+
+def test_a_growing_cluster_of_preemptible_hosts_has_its_own_account_for_that(cloud: Endpoint) -> None:
+    growing = SETTINGS["cluster"] | {"max_hosts": 4, "preemptible": True, "autoscaling_service_account_id": DEPLOYER}
+    planned = plan.cluster({"cluster": growing}, plan.run_name("run-1", NOW), "run-1")
+    made = CreateCluster(task_id="create", spec=planned).execute(CONTEXT)
+    assert alive(cloud)[0].autoscaling_service_account_id == DEPLOYER
+    groups = cloud.sdk().client(SubclusterServiceStub).List(ListSubclustersRequest(cluster_id=made)).subclusters
+    (scaling,) = [group.autoscaling_config for group in groups if group.HasField("autoscaling_config")]
+    assert (scaling.max_hosts_count, scaling.preemptible) == (4, True)
 
 
 def test_a_killed_create_removes_its_cluster(cloud: Endpoint) -> None:
@@ -200,20 +202,25 @@ def test_a_killed_job_task_cancels_its_job(cloud: Endpoint, tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------------ sweep
 @pytest.fixture
 def sweep(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The task's function, as the DAG calls it."""
+    """The task's function, told which runs are active (tests/dags/test_runs.py asks Airflow itself)."""
     from dags import sweep as module
-    from dags.retraining import settings
+    from dags.retraining import compat, settings
+
+    def call(*active: str) -> list[str]:
+        monkeypatch.setattr(compat, "is_active", lambda ti, dag_id, run_id: (dag_id, run_id) in going)
+        going = {("retrain", run) for run in active}
+        return module.dag.get_task("sweep").python_callable()
 
     monkeypatch.setattr(settings, "read", lambda: SETTINGS)
-    return module.dag.get_task("sweep").python_callable
+    return call
 
 
 def test_the_sweep_takes_what_is_overdue_and_nothing_else(cloud: Endpoint, sweep: Any) -> None:
     kept = {create("active"), create("theirs", labels={"owner": "somebody-else"}), create("nobody", labels={})}
     create("ended")
-    create("expired", begun=NOW - timedelta(hours=7))
-    create("unreadable", labels=clusters.labels("x", NOW) | {"expires": "soon"})
-    assert len(sweep(ti=TaskInstance(active=("active", "expired")))) == 3
+    create("expired", labels=ours((NOW - timedelta(hours=1)).strftime(clusters.LABEL_TIME)))
+    create("unreadable", labels=ours("soon"))
+    assert len(sweep("active", "expired")) == 3
     assert {one.id for one in alive(cloud)} == kept
 
 
@@ -230,7 +237,7 @@ def test_the_sweep_goes_on_after_a_refusal_and_is_red(
 
     monkeypatch.setattr(clusters, "delete", refuse_the_first)
     with pytest.raises(RuntimeError, match=first):
-        sweep(ti=TaskInstance())
+        sweep()
     assert [one.id for one in alive(cloud)] == [first]
     monkeypatch.undo()
 
@@ -238,5 +245,5 @@ def test_the_sweep_goes_on_after_a_refusal_and_is_red(
 def test_a_cluster_that_is_being_made_is_swept_when_the_cloud_lets_us(cloud: Endpoint, sweep: Any) -> None:
     cloud.faults({"method": CREATE, "when": "operation", "delay": 2, "times": 1})
     cloud.machine("airflow").client(ClusterServiceStub).Create(create_request(cloud))
-    assert len(sweep(ti=TaskInstance())) == 1
+    assert len(sweep()) == 1
     assert alive(cloud) == []

@@ -49,7 +49,9 @@ def test_a_name_belongs_to_its_run() -> None:
 def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     made = plan.make(SETTINGS, "http://mlflow", "scheduled__1", BEGUN, ["2018-06-24.txt"], None)
     assert made["cluster"]["cluster_name"] == made["run"]
-    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"], "expires": "20180701t120000z"}
+    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"]}
+    assert made["cluster"]["hours"] == 6
+    assert made["files"] == ["2018-06-24.txt"]
     assert made["prepare"]["main_python_file_uri"] == "s3a://jobs/abc/prepare.py"
     assert made["prepare"]["args"] == ["--lake", "s3a://lake", "--run-id", made["run"]]
     assert made["train"]["args"][-8:] == [
@@ -64,9 +66,44 @@ def test_an_as_of_date_reaches_the_training_job_and_no_argument_is_empty() -> No
     assert all(made["train"]["args"])
 
 
+def test_a_dry_run_tells_the_job_so_and_uses_no_file_up() -> None:
+    made = plan.make(SETTINGS, "http://mlflow", "manual__1", BEGUN, ["2018-06-24.txt"], None, dry_run=True)
+    assert (made["train"]["args"][-1], made["files"]) == ("--dry-run", [])
+
+
+def test_the_cluster_is_as_large_as_configured_or_asked_for() -> None:
+    assert plan.cluster(SETTINGS, "n", "r")["computenode_count"] == 2
+    assert plan.cluster(SETTINGS, "n", "r", hosts=7)["computenode_count"] == 7
+    assert not [key for key in plan.cluster(SETTINGS, "n", "r") if "max_hosts" in key or "preemptible" in key]
+
+
+def grown(**changes: object) -> dict:
+    return SETTINGS | {"cluster": SETTINGS["cluster"] | changes}
+
+
+def test_a_cluster_that_may_grow_has_an_account_for_it_and_may_be_preemptible() -> None:
+    made = plan.cluster(grown(max_hosts=8, preemptible=True, autoscaling_service_account_id="scaler"), "n", "r")
+    assert (made["computenode_count"], made["computenode_max_hosts_count"]) == (2, 8)
+    assert (made["computenode_preemptible"], made["autoscaling_service_account_id"]) == (True, "scaler")
+    assert plan.cluster(grown(max_hosts=8), "n", "r")["computenode_preemptible"] is False
+
+
+def test_a_configuration_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"preemptible is true, cluster\.max_hosts is missing"):
+        plan.cluster(grown(preemptible=True), "n", "r")
+    with pytest.raises(ValueError, match=r"9 compute hosts wanted, .* is 8"):
+        plan.cluster(grown(max_hosts=8), "n", "r", hosts=9)
+
+
 def test_new_files_are_those_no_finished_run_has_used() -> None:
     raw = ["2018-04-08.txt.gz", "2018-04-01.txt", "notes.md", "2018-04-15.txt"]
     assert lake.unused(raw, ["2018-04-01.txt"]) == ["2018-04-08.txt.gz", "2018-04-15.txt"]
+
+
+def test_files_from_the_day_of_the_retrain_on_wait() -> None:
+    raw = ["2018-04-01.txt", "2018-04-08.txt.gz", "2018-04-15.txt"]
+    assert lake.unused(raw, [], "2018-04-15") == raw[:2]
+    assert lake.unused(raw, [], "2018-04-16") == raw
 
 
 class Registry:
@@ -117,6 +154,13 @@ def test_the_same_decision_twice_changes_nothing() -> None:
 def test_a_refused_challenger_moves_nothing(action: str) -> None:
     models = Registry(champion="1")
     assert "because" in registry.promote(models, "fraud", decision(action, "1", "1"))
+    assert models.moves == 0
+
+
+def test_a_dry_run_promotes_nothing() -> None:
+    models = Registry(champion="1")
+    said = registry.promote(models, "fraud", decision("promote", "unregistered", "1") | {"dry_run": True})
+    assert said == "dry run, nothing moved; the decision would be: promote"
     assert models.moves == 0
 
 

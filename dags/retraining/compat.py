@@ -1,0 +1,128 @@
+"""The one place that knows which Airflow this is: 3.1 and newer, or 2.10 while the managed service offers it.
+
+Everything else imports these names. On 2.10 assets are called datasets, tasks may ask the metadata database, and a
+cron timetable runs at once by itself.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from airflow import __version__
+from airflow.timetables.trigger import CronTriggerTimetable
+
+AIRFLOW = tuple(int(part) for part in __version__.split(".")[:2])
+
+if AIRFLOW >= (3, 0):
+    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+    from airflow.sdk import DAG, Asset, Param, TaskGroup, task
+    from airflow.timetables.assets import AssetOrTimeSchedule
+else:
+    from airflow.datasets import Dataset
+    from airflow.decorators import task
+    from airflow.models import DAG
+    from airflow.models.param import Param
+    from airflow.operators.trigger_dagrun import TriggerDagRunOperator
+    from airflow.timetables.datasets import DatasetOrTimeSchedule
+    from airflow.utils.task_group import TaskGroup
+
+if AIRFLOW >= (3, 2):
+    from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+else:
+    from airflow.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+
+__all__ = [
+    "DAG",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSkipException",
+    "Param",
+    "TaskGroup",
+    "TriggerDagRunOperator",
+    "connection",
+    "cron",
+    "failed_tasks",
+    "is_active",
+    "is_backfill",
+    "moment",
+    "run_url",
+    "task",
+    "variable",
+    "when_due_or_announced",
+]
+
+
+# ------------------------------------------------------------------------------------------------ while a DAG is parsed
+def cron(expression: str) -> Any:
+    """A timetable by a cron expression in UTC."""
+    return CronTriggerTimetable(expression, timezone="UTC")
+
+
+def when_due_or_announced(expression: str, asset: str) -> Any:
+    """A schedule: by a cron expression in UTC (also once as soon as the DAG is unpaused), and at events of an asset."""
+    uri = f"{asset}://raw"
+    if AIRFLOW >= (3, 0):
+        due = CronTriggerTimetable(expression, timezone="UTC", run_immediately=True)
+        return AssetOrTimeSchedule(timetable=due, assets=[Asset(name=asset, uri=uri)])
+    return DatasetOrTimeSchedule(timetable=cron(expression), datasets=[Dataset(uri)])
+
+
+# ------------------------------------------------------------------------------------------------ while a task runs
+def connection(name: str) -> Any:
+    """The connection of that name. Raises AirflowNotFoundException where there is none."""
+    if AIRFLOW >= (3, 0):
+        from airflow.sdk import Connection
+
+        return Connection.get(name)
+    from airflow.hooks.base import BaseHook
+
+    return BaseHook.get_connection(name)
+
+
+def variable(name: str) -> Any:
+    """The JSON value of a variable. Raises KeyError (2.10) or AirflowRuntimeError (3.x) where there is none."""
+    if AIRFLOW >= (3, 0):
+        from airflow.sdk import Variable
+    else:
+        from airflow.models import Variable
+    return Variable.get(name, deserialize_json=True)
+
+
+def moment(dag_run: Any) -> Any:
+    """The time a run is for, the same in all its tasks and attempts."""
+    return dag_run.run_after if AIRFLOW >= (3, 0) else dag_run.logical_date
+
+
+def is_backfill(dag_run: Any) -> bool:
+    return str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "backfill"
+
+
+def is_active(ti: Any, dag_id: str, run_id: str) -> bool:
+    """Whether that run is queued or running; `ti` is the task instance that asks."""
+    if AIRFLOW >= (3, 0):
+        return ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=["queued", "running"]) > 0
+    from airflow.models import DagRun
+
+    return any(run.state in ("queued", "running") for run in DagRun.find(dag_id=dag_id, run_id=run_id))
+
+
+def failed_tasks(context: Any) -> Sequence[str]:
+    """Ids of the failed tasks of the run that a callback is called for, as far as Airflow tells."""
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    with suppress(Exception):  # who cannot be asked must not keep an alert back
+        if AIRFLOW >= (3, 0):
+            states = context["ti"].get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
+        else:
+            states = {one.task_id: one.state for one in context["dag_run"].get_task_instances()}
+        return sorted(name for name, state in states.items() if state == "failed")
+    return []
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """Address of a run in Airflow's UI."""
+    from airflow.configuration import conf
+
+    if AIRFLOW >= (3, 0):
+        return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+    return f"{conf.get('webserver', 'base_url').rstrip('/')}/dags/{dag_id}/grid?dag_run_id={quote(run_id, safe='')}"
