@@ -92,6 +92,17 @@ def no_contest(champion: Optional[Candidate]) -> Dict[str, Any]:
     }
 
 
+def not_comparable(champion: str) -> Dict[str, Any]:
+    """The champion has seen the test week: a retrain as of a past day changes nothing."""
+    return {
+        "comparison": None,
+        "action": "keep",
+        "winner": champion,
+        "reason": f"champion {champion} was trained on this test week, so nobody can be compared with it fairly",
+        "passed_over": [],
+    }
+
+
 def first_champion(best: Candidate, gate: Gate) -> Dict[str, Any]:
     """Without a champion the best candidate must only reach the absolute floor."""
     found = best.metrics["average_precision"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import date
 from typing import Dict, List, Mapping, Optional, Tuple
 
 import mlflow
@@ -14,20 +15,23 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
+from fraud_retraining.dataset import Days
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.model import predict
 
 RUN_TAG = "retrain_run_id"
 DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
+UNTIL_TAG = "trained_until"  # of a version: the last day of its train window
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version that may compete, with its role: champion or earlier."""
+    """A registered version that may compete, with its role (champion or earlier) and the last day of its training."""
 
     version: str
     role: str
+    trained_until: Optional[date] = None
 
 
 def connect(uri: str, experiment: str) -> MlflowClient:
@@ -57,8 +61,27 @@ def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]
     versions = sorted(client.search_model_versions(f"name='{model}'"), key=lambda v: int(v.version), reverse=True)
     others = [v for v in versions if str(v.version) != champion]
     chosen = [v for place, v in enumerate(others) if place < earlier or PROMOTED_TAG in v.tags]
-    first = [Version(champion, "champion")] if champion else []
-    return first + [Version(str(v.version), "earlier") for v in chosen]
+    chosen = [v for v in versions if str(v.version) == champion] + chosen
+    return [
+        Version(
+            str(v.version),
+            "champion" if str(v.version) == champion else "earlier",
+            date.fromisoformat(v.tags[UNTIL_TAG]) if UNTIL_TAG in v.tags else None,
+        )
+        for v in chosen
+    ]
+
+
+def fair(versions: List[Version], test: Days) -> Tuple[List[Version], List[Dict[str, str]]]:
+    """Versions that have not seen the test week, and ``{"version", "reason"}`` of those that have.
+
+    A retrain as of a past day meets versions that were trained later.
+    """
+    late = [v for v in versions if v.trained_until and v.trained_until >= test.first]
+    return [v for v in versions if v not in late], [
+        {"version": v.version, "reason": f"it was trained on days up to {v.trained_until}, the test week is {test}"}
+        for v in late
+    ]
 
 
 def load_boosters(
@@ -79,8 +102,11 @@ def load_boosters(
     return boosters, skipped
 
 
-def register(client: MlflowClient, model: str, booster: xgboost.Booster, example: pd.DataFrame) -> str:
+def register(client: MlflowClient, model: str, booster: xgboost.Booster, example: pd.DataFrame, until: date) -> str:
     """Log the native booster with signature and input example, register it as alias ``challenger``.
+
+    Args:
+        until: last day of the train window.
 
     Returns:
         The new version.
@@ -99,7 +125,7 @@ def register(client: MlflowClient, model: str, booster: xgboost.Booster, example
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    created = mlflow.register_model(logged.model_uri, model)
+    created = mlflow.register_model(logged.model_uri, model, tags={UNTIL_TAG: until.isoformat()})
     client.set_registered_model_alias(model, "challenger", created.version)
     return str(created.version)
 

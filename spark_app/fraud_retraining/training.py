@@ -91,13 +91,19 @@ def retrain(
             say(f"{booster.num_boosted_rounds()} trees, {len(settings.features)} features")
         versions = tracking.competitors(client, name, settings.earlier)
         with step("score") as say:
-            entrants = score(data, name, booster, versions, settings.most_scored)
+            fair, late = tracking.fair(versions, data.split.test)
+            entrants = score(data, name, booster, fair, settings.most_scored)
+            entrants = replace(entrants, skipped=[*late, *entrants.skipped])
             say(f"{len(entrants.week.labels)} test rows, {len(entrants.candidates)} models")
         with step("register") as say:
             entrants, text = admit(entrants, client, name, booster, data, dry_run)
             say(text)
         with step("decide") as say:
-            verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
+            unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
+            if unmeasured:
+                verdict = tournament.not_comparable(unmeasured)
+            else:
+                verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
             say(f"{verdict['action']}: {verdict['reason']}")
         decision = {**describe(run_id, run.info.run_id, data, versions, entrants, verdict), "dry_run": dry_run}
         if not dry_run:
@@ -200,7 +206,9 @@ def admit(
         challenger = replace(challenger, version=UNREGISTERED)
         text = f"a dry run: it would become a version of {name}"
         return replace(entrants, candidates=[*others, challenger], challenger=challenger), text
-    version = tracking.register(client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas())
+    version = tracking.register(
+        client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas(), data.split.train.last
+    )
     challenger = replace(challenger, version=version)
     return replace(entrants, candidates=[*others, challenger], challenger=challenger), f"version {version} of {name}"
 

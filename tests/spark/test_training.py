@@ -214,6 +214,16 @@ def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, deci
     assert "tx_amount" in skipped[0]["reason"]
 
 
+def test_a_version_that_has_seen_the_test_week_does_not_compete_on_it(lake, client, decisions):
+    past = training.retrain(lake, "run-past", client, "fraud", date(2018, 5, 6), SETTINGS, dry_run=True)
+    assert past["windows"]["test"] == ["2018-04-22", "2018-04-28"]
+    assert (past["action"], past["winner"], past["champion"]) == ("keep", "1", {"version": "1", "metrics": None})
+    assert "champion 1 was trained on this test week" in past["reason"]
+    assert {"1", "2"} <= {one["version"] for one in past["skipped"]}
+    assert "trained on days up to 2018-04-28" in past["skipped"][0]["reason"]
+    assert [candidate["role"] for candidate in past["candidates"]] == ["challenger"]
+
+
 def test_past_champions_compete_for_ever(client, decisions):
     assert [one.version for one in tracking.competitors(client, "fraud", earlier=0)] == ["1"]
     client.set_model_version_tag("fraud", "2", tracking.PROMOTED_TAG, "2018-05-27")
