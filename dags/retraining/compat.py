@@ -48,6 +48,7 @@ __all__ = [
     "moment",
     "run_url",
     "task",
+    "task_states",
     "variable",
     "when_due_or_announced",
 ]
@@ -107,16 +108,19 @@ def is_active(ti: Any, dag_id: str, run_id: str) -> bool:
     return any(run.state in ("queued", "running") for run in DagRun.find(dag_id=dag_id, run_id=run_id))
 
 
+def task_states(context: Any) -> dict[str, Any]:
+    """Task id -> state in the run of a task or a callback; empty where Airflow does not tell."""
+    with suppress(Exception):  # who cannot be asked must keep neither an alert back nor a deletion
+        dag_id, run_id = context["dag"].dag_id, context["run_id"]
+        if AIRFLOW >= (3, 0):
+            return dict(context["ti"].get_task_states(dag_id, run_ids=[run_id]).get(run_id, {}))
+        return {one.task_id: one.state for one in context["dag_run"].get_task_instances()}
+    return {}
+
+
 def failed_tasks(context: Any) -> Sequence[str]:
     """Ids of the failed tasks of the run that a callback is called for, as far as Airflow tells."""
-    dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    with suppress(Exception):  # who cannot be asked must not keep an alert back
-        if AIRFLOW >= (3, 0):
-            states = context["ti"].get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
-        else:
-            states = {one.task_id: one.state for one in context["dag_run"].get_task_instances()}
-        return sorted(name for name, state in states.items() if state == "failed")
-    return []
+    return sorted(name for name, state in task_states(context).items() if state == "failed")
 
 
 def run_url(dag_id: str, run_id: str) -> str:

@@ -20,7 +20,7 @@ from airflow.providers.yandex.operators.dataproc import (
 from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLogRequest, ListJobsRequest
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
-from dags.retraining import clusters
+from dags.retraining import clusters, compat
 
 CLEAN_UP_PATIENCE = 300  # seconds a failing create spends on deleting what it has made
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
@@ -81,10 +81,19 @@ class CreateCluster(DataprocCreateClusterOperator):
 
 
 class DeleteCluster(DataprocDeleteClusterOperator):
-    """Deletes the run's cluster, waiting where the cloud refuses for now; a cluster that is gone already is fine."""
+    """Deletes the run's cluster, waiting where the cloud refuses for now; a cluster that is gone already is fine.
+
+    Fails, after it has deleted, where a person has marked the run as failed: Airflow has then skipped the other tasks,
+    leaves the rest to this teardown, and would call the run a success.
+    """
 
     def execute(self, context: Any) -> None:
         clusters.delete(DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk, self.cluster_id)
+        if skipped := [name for name, state in compat.task_states(context).items() if state == "skipped"]:
+            raise compat.AirflowFailException(
+                f"The cluster is deleted; the run was marked as failed before {', '.join(sorted(skipped))} had begun. "
+                "Clear the run to do it again."
+            )
 
 
 class RunJob(DataprocCreatePysparkJobOperator):

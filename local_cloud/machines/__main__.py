@@ -1,0 +1,147 @@
+"""`python -m local_cloud.machines`: machines on this host, from the command line."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from local_cloud.machines import base, host, relay
+from local_cloud.machines.lab import Lab
+from local_cloud.machines.machine import Machine, machines
+
+
+def main() -> int:
+    """Exit status: the command's own, or 1 with one message where the host or the request is at fault."""
+    arguments = parser().parse_args()
+    try:
+        if arguments.command != "list":
+            host.preflight()
+        lab = Lab(arguments.lab)
+        assert lab.folder  # a bad name ends here
+        arguments.run(lab, arguments)
+    except host.MachineError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m local_cloud.machines", description=__doc__)
+    lab = os.environ.get("MACHINES_LAB", "lab")
+    result.add_argument("--lab", default=lab, help="the network the machines live in (MACHINES_LAB)")
+    commands = result.add_subparsers(dest="command", required=True)
+
+    one = commands.add_parser("up", help="make a machine and boot it; boots it again where it was stopped")
+    one.add_argument("name")
+    one.add_argument("--debian", choices=base.SUITES, default="12")
+    one.add_argument("--address", help="in 10.231.7.0/24; by default the next free one from .11")
+    one.add_argument("--user", default="deploy", help="the first user: sudo without a password, log-in by key")
+    one.add_argument("--authorized-key", type=Path, help="public key file; by default that of the lab")
+    one.add_argument("--bind", action="append", default=[], help="HOST-PATH:GUEST-PATH, as systemd-nspawn's --bind")
+    one.set_defaults(run=up)
+
+    one = commands.add_parser("down", help="remove machines with their disks")
+    one.add_argument("name", nargs="*")
+    one.add_argument("--all", action="store_true", help="all of the lab, and the lab itself")
+    one.set_defaults(run=down)
+
+    one = commands.add_parser("stop", help="shut a machine down; the disk stays")
+    one.add_argument("name")
+    one.add_argument("--now", action="store_true", help="cut the power instead")
+    one.set_defaults(run=lambda lab, a: Machine(lab, a.name).stop(a.now))
+
+    one = commands.add_parser("list", help="what there is")
+    one.add_argument("--json", action="store_true")
+    one.set_defaults(run=show)
+
+    one = commands.add_parser("inventory", help="the lab as an Ansible inventory (YAML)")
+    one.set_defaults(run=inventory)
+
+    one = commands.add_parser("ssh", help="log in, or run a command")
+    one.add_argument("name")
+    one.add_argument("rest", nargs=argparse.REMAINDER)
+    one.set_defaults(
+        run=lambda lab, a: os.execvp("ssh", ["ssh", "-F", str(lab.folder / "ssh_config"), a.name, *a.rest])
+    )
+
+    one = commands.add_parser("exec", help="run a command in the lab's network, outside of the machines")
+    one.add_argument("rest", nargs=argparse.REMAINDER)
+    one.set_defaults(run=lambda lab, a: lab.enter(a.rest[a.rest[:1] == ["--"] :]))
+
+    one = commands.add_parser("serve", help="the same in the background, until `down --all`; its log is NAME.log")
+    one.add_argument("name")
+    one.add_argument("rest", nargs=argparse.REMAINDER)
+    one.set_defaults(run=serve)
+
+    one = commands.add_parser("relay", help="TCP between host and lab, until it is ended")
+    one.add_argument("listen", help="host:ADDRESS:PORT or lab:ADDRESS:PORT")
+    one.add_argument("to", help="the same")
+    one.set_defaults(run=relay_between)
+
+    one = commands.add_parser("clean", help="remove base images that no machine uses")
+    one.set_defaults(run=clean)
+    return result
+
+
+def up(lab: Lab, arguments: argparse.Namespace) -> None:
+    with host.exclusive(f"lab-{lab.name}"):
+        lab.ensure()
+    key = arguments.authorized_key or lab.key.with_suffix(".pub")
+    Machine(lab, arguments.name).up(
+        arguments.debian, arguments.address, arguments.user, key.read_text(), arguments.bind
+    )
+
+
+def down(lab: Lab, arguments: argparse.Namespace) -> None:
+    for name in [machine.name for machine in machines(lab)] if arguments.all else arguments.name:
+        Machine(lab, name).down()
+        print(f"{name}: removed")
+    if arguments.all:
+        lab.remove()
+
+
+def facts(machine: Machine) -> dict[str, object]:
+    record = machine.record
+    state = "running" if machine.running else "stopped"
+    return {"name": machine.name, "address": record.address, "debian": record.debian, "state": state}
+
+
+def show(lab: Lab, arguments: argparse.Namespace) -> None:
+    found = [facts(machine) for machine in machines(lab)]
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    for machine in found:
+        print("{name:20} {address:14} Debian {debian}  {state}".format(**machine))
+
+
+def inventory(lab: Lab, _: argparse.Namespace) -> None:
+    lines = ["all:", "  vars:", f'    ansible_ssh_common_args: "-F {lab.folder / "ssh_config"}"', "  hosts:"]
+    for machine in machines(lab):
+        record = machine.record
+        lines.append(f"    {machine.name}: {{ansible_host: {record.address}, ansible_user: {record.user}}}")
+    print("\n".join(lines))
+
+
+def relay_between(lab: Lab, arguments: argparse.Namespace) -> None:
+    listen, to = (text.replace("lab:", f"{lab.namespace}:", 1) for text in (arguments.listen, arguments.to))
+    relay.serve(relay.Endpoint.parse(listen), relay.Endpoint.parse(to))
+
+
+def serve(lab: Lab, arguments: argparse.Namespace) -> None:
+    with host.exclusive(f"lab-{lab.name}"):
+        lab.ensure()
+        lab.serve(arguments.name, arguments.rest[arguments.rest[:1] == ["--"] :])
+
+
+def clean(_: Lab, __: argparse.Namespace) -> None:
+    used = {Path(json.loads(path.read_text())["base"]) for path in host.STATE.glob("labs/*/machines/*/machine.json")}
+    for folder in set((host.STATE / "bases").glob("*")) - used:
+        shutil.rmtree(folder)
+        print(f"{folder}: removed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""A lab: a network namespace with a bridge and the proxy; its machines hang on the bridge and nothing else does."""
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cloud.machines import host
+
+NETWORK, GATEWAY, PROXY_PORT = "10.231.7", "10.231.7.1", 3128
+METADATA = "169.254.169.254"
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def checked(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise host.MachineError(f"{name!r} is no name; expected is {NAME.pattern}")
+    return name
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Several labs live side by side: each has the same addresses in a namespace of its own."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return host.STATE / "labs" / checked(self.name)
+
+    @property
+    def namespace(self) -> str:
+        return f"fraud-{self.name}"
+
+    @property
+    def group(self) -> Path:
+        return host.cgroup(self.name)
+
+    @property
+    def key(self) -> Path:
+        """The private key that its machines' first user answers to."""
+        return self.folder / "id_ed25519"
+
+    def ensure(self) -> None:
+        """Makes what is missing: folder, key, namespace, bridge, proxy."""
+        (self.folder / "machines").mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.key.exists():
+            host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.namespace, "-f", self.key)
+        if not Path("/run/netns", self.namespace).exists():
+            host.run("ip", "netns", "add", self.namespace)
+            for step in (
+                "link set lo up",
+                # Guests find the cloud's metadata service at this address; whoever serves it listens here.
+                f"addr add {METADATA}/32 dev lo",
+                "link add br0 type bridge",
+                f"addr add {GATEWAY}/24 dev br0",
+                "link set br0 up",
+            ):
+                self.ip(step)
+        if not host.alive(self.group / "proxy"):
+            allowed = ",".join(host.allowed_hosts())
+            command = (sys.executable, "-m", "local_cloud.machines.proxy", self.namespace, GATEWAY, str(PROXY_PORT))
+            host.spawn(self.group / "proxy", self.folder / "proxy.log", *command, allowed)
+
+    def ip(self, command: str) -> None:
+        host.run("ip", "-n", self.namespace, *command.split())
+
+    def serve(self, name: str, command: list[str]) -> None:
+        """Starts a command in the lab's network, unless it runs; it ends with the lab."""
+        group = self.group / f"service-{checked(name)}"
+        if not host.alive(group):
+            enter = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
+            host.spawn(group, self.folder / f"{name}.log", *enter, *command)
+
+    def enter(self, command: list[str]) -> None:
+        """Becomes that command, inside the lab's network: outside of every machine, where an attacker stands."""
+        os.execvp("nsenter", ["nsenter", f"--net=/run/netns/{self.namespace}", "--", *command])
+
+    def remove(self) -> None:
+        """Ends the proxy and every service, removes the network; machines must be down."""
+        host.end(self.group)
+        if Path("/run/netns", self.namespace).exists():
+            host.run("ip", "netns", "del", self.namespace)

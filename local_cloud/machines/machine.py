@@ -1,0 +1,211 @@
+"""One machine: an overlay over the base, a network namespace with `host0`, and systemd-nspawn that boots it."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local_cloud.machines import base, host
+from local_cloud.machines.lab import GATEWAY, NETWORK, Lab, checked
+
+BOOT_SECONDS = 60
+STOP_SECONDS = 30
+ADDRESSES = range(11, 250)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a machine was made with; kept beside its disk."""
+
+    name: str
+    address: str
+    debian: str
+    base: str
+    user: str
+    binds: list[str]
+
+
+@dataclass(frozen=True)
+class Machine:
+    lab: Lab
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.lab.folder / "machines" / checked(self.name)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.lab.namespace}-{self.name}"
+
+    @property
+    def group(self) -> Path:
+        return host.cgroup(f"{self.lab.name}-{self.name}")
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "machine.json").exists()
+
+    @property
+    def running(self) -> bool:
+        return host.alive(self.group)
+
+    @property
+    def record(self) -> Record:
+        if not self.exists:
+            known = ", ".join(machine.name for machine in machines(self.lab)) or "none"
+            raise host.MachineError(
+                f"no machine {self.name!r} in lab {self.lab.name!r} (there are: {known}); make it: up {self.name}"
+            )
+        return Record(**json.loads((self.folder / "machine.json").read_text()))
+
+    @property
+    def veth(self) -> str:
+        return f"v{self.record.address.rpartition('.')[2]}"
+
+    # -------------------------------------------------------------------------------------------- life
+    def up(self, debian: str, address: str | None, user: str, authorized_key: str, binds: list[str]) -> None:
+        """Makes the machine unless it exists, boots it unless it runs, and returns when ssh answers."""
+        begun = time.monotonic()
+        image = base.ensure(debian)
+        with host.exclusive(f"lab-{self.lab.name}"):
+            self.lab.ensure()
+            if not self.exists:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                made = Record(self.name, address or free_address(self.lab), debian, str(image), user, binds)
+                self.mount(Path(made.base))
+                self.personalise(made, authorized_key)
+                (self.folder / "machine.json").write_text(json.dumps(asdict(made), indent=2) + "\n")
+                introduce(self.lab)
+            if not self.running:
+                self.mount(Path(self.record.base))
+                self.connect()
+                self.boot()
+            write_ssh_config(self.lab)
+        if not host.wait_until(self.answers, BOOT_SECONDS):
+            console = "\n".join((self.folder / "console.log").read_text(errors="replace").splitlines()[-15:])
+            raise host.MachineError(
+                f"{self.name} does not answer ssh after {BOOT_SECONDS} s; its console ends with:\n{console}"
+            )
+        print(f"{self.name}: Debian {self.record.debian}, {self.record.address}, {time.monotonic() - begun:.1f} s")
+
+    def stop(self, now: bool = False) -> None:
+        """Shuts it down in order, or cuts the power; the disk stays and `up` boots it again."""
+        host.end(self.group, 0 if now else STOP_SECONDS)
+
+    def down(self) -> None:
+        """Removes the machine and its disk."""
+        with host.exclusive(f"lab-{self.lab.name}"):
+            host.end(self.group)
+            if Path("/run/netns", self.namespace).exists():
+                host.run("ip", "netns", "del", self.namespace)
+            if self.root.is_mount():
+                host.run("umount", "--lazy", self.root)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.lab.folder.exists():
+                introduce(self.lab)
+                write_ssh_config(self.lab)
+
+    def answers(self) -> bool:
+        command = ["ssh", "-F", str(self.lab.folder / "ssh_config"), "-o", "ConnectTimeout=2", self.name, "true"]
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+
+    # -------------------------------------------------------------------------------------------- parts
+    def mount(self, image: Path) -> None:
+        for part in ("upper", "work", "root"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        if not self.root.is_mount():
+            options = f"lowerdir={image},upperdir={self.folder}/upper,workdir={self.folder}/work"
+            host.run("mount", "-t", "overlay", self.namespace, "-o", options, self.root)
+
+    def personalise(self, record: Record, authorized_key: str) -> None:
+        """What a cloud does at the first boot: host name, host keys, and one user with sudo and a key."""
+        (self.root / "etc/hostname").write_text(record.name + "\n")
+        host.run("ssh-keygen", "-A", "-f", self.root)
+        host.run("chroot", self.root, "useradd", "--create-home", "--shell", "/bin/bash", record.user)
+        sudoers = self.root / "etc/sudoers.d/90-first-user"
+        sudoers.write_text(
+            f'{record.user} ALL=(ALL) NOPASSWD:ALL\nDefaults env_keep += "http_proxy https_proxy no_proxy"\n'
+        )
+        sudoers.chmod(0o440)
+        keys = self.root / "home" / record.user / ".ssh" / "authorized_keys"
+        keys.parent.mkdir(mode=0o700)
+        keys.write_text(authorized_key.strip() + "\n")
+        keys.chmod(0o600)
+        owner = f"{record.user}:{record.user}"
+        host.run("chroot", self.root, "chown", "-R", owner, f"/home/{record.user}/.ssh")
+
+    def connect(self) -> None:
+        if Path("/run/netns", self.namespace).exists():
+            return
+        host.run("ip", "netns", "add", self.namespace)
+        self.lab.ip(f"link add {self.veth} type veth peer name host0 netns {self.namespace}")
+        self.lab.ip(f"link set {self.veth} master br0 up")
+        inside = ("ip", "-n", self.namespace)
+        host.run(*inside, "link", "set", "lo", "up")
+        host.run(*inside, "addr", "add", f"{self.record.address}/24", "dev", "host0")
+        host.run(*inside, "link", "set", "host0", "up")
+        host.run(*inside, "route", "add", "default", "via", GATEWAY)
+
+    def boot(self) -> None:
+        command = [
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.namespace}"),
+            *(f"--hostname={self.name}", f"--network-namespace-path=/run/netns/{self.namespace}"),
+            *("--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+            *("--console=read-only", "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE"),
+            *(f"--bind={bind}" for bind in self.record.binds),
+        ]
+        host.spawn(
+            self.group, self.folder / "console.log", sys.executable, "-m", "local_cloud.machines.runner", *command
+        )
+
+
+def machines(lab: Lab) -> list[Machine]:
+    found = sorted((lab.folder / "machines").glob("*/machine.json"))
+    return [Machine(lab, path.parent.name) for path in found]
+
+
+def free_address(lab: Lab) -> str:
+    taken = {machine.record.address for machine in machines(lab)}
+    return next(a for a in (f"{NETWORK}.{number}" for number in ADDRESSES) if a not in taken)
+
+
+def introduce(lab: Lab) -> None:
+    """Every machine knows every machine of its lab by name, and the lab's own address as `lab`."""
+    known = [(GATEWAY, "lab")] + [(machine.record.address, machine.name) for machine in machines(lab)]
+    for machine in machines(lab):
+        if machine.root.is_mount():
+            lines = ["127.0.0.1 localhost", f"127.0.1.1 {machine.name}", "::1 localhost ip6-localhost ip6-loopback"]
+            lines += [f"{address} {name}" for address, name in known if name != machine.name]
+            (machine.root / "etc/hosts").write_text("\n".join(lines) + "\n")
+
+
+def write_ssh_config(lab: Lab) -> None:
+    """`ssh -F <this> NAME` works from the host's own network, and host keys are known before the first log-in."""
+    source = Path(__file__).resolve().parents[2]
+    relay = shlex.join(["env", f"PYTHONPATH={source}", sys.executable, "-S", "-m", "local_cloud.machines.relay"])
+    config, known = [], []
+    for machine in machines(lab):
+        record = machine.record
+        config += [f"Host {machine.name} {record.address}", f"  HostName {record.address}", f"  User {record.user}"]
+        for public in sorted((machine.root / "etc/ssh").glob("ssh_host_*_key.pub")):
+            known.append(f"{machine.name},{record.address} {' '.join(public.read_text().split()[:2])}")
+    config += [
+        "Host *",
+        f"  IdentityFile {lab.key}",
+        "  IdentitiesOnly yes",
+        f"  UserKnownHostsFile {lab.folder / 'known_hosts'}",
+        "  StrictHostKeyChecking yes",
+        "  BatchMode yes",
+        f"  ProxyCommand {relay} {lab.namespace}:%h:%p",
+    ]
+    (lab.folder / "ssh_config").write_text("\n".join(config) + "\n")
+    (lab.folder / "known_hosts").write_text("\n".join(known) + "\n")

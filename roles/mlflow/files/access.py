@@ -1,0 +1,30 @@
+"""MLflow's own basic-auth, and two rules that its permissions cannot state: who may make experiments and models.
+
+Whoever makes an experiment chooses where its artifacts lie: with `file:///…` the server reads and writes its own disk.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from flask import Response, request
+from mlflow.server.auth import authenticate_request_basic_auth
+from werkzeug.datastructures import Authorization
+
+USERS = json.loads(Path(os.environ["ACCOUNTS"]).read_text())["users"]
+CREATION = re.compile(r"/(?:ajax-)?api/\d+\.\d+(?:/preview)?/mlflow/(experiments|registered-models)/create/?")
+
+
+def may_create(kind: str, user: str) -> bool:
+    """`kind` is the path's word; experiments are `admin`'s alone."""
+    return user == "admin" or (kind == "registered-models" and USERS.get(user, {}).get("create_models", False))
+
+
+def authenticate() -> Authorization | Response:
+    """The user of the request, or the answer that refuses it (401, 403)."""
+    who = authenticate_request_basic_auth()
+    creation = CREATION.search(request.path)
+    if creation and isinstance(who, Authorization) and not may_create(creation[1], who.username or ""):
+        return Response(f"{who.username} may not create {creation[1]}", 403)
+    return who

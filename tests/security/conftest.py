@@ -1,0 +1,50 @@
+"""Where the probes go: FRAUD_SECURITY_TARGET names a JSON file (fields of server.Server) for a running server."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server import ROOT, Server, from_file, started
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if target := os.environ.get("FRAUD_SECURITY_TARGET"):
+        yield from_file(Path(target))
+        return
+    python = ROOT / ".envs" / "mlflow" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"MLflow's environment is missing ({python}): `python3 stack/envs.py mlflow` makes it")
+    with started(tmp_path_factory.mktemp("mlflow"), python) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def experiment(server: Server) -> str:
+    """Id of the experiment that the users have their permissions on."""
+    found = server.api("admin", f"experiments/get-by-name?experiment_name={server.experiment}")
+    assert found.status == 200, found.text
+    return found.json()["experiment"]["experiment_id"]
+
+
+@pytest.fixture(scope="session")
+def run(server: Server, experiment: str) -> str:
+    """Id of a run of the trainer's with one artifact, `note.txt`."""
+    run = server.made("trainer", "runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/note.txt"
+    sent = server.call("PUT", path, "trainer", b"a note")
+    assert sent.status == 200, sent.text
+    return run
+
+
+@pytest.fixture(scope="session")
+def hidden(server: Server) -> Iterator[tuple[str, str]]:
+    """Ids of an experiment that `viewer` is denied, and of a run in it."""
+    name = f"hidden-{os.urandom(4).hex()}"
+    experiment = server.made("admin", "experiments/create", {"name": name})["experiment_id"]
+    grant = {"username": "viewer", "resource_type": "experiment", "resource_id": experiment, "permission": "DENY"}
+    server.made("admin", "users/permissions/grant", grant, version="3.0")
+    run = server.made("admin", "runs/create", {"experiment_id": experiment, "run_name": "hidden-run"})
+    yield experiment, run["run"]["info"]["run_id"]
+    server.made("admin", "experiments/delete", {"experiment_id": experiment})
