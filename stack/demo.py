@@ -64,8 +64,7 @@ def prepare_machine(options: Options) -> None:
         for check in preflight.checks(options.state, options.image, options.force).values():
             check()
     with step("Python environments and jars"):
-        # Image 2.2 in any case: its PySpark brings the Ivy that fetches the jars.
-        for name in ("mlflow", "airflow", f"spark-image-{options.image}", "spark-image-2.2"):
+        for name in ("mlflow", "airflow", f"spark-image-{options.image}"):
             ensure(name, lambda text: say(f"  {text}"))
         java = find_java()
         for name in ("object-store", f"spark-image-{options.image}"):

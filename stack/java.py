@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from stack.envs import ENVS, python_of, run
+from stack.envs import ENVS, ensure, python_of, run
 from stack.errors import StackError
 
 JARS = ENVS / "jars"
@@ -136,6 +136,7 @@ def ensure_jars(name: str, java_home: Path, say: Callable[[str], None] = print) 
     pins = {file_name(coordinate): digest for coordinate, digest in PINS[name].items()}
     if all((folder / jar).exists() for jar in pins):
         return folder
+    ensure("spark-image-2.2", say)
     ivy = next(python_of("spark-image-2.2").parent.parent.glob("lib/python*/site-packages/pyspark/jars/ivy-*.jar"))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=JARS) as scratch:
