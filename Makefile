@@ -54,6 +54,22 @@ status: stack-env ## What runs, which clusters are alive and what they cost
 doctor: stack-env ## Check this machine
 	@$(STACK) doctor $(FLAGS) --image $(IMAGE)
 
+##@ The cloud
+CLOUD ?= .cloud
+IN_CLOUD := --state '$(CLOUD)'
+
+.PHONY: bootstrap
+bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
+	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)')
+
+.PHONY: destroy
+destroy: stack-env ## Remove all of it, with its data, and say what is left
+	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)
+
+.PHONY: cost
+cost: stack-env ## What it costs per month and per retrain; needs no account
+	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS))
+
 ##@ The Spark application by itself
 # One process on all cores; what Spark logs goes to standard error, so that the report is all of standard output.
 SPARK = $(JAVA) PYTHONPATH=spark_app PYSPARK_PYTHON=$(CURDIR)/.envs/spark-image-$(IMAGE)/bin/python \
@@ -77,7 +93,7 @@ PYTEST := -m pytest -q -p no:cacheprovider
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.java import find_java; print(find_java())')
 
 .PHONY: test
-test: test-unit test-cloud test-airflow test-spark test-cycle ## All tests; what needs something absent is skipped and says so
+test: test-unit test-cloud test-airflow test-terraform test-roles test-security test-bootstrap test-spark test-cycle test-drill ## All tests; what needs something absent is skipped and says so
 
 .PHONY: test-unit
 test-unit: stack-env ## The operator's tool, the generator, the DAG's logic
@@ -91,12 +107,55 @@ test-cloud: stack-env ## The cloud API, by the real SDK
 	  .envs/dev/bin/python $(PYTEST) tests/local_cloud --ignore tests/local_cloud/test_airflow_operators.py
 
 .PHONY: test-airflow
-test-airflow: stack-env ## The DAGs, and the provider's operators against the cloud API, in Airflow's environment
-	@$(ENVS) airflow-test
-	@# Two processes: gRPC reads the authority it trusts once, and each has an endpoint with its own.
+test-airflow: test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest ## The DAGs and the provider's operators, on 3 Airflows
+
+# A process for each endpoint: gRPC reads the authority it trusts once.
+.PHONY: test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest
+test-airflow-3.1: AIRFLOW := airflow-test
+test-airflow-2.10: AIRFLOW := airflow-2.10-test
+test-airflow-3-newest: AIRFLOW := airflow-3-newest-test
+test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest: stack-env
+	@$(ENVS) $(AIRFLOW)
 	@for tests in tests/dags tests/local_cloud/test_airflow_operators.py; do \
 	  FRAUD_STACK_PYTHON=$(CURDIR)/.envs/stack/bin/python \
-	    .envs/airflow-test/bin/python $(PYTEST) -W ignore $$tests || exit 1; done
+	    .envs/$(AIRFLOW)/bin/python $(PYTEST) -W ignore $$tests || exit 1; done
+
+.PHONY: test-terraform
+test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail (about 90 s)
+	@$(ENVS) dev terraform-lint
+	@.envs/dev/bin/python $(PYTEST) tests/terraform
+
+.PHONY: test-security
+test-security: stack-env ## A probe for each published MLflow advisory, and what each account may not do (about 2 minutes)
+	@$(ENVS) dev mlflow
+	@.envs/dev/bin/python $(PYTEST) tests/security
+
+.PHONY: test-bootstrap
+test-bootstrap: stack-env ## The way into the cloud and out: real Terraform and Ansible, killed at each step (about 5 minutes)
+	@$(ENVS) dev && if $(ENVS) --has ansible; then $(ENVS) ansible; fi
+	@$(JAVA) .envs/dev/bin/python $(PYTEST) tests/bootstrap
+
+# What boots machines on this host; installed where it is missing and may be (root, Debian).
+MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2
+.PHONY: machine-packages
+machine-packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then dpkg -s $(MACHINE_PACKAGES) > /dev/null 2>&1 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(MACHINE_PACKAGES) > /dev/null; }; fi
+
+.PHONY: test-roles
+test-roles: python machine-packages ## The roles' interfaces, machines, and `baseline` on one machine with systemd (root; about 5 minutes)
+	@$(ENVS) ansible
+	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH python $(PYTEST) tests/roles
+
+.PHONY: molecule
+molecule: python machine-packages ## Every Molecule scenario on real machines, or SCENARIO=baseline (root; about 30 minutes)
+	@$(ENVS) ansible
+	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+
+.PHONY: role-readmes
+role-readmes: python ## Make roles/*/README.md anew from their argument_specs
+	@$(ENVS) ansible
+	@.envs/ansible/bin/python ansible/role_readme.py
 
 .PHONY: test-spark
 test-spark: test-spark-2.2 test-spark-2.1 ## The Spark application, on both Dataproc images
@@ -113,18 +172,38 @@ test-cycle: stack-env ## Two weekly cycles and two red runs of the whole system 
 	@$(ENVS) dev
 	@.envs/dev/bin/python $(PYTEST) -x tests/stack
 
+.PHONY: test-drill
+test-drill: stack-env ## Three cases of the drill: a killed worker, a failed job, a refused deletion (about 4 minutes)
+	@$(ENVS) dev
+	@.envs/dev/bin/python $(PYTEST) -s --reduced tests/drill
+
+.PHONY: drill
+drill: stack-env ## Every fault and kill -9 against the live scheduler, then a backfill; makes docs/drill.md (about an hour)
+	@$(ENVS) dev
+	@results=$$(mktemp) && for part in 1/2 2/2; do \
+	  DRILL_RESULTS=$$results .envs/dev/bin/python $(PYTEST) -s --part=$$part tests/drill & parts="$$parts $$!"; done && \
+	  for part in $$parts; do wait $$part || failed=1; done && \
+	  test -z "$$failed" && .envs/dev/bin/python tests/drill/table.py $$results docs/drill.md && echo docs/drill.md
+
 .PHONY: lint
 lint: stack-env ## ruff, mypy, yamllint, shellcheck
 	@$(ENVS) dev
 	@.envs/dev/bin/ruff format --check . && .envs/dev/bin/ruff check .
 	@.envs/dev/bin/mypy stack local_cloud dags spark_app/fraud_retraining
 	@.envs/dev/bin/yamllint --strict .
-	@.envs/dev/bin/shellcheck .ci/run
+	@.envs/dev/bin/shellcheck .ci/run $$(grep -rlE '^#!/bin/(ba)?sh' roles/*/files)
+	@$(ENVS) ansible
+	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH ansible-lint
+	@.envs/ansible/bin/python ansible/role_readme.py --check
+	@if command -v terraform > /dev/null; then terraform fmt -check -recursive terraform; \
+	  else echo "skipped: terraform fmt -check needs terraform, which is not on PATH"; fi
+	@$(ENVS) terraform-lint
+	@.envs/terraform-lint/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
 
 # An image is one Python on Linux, and its lock becomes the cluster's pip: properties: one version of each package.
 .PHONY: lock
 lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 for newer versions)
-	@uv=$$($(PYTHON) -c "from stack.envs import find_uv; print(find_uv())") && cd requirements && for name in stack mlflow airflow airflow-test dev \
+	@uv=$$($(PYTHON) -c "from stack.envs import find_uv; print(find_uv())") && cd requirements && for name in stack terraform-lint mlflow ansible airflow airflow-test airflow-2.10-test airflow-3-newest-test dev \
 	    build uv spark-image-2.2 spark-image-2.2-test spark-image-2.1 spark-image-2.1-test; do \
 	  case $$name in \
 	    spark-image-2.1*) target='--python-version 3.8 --python-platform x86_64-unknown-linux-gnu';; \
@@ -134,7 +213,12 @@ lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 
 	  $$uv pip compile -q --generate-hashes --no-header $(if $(UPGRADE),--upgrade) $$target $$name.in -o $$name.txt \
 	    && echo "requirements/$$name.txt"; done
 
+.PHONY: bench
+bench: stack-env ## [FULL=1] [LAKE=<the handbook's data>] [ONLY="features age"]: measure, into bench/RESULTS.md
+	@.envs/stack/bin/python -m bench $(if $(FULL),--full) $(if $(LAKE),--lake '$(LAKE)') --only '$(ONLY)' --image $(IMAGE) \
+	  $(if $(MEMORY),--memory $(MEMORY))
+
 .PHONY: screenshots
 screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)
 	@$(ENVS) dev
-	@SCREENSHOTS=$(CURDIR)/docs/img .envs/dev/bin/python $(PYTEST) -x tests/stack -k 'green or readable'
+	@SCREENSHOTS=$(CURDIR)/docs/img .envs/dev/bin/python $(PYTEST) -x tests/stack -k 'green or readable or form'

@@ -37,10 +37,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     store.close()
 
 
+def ours() -> dict[str, Any]:
+    """The imported modules of the DAGs, by name."""
+    return {name: module for name, module in sys.modules.items() if name == "dags" or name.startswith("dags.")}
+
+
 def forget() -> None:
     """Lets the DAG files be imported anew."""
-    for name in [name for name in sys.modules if name == "dags" or name.startswith("dags.")]:
+    for name in ours():
         del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def same_modules() -> Iterator[None]:
+    """After a test that imported anew, everybody has the modules again that the tests' files have imported."""
+    before = ours()
+    yield
+    forget()
+    sys.modules.update(before)
 
 
 def dag_bag(folder: Path) -> Any:
