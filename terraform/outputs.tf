@@ -28,19 +28,20 @@ output "mlflow" {
 
 output "database" {
   value = {
-    kind                = var.database.kind
-    host                = local.database_is_managed ? "c-${yandex_mdb_postgresql_cluster_v2.main[0].id}.rw.mdb.yandexcloud.net" : "database.${local.dns_zone}"
-    port                = local.database_ports.postgresql
-    name                = local.databases[0]
-    auth_name           = local.databases[1]
-    user                = "mlflow"
-    sslmode             = "verify-full"
-    password_secret_id  = yandex_lockbox_secret.password["database"].id
-    password_secret_key = "password"
-    internal_address    = try(local.machines.database.address, null)
-    storage_secret_id   = try(yandex_lockbox_secret.storage_key["database"].id, null)
-    service_account_id  = try(yandex_iam_service_account.main["database"].id, null)
-    version             = var.database.version
+    kind                     = var.database.kind
+    host                     = local.database_is_managed ? "c-${yandex_mdb_postgresql_cluster_v2.main[0].id}.rw.mdb.yandexcloud.net" : "database.${local.dns_zone}"
+    port                     = local.database_ports.postgresql
+    name                     = local.databases[0]
+    auth_name                = local.databases[1]
+    user                     = "mlflow"
+    sslmode                  = "verify-full"
+    password_secret_id       = yandex_lockbox_secret.password["database"].id
+    password_secret_key      = "password"
+    internal_address         = try(local.machines.database.address, null)
+    storage_secret_id        = try(yandex_lockbox_secret.storage_key["database"].id, null)
+    archive_cipher_secret_id = try(yandex_lockbox_secret.password["database-archive"].id, null)
+    service_account_id       = try(yandex_iam_service_account.main["database"].id, null)
+    version                  = var.database.version
   }
 }
 

@@ -13,6 +13,8 @@ locals {
       mlflow-session = { readers = ["mlflow"], special = false } # signs cookies
       database       = { readers = concat(["mlflow"], local.database_reader), special = false }
     },
+    # Encrypts the archive of write-ahead logs and backups; a managed database keeps its own.
+    local.database_is_managed ? {} : { database-archive = { readers = ["database"], special = false } },
     var.airflow.enabled ? { airflow-admin = { readers = [], special = true } } : {}, # a person reads it
   )
 

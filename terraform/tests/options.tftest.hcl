@@ -35,7 +35,7 @@ run "database_on_a_machine_and_mlflow_in_public" {
     error_message = "The database's machine lets in ${jsonencode(yandex_vpc_security_group.database.ingress)}; 5432 and 22 from MLflow's machine are expected."
   }
   assert {
-    condition     = output.database.port == 5432 && output.database.host == "database.other.internal" && output.database.sslmode == "verify-full" && output.database.internal_address == "10.130.0.11" && output.ssh.hosts.database == "10.130.0.11" && output.database.storage_secret_id == yandex_lockbox_secret.storage_key["database"].id
+    condition     = output.database.port == 5432 && output.database.host == "database.other.internal" && output.database.sslmode == "verify-full" && output.database.internal_address == "10.130.0.11" && output.ssh.hosts.database == "10.130.0.11" && output.database.storage_secret_id == yandex_lockbox_secret.storage_key["database"].id && output.database.archive_cipher_secret_id == yandex_lockbox_secret.password["database-archive"].id
     error_message = "output.database is ${jsonencode(output.database)}."
   }
   assert {

@@ -59,6 +59,7 @@ run "least_privilege" {
       "database | kms.keys.decrypter | key secrets",
       "database | lockbox.payloadViewer | secret fraud-database",
       "database | lockbox.payloadViewer | secret fraud-database-storage-key",
+      "database | lockbox.payloadViewer | secret fraud-database-archive",
       "deployer | lockbox.viewer | folder",
       "deployer | storage.editor | bucket dags",
       "deployer | storage.uploader | bucket jobs",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -255,19 +256,70 @@ def shoot(page: Any, name: str, tmp_path: Path) -> None:
     page.screenshot(path=folder / f"{name}.png")
 
 
-def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any, tmp_path: Path) -> None:
+def log_in(stack: Demo, page: Any) -> None:
     page.goto(stack.state.url("airflow"))
     page.fill("input[name=username]", "admin")
     page.fill("input[name=password]", stack.state.secrets["airflow_password"])
     page.click("button[type=submit]")
     page.wait_for_selector("text=Dags")
-    page.goto(stack.last()["run_url"])
+
+
+def show_graph(page: Any) -> None:
+    """From the page of a run: its graph with all tasks."""
     page.wait_for_selector("text=promote")
     for button in ("Show Graph", "Expand all task groups", "Collapse Details Panel"):
         page.get_by_label(button).click()
     page.locator(".react-flow__controls-fitview").click()
+
+
+def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any, tmp_path: Path) -> None:
+    log_in(stack, page)
+    page.goto(stack.last()["run_url"])
+    show_graph(page)
     shoot(page, "airflow-graph", tmp_path)
     assert page.locator(".react-flow__node >> text=success").count() >= 8
+
+
+def test_a_person_retrains_by_the_form(stack: Demo, second: Any, page: Any, tmp_path: Path) -> None:
+    airflow, before, aliases = Airflow(stack.state), stack.run_ids(), stack.aliases()
+    airflow.call("PATCH", "dags/retrain", json={"is_paused": True})
+    log_in(stack, page)
+    page.goto(f"{stack.state.url('airflow')}/dags/retrain")
+    page.locator("[data-scope=switch][data-part=control]").first.click()
+    page.wait_for_selector("[data-scope=switch][data-part=control][data-state=checked]")
+    assert not airflow.call("GET", "dags/retrain")["is_paused"]
+
+    page.get_by_label("Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    form.locator("input[name=element_as_of]").fill(stack.last()["decision"]["as_of"])
+    form.locator("input[name=element_compute_hosts]").fill("1")
+    for name in ("force", "dry_run"):
+        form.locator(f"[id='switch:element_{name}:control']").click()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    shoot(page, "airflow-trigger", tmp_path)
+    form.get_by_role("button", name="Trigger").click()
+    page.wait_for_url("**/dags/retrain/runs/manual__*")
+    run_id = unquote(page.url.rsplit("/", 1)[1])
+    assert run_id not in before
+    assert (
+        airflow.call("GET", f"dags/retrain/dagRuns/{run_id}")["conf"].items()
+        >= {"force": True, "dry_run": True}.items()
+    )
+
+    show_graph(page)
+    page.locator(".react-flow__node >> text=success").nth(7).wait_for(timeout=900_000)  # the page refreshes itself
+    page.goto(f"{airflow.run_url(run_id)}/tasks/report")
+    page.get_by_label("Full screen").click()
+    link = page.get_by_role("dialog").locator("a[href*='report.md']").first
+    link.wait_for()
+    shoot(page, "airflow-log", tmp_path)
+    login = {"username": "admin", "password": stack.state.secrets["mlflow_admin_password"]}
+    context = page.context.browser.new_context(http_credentials=login)
+    report = context.new_page()
+    report.goto(link.get_attribute("href"))
+    report.wait_for_selector("text=challenger")
+    context.close()
+    assert stack.aliases() == aliases
 
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, second: Any, page: Any, tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""Makes docs/drill.md of the rows that a drill has recorded: python tests/drill/table.py RESULTS.jsonl docs/drill.md"""
+
+import json
+import sys
+from pathlib import Path
+
+HEAD = """# The drill
+
+What befell runs of `retrain` and how they ended: real Airflow with its live scheduler, the unmodified operators, and
+the cloud's API of one machine. `make drill` makes this page; its runs took {minutes} minutes. After every case it is
+asserted
+
+- that no cluster of ours is alive, and that no run ever had two at once;
+- that the run is green only if its decision is recorded, the alias moved and the raw file marked as used;
+- that the alias of the champion is as decided, or as before;
+- that an alert came where the run ended red by itself, and only there.
+
+The jobs are stand-ins of five seconds ([tests/drill/stand_in](../tests/drill/stand_in)): they go the whole way of a job
+(object store, `spark-submit`, Lockbox, MLflow's server) and record a run, a version and a decision to promote, so that
+every green run must move the alias. Where it says *real* it is the Spark application itself. What Airflow takes five
+minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s; the DAGs' delays are theirs.
+
+| Case | What was done | Jobs | Run | Cluster deleted by | Champion | Alert | Seconds |
+|---|---|---|---|---|---|---|---|
+"""
+TAIL = """
+`create`, `delete`: the task of the run; `sweep`: the DAG that comes by every hour, here right after the run. A run is
+red where a job was lost half-way: jobs are not tried twice, since a person should see why; the next run takes the same
+files. A backfill finds the same champions as the four weekly runs before it: same days, decisions and metrics.
+"""
+
+
+def line(row: dict) -> str:
+    run = "green" if row["state"] == "success" else "**red**"
+    alert = "yes" if row["alert"] else "-"
+    cells = (
+        f"`{row['case']}`",
+        row["done"],
+        row["jobs"],
+        run,
+        row["deleted_by"],
+        row["champion"],
+        alert,
+        row["seconds"],
+    )
+    return "| " + " | ".join(map(str, cells)) + " |\n"
+
+
+def main(results: Path, page: Path) -> None:
+    # Of a case that was repeated the last row counts; parts of the table end in any order.
+    rows = list({row["case"]: row for row in map(json.loads, results.read_text().splitlines())}.values())
+    minutes = round(sum(row["seconds"] for row in rows) / 60)
+    page.write_text(
+        HEAD.format(minutes=minutes) + "".join(map(line, sorted(rows, key=lambda row: row["place"]))) + TAIL
+    )
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
