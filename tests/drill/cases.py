@@ -85,6 +85,12 @@ def mark_run_failed(rig: Rig, run_id: str) -> None:
     rig.mark(run_id, state="failed")
 
 
+def give_delete_up(rig: Rig, run_id: str) -> None:
+    """A person does not wait for a deletion that the cloud refuses."""
+    until(lambda: running("cluster.delete")(rig, run_id), "cluster.delete begins")
+    mark_task_failed("cluster.delete")(rig, run_id)
+
+
 def sweep_when_expired(rig: Rig, run_id: str) -> None:
     """The cluster's life is over while its job hangs; the sweep comes by."""
     until(rig.is_expired, "the expiry of the cluster")
@@ -149,6 +155,8 @@ FAULTS = [
          act=when("cluster.train", mark_run_failed)),
     Case("delete-refused-for-a-while", "deleting is refused (RESOURCE_EXHAUSTED), three times", True,
          (rule(DELETE, "call", "RESOURCE_EXHAUSTED", times=3),)),
+    Case("delete-refused", "deleting is refused (FAILED_PRECONDITION), a person marks `delete` as failed", False,
+         (rule(DELETE, "call", "FAILED_PRECONDITION"),), give_delete_up),
     Case("delete-fails-once", "the deletion fails half-way (INTERNAL), once", True,
          (rule(DELETE, "operation", "INTERNAL", times=1),)),
     Case("token-create", "the token has expired (UNAUTHENTICATED) while the cluster is created, once", True,

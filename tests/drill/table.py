@@ -13,7 +13,7 @@ asserted
 - that no cluster of ours is alive, and that no run ever had two at once;
 - that the run is green only if its decision is recorded, the alias moved and the raw file marked as used;
 - that the alias of the champion is as decided, or as before;
-- that an alert came where the run ended red by itself, and only there.
+- that an alert came where the run ended red, and only there.
 
 The jobs are stand-ins of five seconds ([tests/drill/stand_in](../tests/drill/stand_in)): they go the whole way of a job
 (object store, `spark-submit`, Lockbox, MLflow's server) and record a run, a version and a decision to promote, so that
