@@ -127,10 +127,21 @@ def allowed_hosts() -> list[str]:
     """Hosts that machines may reach through the proxy: MACHINES_ALLOW (comma-separated) or this host's archives."""
     if given := os.environ.get("MACHINES_ALLOW"):
         return sorted({host.strip() for host in given.split(",") if host.strip()})
-    ask = "from pip._internal.models.index import PyPI as i; print(i.url, 'https://' + i.file_storage_domain)"
     index = pip_index()
-    addresses = [*debian_mirrors(), *([index] if index else run(sys.executable, "-c", ask, check=False).split())]
+    addresses = [*debian_mirrors(), *([index] if index else pip_default())]
     return sorted({host for address in addresses if (host := urllib.parse.urlsplit(address).hostname)})
+
+
+def pip_default() -> list[str]:
+    """Addresses of the index that pip takes when it is told nothing, as any pip of this host knows them."""
+    ask = "from pip._internal.models.index import PyPI as i; print(i.url, 'https://' + i.file_storage_domain)"
+    for python in (sys.executable, "python3", "/usr/bin/python3"):
+        if shutil.which(python) and (found := run(python, "-c", ask, check=False).split()):
+            return found
+    raise MachineError(
+        f"No pip is told which index to use, and none is installed to ask for its own (tried {sys.executable} and "
+        "python3): apt-get install python3-pip, or set PIP_INDEX_URL, or MACHINES_ALLOW to the hosts machines may reach"
+    )
 
 
 def extra_authorities() -> list[str]:

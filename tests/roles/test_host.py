@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_the_allow_list_holds_the_configured_index(monkeypatch: pytest.MonkeyPat
         host, "debian_mirrors", lambda: ("http://debian.company.test/d", "http://debian.company.test/s")
     )
     assert host.allowed_hosts() == ["debian.company.test", "index.company.test"]
+
+
+def test_the_index_is_known_where_the_running_python_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = host.pip_default()
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert host.pip_default() == known != []
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    with pytest.raises(host.MachineError, match="PIP_INDEX_URL"):
+        host.pip_default()
 
 
 def test_only_authorities_that_debian_does_not_ship_are_carried_over(
