@@ -147,10 +147,20 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 	@$(ENVS) ansible
 	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH python $(PYTEST) tests/roles --ignore tests/roles/test_baseline.py
 
+MOLECULE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH molecule
 .PHONY: molecule
-molecule: python machine-packages ## Every Molecule scenario on real machines, or SCENARIO=baseline (root; about 30 minutes)
-	@$(ENVS) ansible
-	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and 13, or SCENARIO=baseline (root; about an hour)
+	@$(ENVS) ansible mlflow
+	@$(MOLECULE) test $(if $(SCENARIO),-s $(SCENARIO),--all)
+	@$(if $(SCENARIO),,STACK_DEBIAN=13 $(MOLECULE) test -s stack)
+
+.PHONY: drill-machines
+drill-machines: stack-env machine-packages ## Faults, restores, rotation and upgrade on real machines [STACK_DEBIAN=13] (root; about 40 minutes)
+	@$(ENVS) ansible mlflow
+	@$(MOLECULE) converge -s stack
+	@MACHINES_LAB=molecule-stack .envs/ansible/bin/python $(PYTEST) -v -rA -c pyproject.toml $(if $(ONLY),-k '$(ONLY)') \
+	  molecule/tests/test_faults.py molecule/tests/test_maintenance.py
+	@$(MOLECULE) destroy -s stack
 
 .PHONY: role-readmes
 role-readmes: python ## Make roles/*/README.md anew from their argument_specs

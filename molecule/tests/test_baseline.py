@@ -2,32 +2,24 @@
 
 import os
 import re
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import SSH_CONFIG, Outside
+from lab import SSH_CONFIG, TOOLS, attacker, measured, outside
 from testinfra.host import Host
 
-TOOLS = Path(sys.executable).parent
-ATTACKER = "10.231.7.9"
 BAN_AFTER = 5
 
 
-def measured(name: str, value: object) -> None:
-    print(f"measured {os.environ['MACHINE']}: {name} {value}")
-
-
-def test_ssh_audit_finds_no_failure(outside: Outside, address: str) -> None:
-    done = outside(str(TOOLS / "ssh-audit"), "--no-colors", "--skip-rate-test", address)
+def test_ssh_audit_finds_no_failure(address: str) -> None:
+    done = outside(TOOLS / "ssh-audit", "--no-colors", "--skip-rate-test", address)
     meaning = {0: "no warnings", 2: "warnings", 3: "failures"}.get(done.returncode, "did not run")
     measured("ssh-audit", f"{done.returncode} ({meaning})")
     accepted = {0, 2} if os.environ["EXPECTED_SSH_WARNINGS"] == "yes" else {0}
     assert done.returncode in accepted, f"status {done.returncode}, expected {accepted}:\n{done.stdout[-3000:]}"
 
 
-def test_nothing_else_is_open(outside: Outside, address: str) -> None:
+def test_nothing_else_is_open(address: str) -> None:
     command = ("nmap", "-sS", "-Pn", "-n", "-p-", "--min-rate=20000", "--max-retries=1", "-oG", "-", address)
     done = outside(*command)
     found = {int(port) for port in re.findall(r"(\d+)/open/", done.stdout)}
@@ -35,7 +27,7 @@ def test_nothing_else_is_open(outside: Outside, address: str) -> None:
     assert found == {int(port) for port in os.environ["EXPECTED_PORTS"].split(",")}, done.stdout + done.stderr
 
 
-def test_only_keys_let_in(outside: Outside, address: str) -> None:
+def test_only_keys_let_in(address: str) -> None:
     options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes")
     done = outside("ssh", "-F", "none", *options, "-o", "PubkeyAuthentication=no", f"deploy@{address}", "true")
     assert "Permission denied (publickey)." in done.stderr, done.stderr
@@ -131,24 +123,18 @@ def test_users_are_those_of_the_inventory(machine: Host) -> None:
     assert "NOPASSWD" not in machine.run("sudo -l -U auditor").stdout
 
 
-@pytest.fixture
-def attacker(outside: Outside) -> str:
-    """An address of its own: the one that the tests come from must not be banned."""
-    outside("ip", "addr", "add", f"{ATTACKER}/24", "dev", "br0")
-    return ATTACKER
-
-
-def test_failed_logins_are_banned(machine: Host, outside: Outside, address: str, attacker: str) -> None:
-    machine.check_output(f"fail2ban-client unban {attacker}")
+def test_failed_logins_are_banned(machine: Host, address: str) -> None:
+    intruder = attacker()
+    machine.check_output(f"fail2ban-client unban {intruder}")
     options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes")
-    log_in = ("ssh", "-F", "none", *options, "-o", "ConnectTimeout=3", "-b", attacker, f"intruder@{address}", "true")
+    log_in = ("ssh", "-F", "none", *options, "-o", "ConnectTimeout=3", "-b", intruder, f"intruder@{address}", "true")
     answers = [outside(*log_in).stderr for _ in range(BAN_AFTER)]
     assert "Permission denied" in answers[0], answers[0]
     deadline = time.monotonic() + 20
-    while attacker not in machine.check_output("fail2ban-client get sshd banned") and time.monotonic() < deadline:
+    while intruder not in machine.check_output("fail2ban-client get sshd banned") and time.monotonic() < deadline:
         time.sleep(0.5)
     blocked = outside(*log_in)
-    machine.check_output(f"fail2ban-client unban {attacker}")
+    machine.check_output(f"fail2ban-client unban {intruder}")
     assert "Permission denied" not in blocked.stderr, f"still answered after {BAN_AFTER} failed log-ins"
     assert "refused" in blocked.stderr or "timed out" in blocked.stderr, blocked.stderr
     measured("banned after", f"{BAN_AFTER} failed log-ins: {blocked.stderr.strip().splitlines()[-1]}")

@@ -33,12 +33,12 @@ def bring_up(name, url, version_table, alembic_config, create, migrate):
         return
     if now not in {revision.revision for revision in script.walk_revisions()}:
         sys.exit(
-            f"The database {name} is at schema {now}, which this MLflow (schema {head}) does not know: it is newer. "
+            f"The database of {name} is at schema {now}, which this MLflow (schema {head}) does not know: it is newer. "
             "Install the release that made it, or restore the backup taken before (ansible/playbooks/restore.yml)."
         )
     if "--migrate" not in sys.argv:
         sys.exit(
-            f"The database {name} is at schema {now}, this MLflow needs {head}, and there is no way back but a backup. "
+            f"The database of {name} is at schema {now}, this MLflow needs {head}, and there is no way back but a backup. "
             "`ansible-playbook ansible/playbooks/upgrade.yml` makes one and migrates."
         )
     migrate(engine)
@@ -48,7 +48,7 @@ def bring_up(name, url, version_table, alembic_config, create, migrate):
 def main():
     url, auth_url = os.environ["MLFLOW_BACKEND_STORE_URI"], read_auth_config().database_uri
     bring_up(
-        "of runs",
+        "runs",
         url,
         "alembic_version",
         tracking._get_alembic_config(url),
@@ -56,7 +56,7 @@ def main():
         tracking._upgrade_db,
     )
     bring_up(
-        "of users",
+        "users",
         auth_url,
         "alembic_version_auth",
         auth._get_alembic_config(auth_url),

@@ -1,0 +1,318 @@
+"""Maintenance as its owner does it, by the playbooks: `make drill-machines`.
+
+In order: a backup, a point in time, a rotation, an upgrade and one that fails, other certificates; and in the end both
+machines are destroyed and made anew.
+"""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import lab
+import pytest
+import trustme
+from lab import ADDRESS, DATABASE, LAB, MLFLOW, ROOT, TOOLS, Done, healthy, inside, measured, until
+
+OBJECTS = lab.STATE / f"{LAB}-objects"
+INVENTORY = ROOT / "molecule" / "stack" / "inventory.yml"
+RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def playbook(name: str, *more: str, check: bool = True, wait: bool = True) -> "Done | subprocess.Popen[str]":
+    """`ansible-playbook` as a person calls it, with the lab's inventory."""
+    command = [str(TOOLS / "ansible-playbook"), f"--inventory={INVENTORY}", name, *more]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"}
+    if not wait:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    begun = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    measured(f"{name} {' '.join(more)[:60]}", f"{time.monotonic() - begun:.0f} s")
+    assert not check or done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return done
+
+
+def changed(done: Done) -> dict[str, int]:
+    return {host: int(count) for host, count, _, _ in RECAP.findall(done.stdout)}
+
+
+def rows(database: str = "mlflow") -> dict[str, int]:
+    """Rows of every table, as PostgreSQL counts them."""
+    host = inside(DATABASE)
+    ask = f"runuser -u postgres -- psql -AtqX -d {database} -c"
+    tables = host.check_output(f"{ask} \"SELECT tablename FROM pg_tables WHERE schemaname = 'public'\"").split()
+    counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \\\"{table}\\\"" for table in tables)
+    found = dict(line.split("|") for line in host.check_output(f'{ask} "{counts}"').splitlines())
+    return {table: int(count) for table, count in found.items()}
+
+
+def artifact(run: str) -> str:
+    """Hash of a run's artifact as a client gets it."""
+    return lab.client("hash", run)["sha256"]
+
+
+@pytest.fixture(autouse=True)
+def well() -> Iterator[None]:
+    until(healthy, 60, "MLflow answers")
+    yield
+    until(healthy, 60, "MLflow answers again")
+
+
+def test_dry_runs_change_nothing() -> None:
+    before, passwd = rows(), inside(MLFLOW).check_output("sha256sum /etc/mlflow/* /run/mlflow-secrets/*")
+    listed = playbook("ansible/playbooks/backup.yml", "--check")
+    shown = playbook("ansible/playbooks/rotate.yml", "--check")
+    assert "secrets of mlflow, taken up" in shown.stdout
+    assert "/etc/certificates/tls-proxy/server.crt until" in shown.stdout
+    assert "none of them" not in listed.stdout
+    playbook("ansible/playbooks/upgrade.yml", "--check")
+    playbook("ansible/playbooks/backup.yml")
+    playbook("ansible/playbooks/restore.yml", "--check", "-e", "restore_backup=latest")
+    assert healthy()
+    assert rows() == before
+    assert inside(MLFLOW).check_output("sha256sum /etc/mlflow/* /run/mlflow-secrets/*") == passwd
+
+
+@pytest.mark.parametrize("given", [(), ("-e", "restore_backup=latest", "-e", "restore_time=now")])
+def test_restore_asks_for_exactly_one(given: tuple[str, ...]) -> None:
+    done = playbook("ansible/playbooks/restore.yml", *given, check=False)
+    assert done.returncode != 0
+    assert "give exactly one" in done.stdout
+    assert healthy()
+
+
+def test_restore_of_a_dump_brings_back_what_it_had() -> None:
+    kept = lab.client("upload", 5)
+    playbook("ansible/playbooks/backup.yml")
+    before, users = rows(), rows("mlflow_auth")
+    lab.client("record", 3)
+    assert rows() != before
+    said = playbook("ansible/playbooks/restore.yml", "-e", "restore_backup=latest").stdout
+    assert rows() == before
+    assert rows("mlflow_auth") == users
+    assert artifact(kept["run"]) == kept["sha256"]
+    assert "all as in the manifest" in said
+    inside(MLFLOW).check_output("systemctl start mlflow-backup@verify.service")
+
+
+def test_restore_to_a_moment() -> None:
+    kept = lab.client("record", 3)
+    host = inside(DATABASE)
+    then = host.check_output('runuser -u postgres -- psql -AtqX -c "SELECT now()"')
+    before = rows()
+    time.sleep(2)
+    lab.client("record", 3)  # what was a mistake
+    host.check_output("runuser -u postgres -- psql -AtqX -c 'SELECT pg_switch_wal()'")
+    playbook("ansible/playbooks/restore.yml", "-e", json.dumps({"restore_time": then}))
+    assert rows() == before
+    assert kept["lost"] == 0
+    host.check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
+    assert lab.client("record", 3)["lost"] == 0
+
+
+# ------------------------------------------------------------------------------------------------ secrets
+def test_rotation_takes_up_every_secret_and_certificate(tmp_path: Path) -> None:
+    new = {name: f"lab-password-{name}-2" for name in lab.PASSWORDS}
+    values = {
+        "mlflow_passwords": {name: {"value": value} for name, value in new.items()},
+        "mlflow_database_password": {"value": "lab-database-2"},
+        "postgresql_password": {"value": "lab-database-2"},
+        "mlflow_session_key": {"value": "lab-session-key-two-of-thirty-two-bytes"},
+    }
+    (tmp_path / "new.json").write_text(json.dumps(values))
+    serial = "openssl x509 -noout -serial -in /etc/certificates/{}/server.crt"
+    before = [
+        inside(MLFLOW).check_output(serial.format("tls-proxy")),
+        inside(DATABASE).check_output(serial.format("postgresql")),
+    ]
+    old = dict(lab.PASSWORDS)
+    try:
+        playbook("ansible/playbooks/rotate.yml", "-e", f"@{tmp_path}/new.json")
+        lab.PASSWORDS.update(new)
+        until(healthy, 60, "the new passwords hold")
+        for name in old:
+            assert lab.status("/version", name, old[name]) == "401"
+            assert lab.status("/version", name) == "200"
+        after = [
+            inside(MLFLOW).check_output(serial.format("tls-proxy")),
+            inside(DATABASE).check_output(serial.format("postgresql")),
+        ]
+        assert all(one != other for one, other in zip(before, after, strict=True))
+        refused = inside(MLFLOW).run(
+            f"PGPASSWORD=lab-database psql 'host={DATABASE} user=mlflow dbname=mlflow sslmode=require' -c 'SELECT 1'"
+        )
+        assert "password authentication failed" in refused.stderr
+    finally:
+        playbook("ansible/playbooks/rotate.yml")  # what the inventory says
+        lab.PASSWORDS.update(old)
+
+
+# ------------------------------------------------------------------------------------------------ releases
+def version() -> str:
+    return inside(MLFLOW).check_output("/opt/mlflow/current/bin/python -m pip show mlflow | sed -n 's/^Version: //p'")
+
+
+def test_an_upgrade_that_fails_leads_back(tmp_path: Path) -> None:
+    """A release whose server does not start: what served before serves again, with all that it had."""
+    lock = (ROOT / "requirements" / "mlflow.txt").read_text()
+    broken = re.sub(r"(?m)^gunicorn==.*(\n {4}.*)*\n", "", lock)
+    assert broken != lock
+    (tmp_path / "broken.txt").write_text(broken)
+    kept = lab.client("upload", 5)
+    before, release = rows(), inside(MLFLOW).check_output("readlink /opt/mlflow/current")
+    done = playbook("ansible/playbooks/upgrade.yml", "-e", f"upgrade_lock={tmp_path}/broken.txt", check=False)
+    assert done.returncode != 0
+    assert "The old release serves again" in done.stdout
+    assert inside(MLFLOW).check_output("readlink /opt/mlflow/current") == release
+    assert rows() == before
+    assert artifact(kept["run"]) == kept["sha256"]
+
+
+EARLIER = "3.17.0"
+WHEELS = {  # of that release, which needs the same libraries as ours
+    "mlflow": "7c1566b1aca61aec58520516df085948874c7956798dd6ae8ca17560ce06b089",
+    "mlflow-skinny": "443c1e8cbf04edc71434754e0dae2846db91814b342c65bbc05b131c2a68b7ba",
+    "mlflow-tracing": "6259dc0149bb681d6738c98f861f02db43c87c18e0a20a7ec9cbce1b7f386512",
+}
+SCHEMA_BEFORE = """
+import os, sqlalchemy
+from alembic import command
+from mlflow.store.db import utils
+url = os.environ["MLFLOW_BACKEND_STORE_URI"]
+config = utils._get_alembic_config(url)
+with sqlalchemy.create_engine(url).begin() as connection:
+    config.attributes["connection"] = connection
+    command.downgrade(config, "-1")
+"""
+
+
+def earlier_lock(folder: Path) -> Path:
+    lock = (ROOT / "requirements" / "mlflow.txt").read_text()
+    for name, digest in WHEELS.items():
+        block = f"{name}=={EARLIER} \\\n    --hash=sha256:{digest}\n"
+        lock, found = re.subn(rf"(?m)^{name}==\S+ \\\n(    --hash=\S+( \\)?\n)+", lambda _, block=block: block, lock)
+        assert found == 1, name
+    file = folder / "earlier.txt"
+    file.write_text(lock)
+    return file
+
+
+def test_upgrade_from_an_earlier_release_and_schema(tmp_path: Path) -> None:
+    """A machine and a schema as an earlier release left them, with their runs, become today's."""
+    now, host = version(), inside(MLFLOW)
+    playbook("site.yml", "--limit=mlflow", "-e", f"mlflow_lock={earlier_lock(tmp_path)}")
+    assert version() == EARLIER != now
+    kept = lab.client("upload", 5)
+    before = rows()
+    encoded = base64.b64encode(SCHEMA_BEFORE.encode()).decode()
+    host.check_output(
+        "systemctl stop mlflow && set -a && . /etc/mlflow/environment && umask 077 && "
+        "sed 's/^/*:*:*:*:/' /run/mlflow-secrets/database > /root/pgpass && "
+        f"echo {encoded} | base64 -d | PGPASSFILE=/root/pgpass /opt/mlflow/current/bin/python -W ignore - && rm /root/pgpass"
+    )
+    refused = playbook("site.yml", "--limit=mlflow", check=False)
+    assert refused.returncode != 0
+    assert "ansible-playbook ansible/playbooks/upgrade.yml" in refused.stdout
+    said = playbook("ansible/playbooks/upgrade.yml").stdout
+    assert "changed: schema of runs from" in said
+    measured("upgrade", f"MLflow {EARLIER} -> {version()}, and the schema")
+    assert version() == now
+    after = rows()
+    assert all(after[table] == before[table] for table in ("runs", "experiments", "metrics", "tags"))
+    assert artifact(kept["run"]) == kept["sha256"]
+
+
+# ------------------------------------------------------------------------------------------------ certificates, what was deleted
+def served() -> str:
+    """Issuer of the certificate that nginx shows."""
+    show = f"openssl s_client -connect {ADDRESS}:443 -servername {MLFLOW} < /dev/null | openssl x509 -noout -issuer"
+    return lab.outside("sh", "-c", show).stdout
+
+
+def test_a_given_certificate_is_served(tmp_path: Path) -> None:
+    authority = trustme.CA(organization_name="given")
+    mine = authority.issue_cert(MLFLOW, ADDRESS)
+    values = {
+        "tls_proxy_certificate_source": "given",
+        "tls_proxy_certificate": mine.cert_chain_pems[0].bytes().decode(),
+        "tls_proxy_certificate_key": {"value": mine.private_key_pem.bytes().decode().strip()},
+    }
+    (tmp_path / "given.json").write_text(json.dumps(values))
+    try:
+        playbook("site.yml", "--limit=mlflow", "-e", f"@{tmp_path}/given.json")
+        assert "O = given" in served()
+    finally:
+        playbook("site.yml", "--limit=mlflow")
+    assert f"authority of {MLFLOW}" in served()
+
+
+def test_what_users_deleted_goes_for_good() -> None:
+    """`mlflow gc`, as its timer starts it, with nothing to wait for."""
+    gone, kept = lab.client("upload", 2), lab.client("upload", 2)
+    lab.client("delete", gone["run"], user="admin")
+    host, settings = inside(MLFLOW), "/etc/mlflow/environment"
+    host.check_output(f"cp -p {settings} /root/kept && sed -i 's/^GC_OLDER_THAN=.*/GC_OLDER_THAN=1s/' {settings}")
+    try:
+        time.sleep(2)
+        host.check_output("systemctl start mlflow-job@gc.service")
+    finally:
+        host.check_output(f"cp -p /root/kept {settings}")
+    asked = f"SELECT run_uuid FROM runs WHERE run_uuid IN ('{gone['run']}', '{kept['run']}')"
+    left = inside(DATABASE).check_output(f'runuser -u postgres -- psql -AtqX -d mlflow -c "{asked}"')
+    assert left == kept["run"]
+    objects = OBJECTS / "data" / "artifacts" / "mlflow"
+    assert not list(objects.glob(f"*/{gone['run']}/**/model.bin"))
+    assert list(objects.glob(f"*/{kept['run']}/**/model.bin"))
+    assert artifact(kept["run"]) == kept["sha256"]
+
+
+# ------------------------------------------------------------------------------------------------ the end of both machines
+def machines(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", *arguments], cwd=ROOT, check=True)
+
+
+def test_both_machines_are_lost_and_all_comes_back() -> None:
+    """New machines, a playbook that is killed on the way and called again, the backup."""
+    kept = lab.client("upload", 20)
+    playbook("ansible/playbooks/backup.yml")
+    before, users = rows(), rows("mlflow_auth")
+    debian = {
+        name: inside(name).check_output("sed -n 's/^VERSION_ID=//p' /etc/os-release").strip('"')
+        for name in (DATABASE, MLFLOW)
+    }
+    begun = time.monotonic()
+    machines("down", DATABASE, MLFLOW)
+    machines("up", DATABASE, f"--debian={debian[DATABASE]}", "--address=10.231.7.22")
+    machines("up", MLFLOW, f"--debian={debian[MLFLOW]}", f"--address={ADDRESS}")
+    lab.inside.cache_clear()
+    lab.authority.cache_clear()
+    for seconds in (25, 60):
+        interrupted = playbook("site.yml", wait=False)
+        time.sleep(seconds)
+        os.killpg(interrupted.pid, signal.SIGKILL)
+    playbook("site.yml")
+    playbook("ansible/playbooks/restore.yml", "-e", "restore_backup=latest")
+    until(healthy, 60, "users log in")
+    measured("both machines destroyed", f"all restored on new ones in {(time.monotonic() - begun) / 60:.1f} minutes")
+    after = rows()
+    assert after == before
+    assert rows("mlflow_auth") == users
+    assert artifact(kept["run"]) == kept["sha256"]
+    for name in lab.PASSWORDS:
+        assert lab.status("/version", name) == "200"
+    again = playbook("site.yml")
+    assert not any(changed(again).values()), again.stdout[-4000:]
+    inside(DATABASE).check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
