@@ -68,7 +68,7 @@ def until(true: Callable[[], Any], seconds: float, what: str) -> float:
     return time.monotonic() - begun
 
 
-# ------------------------------------------------------------------------------------------------ MLflow as its users see it
+# ------------------------------------------------------------------------------------------ MLflow, as users see it
 MLFLOW, ADDRESS = "stack-mlflow", "10.231.7.21"
 DATABASE = "stack-db"
 PASSWORDS = {name: f"lab-password-{name}" for name in ("admin", "trainer", "airflow", "viewer")}

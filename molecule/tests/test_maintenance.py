@@ -221,7 +221,8 @@ def test_upgrade_from_an_earlier_release_and_schema(tmp_path: Path) -> None:
     host.check_output(
         "systemctl stop mlflow && set -a && . /etc/mlflow/environment && umask 077 && "
         "sed 's/^/*:*:*:*:/' /run/mlflow-secrets/database > /root/pgpass && "
-        f"echo {encoded} | base64 -d | PGPASSFILE=/root/pgpass /opt/mlflow/current/bin/python -W ignore - && rm /root/pgpass"
+        f"echo {encoded} | base64 -d | PGPASSFILE=/root/pgpass /opt/mlflow/current/bin/python -W ignore - && "
+        "rm /root/pgpass"
     )
     refused = playbook("site.yml", "--limit=mlflow", check=False)
     assert refused.returncode != 0
@@ -235,7 +236,7 @@ def test_upgrade_from_an_earlier_release_and_schema(tmp_path: Path) -> None:
     assert artifact(kept["run"]) == kept["sha256"]
 
 
-# ------------------------------------------------------------------------------------------------ certificates, what was deleted
+# ------------------------------------------------------------------------------------------ certificates, deletions
 def served() -> str:
     """Issuer of the certificate that nginx shows."""
     show = f"openssl s_client -connect {ADDRESS}:443 -servername {MLFLOW} < /dev/null | openssl x509 -noout -issuer"
@@ -279,7 +280,7 @@ def test_what_users_deleted_goes_for_good() -> None:
     assert artifact(kept["run"]) == kept["sha256"]
 
 
-# ------------------------------------------------------------------------------------------------ the end of both machines
+# ------------------------------------------------------------------------------------------------ both machines lost
 def machines(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", *arguments], cwd=ROOT, check=True)
 

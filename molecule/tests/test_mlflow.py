@@ -6,7 +6,7 @@ from pathlib import Path
 
 import lab
 import pytest
-from lab import ADDRESS, MLFLOW, PASSWORDS, ROOT, TOOLS, measured
+from lab import ADDRESS, MLFLOW, PASSWORDS, TOOLS, measured
 from testinfra.host import Host
 
 BAN_AFTER = 10

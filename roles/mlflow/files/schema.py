@@ -38,7 +38,7 @@ def bring_up(name, url, version_table, alembic_config, create, migrate):
         )
     if "--migrate" not in sys.argv:
         sys.exit(
-            f"The database of {name} is at schema {now}, this MLflow needs {head}, and there is no way back but a backup. "
+            f"The database of {name} is at schema {now}, this MLflow needs {head}; the way back is a backup. "
             "`ansible-playbook ansible/playbooks/upgrade.yml` makes one and migrates."
         )
     migrate(engine)
