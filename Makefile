@@ -136,7 +136,7 @@ test-bootstrap: stack-env ## The way into the cloud and out: real Terraform and 
 	@$(JAVA) .envs/dev/bin/python $(PYTEST) tests/bootstrap
 
 # What boots machines on this host; installed where it is missing and may be (root, Debian).
-MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2
+MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
 .PHONY: machine-packages
 machine-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then dpkg -s $(MACHINE_PACKAGES) > /dev/null 2>&1 || \

@@ -70,6 +70,7 @@ def until(true: Callable[[], Any], seconds: float, what: str) -> float:
 
 # ------------------------------------------------------------------------------------------ MLflow, as users see it
 MLFLOW, ADDRESS = "stack-mlflow", "10.231.7.21"
+GATEWAY = "10.231.7.1"  # the lab itself
 DATABASE = "stack-db"
 PASSWORDS = {name: f"lab-password-{name}" for name in ("admin", "trainer", "airflow", "viewer")}
 

@@ -5,9 +5,11 @@ machines are destroyed and made anew.
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from pathlib import Path
 import lab
 import pytest
 import trustme
-from lab import ADDRESS, DATABASE, LAB, MLFLOW, ROOT, TOOLS, Done, healthy, inside, measured, until
+from lab import ADDRESS, DATABASE, GATEWAY, LAB, MLFLOW, ROOT, TOOLS, Done, healthy, inside, measured, until
 
 OBJECTS = lab.STATE / f"{LAB}-objects"
 INVENTORY = ROOT / "molecule" / "stack" / "inventory.yml"
@@ -255,6 +257,60 @@ def test_a_given_certificate_is_served(tmp_path: Path) -> None:
     try:
         playbook("site.yml", "--limit=mlflow", "-e", f"@{tmp_path}/given.json")
         assert "O = given" in served()
+    finally:
+        playbook("site.yml", "--limit=mlflow")
+    assert f"authority of {MLFLOW}" in served()
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Iterator[str]:
+    """Address of an ACME service in the lab (Let's Encrypt's own test server); its authority is on MLflow's machine."""
+    if not shutil.which("pebble"):
+        pytest.skip("no ACME server: apt-get install pebble")
+    authority = trustme.CA()
+    authority.issue_cert(GATEWAY).private_key_and_cert_chain_pem.write_to_path(tmp_path / "pebble.pem")
+    endpoints = {"listenAddress": f"{GATEWAY}:14000", "managementListenAddress": f"{GATEWAY}:15000"}
+    keys = {"certificate": str(tmp_path / "pebble.pem"), "privateKey": str(tmp_path / "pebble.pem")}
+    ports = {"httpPort": 80, "tlsPort": 443, "ocspResponderURL": ""}
+    (tmp_path / "pebble.json").write_text(json.dumps({"pebble": endpoints | keys | ports}))
+    names = ("pebble-challtestsrv", "-defaultIPv4", ADDRESS, "-defaultIPv6", "", "-dns01", f"{GATEWAY}:8053")
+    quiet = ("-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", f"{GATEWAY}:8055")
+    services = [(*names, *quiet), ("pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", f"{GATEWAY}:8053")]
+    enter = [sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--"]
+    with contextlib.ExitStack() as running, open(tmp_path / "log", "wb") as log:
+        for service in services:
+            process = subprocess.Popen([*enter, *service], stdout=log, stderr=log, cwd=ROOT)
+            running.callback(process.wait, 10)
+            running.callback(process.terminate)
+        encoded = base64.b64encode(authority.cert_pem.bytes()).decode()
+        inside(MLFLOW).check_output(f"echo {encoded} | base64 -d > /etc/ssl/acme-ca.crt")
+        reachable = ("curl", "-sk", "--noproxy", "*", f"https://{GATEWAY}:14000/dir")
+        until(lambda: lab.outside(*reachable).returncode == 0, 20, "the ACME service answers")
+        yield f"https://{GATEWAY}:14000/dir"
+
+
+def test_a_certificate_from_an_acme_service(acme: str) -> None:
+    values = {
+        "tls_proxy_certificate_source": "acme",
+        "tls_proxy_hosts": [MLFLOW],
+        "tls_proxy_acme_email": "owner@lab.example",
+        "tls_proxy_acme_directory": acme,
+        "tls_proxy_acme_ca": "/etc/ssl/acme-ca.crt",
+        "baseline_firewall_inbound": [{"port": port, "proto": "tcp", "from": []} for port in (80, 443)],
+    }
+    serial = "openssl x509 -noout -serial -in /etc/certificates/tls-proxy-acme/server.crt"
+    try:
+        playbook("site.yml", "--limit=mlflow", "-e", json.dumps(values))
+        assert "Pebble" in served()
+        again = playbook("site.yml", "--limit=mlflow", "-e", json.dumps(values))
+        assert not any(changed(again).values()), again.stdout[-4000:]
+        first = inside(MLFLOW).check_output(serial)
+        # As certbot's timer does it when the time has come.
+        inside(MLFLOW).check_output(
+            "REQUESTS_CA_BUNDLE=/etc/ssl/acme-ca.crt certbot -q renew --force-renewal --no-random-sleep-on-renew"
+        )
+        assert inside(MLFLOW).check_output(serial) != first
+        assert "Pebble" in served()
     finally:
         playbook("site.yml", "--limit=mlflow")
     assert f"authority of {MLFLOW}" in served()

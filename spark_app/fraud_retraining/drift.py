@@ -76,7 +76,7 @@ def record(
     lake: Lake,
     name: str,
     decision: Mapping[str, Any],
-    test: DataFrame,
+    rows: DataFrame,
     boosters: Mapping[str, xgboost.Booster],
 ) -> str:
     """Write ``monitor/reference/<model>-<challenger>.json`` and ``monitor/runs/<run id>.json``, where there is a side.
@@ -84,13 +84,13 @@ def record(
     Args:
         name: the registered model.
         decision: content of ``decision.json``.
-        test: rows of the test week with their features.
-        boosters: by version, of the challenger and the champion.
+        rows: of the test week (a ``sample`` of them) with their features.
+        boosters: by version; a side without one is left out.
 
     Returns:
         What was written, in words.
     """
-    rows = sample(test, test.count()).persist()
+    rows = rows.persist()
     common = {key: decision[key] for key in ("run_id", "as_of", "windows")}
     written = []
     for side in ("challenger", "champion"):

@@ -64,19 +64,11 @@ def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int)
         f" {champion.metrics['average_precision']:.3f} of champion {champion.version}: gain {comparison['gain']:+.3f},"
         f" lower bound {comparison['lower_bound']:+.3f}, needed {gate.min_gain:+.3f} and above 0"
     )
-    if broken:
-        return {
-            "comparison": comparison,
-            "action": "keep",
-            "winner": champion.version,
-            "reason": f"{text}; champion stays because {', '.join(broken)}",
-            "passed_over": passed_over,
-        }
     return {
         "comparison": comparison,
-        "action": "promote",
-        "winner": best.version,
-        "reason": f"{text}; promoted",
+        "action": "keep" if broken else "promote",
+        "winner": champion.version if broken else best.version,
+        "reason": f"{text}; champion stays because {', '.join(broken)}" if broken else f"{text}; promoted",
         "passed_over": passed_over,
     }
 

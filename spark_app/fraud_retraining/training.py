@@ -56,13 +56,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Field:
-    """Who competes: the scored test week, the candidates, the challenger among them or refused."""
+    """Who competes: the scored test week, the candidates, the challenger among them or refused.
+
+    ``boosters`` are the candidates' by version; ``test_rows`` counts the test week, of which ``week`` may be a part.
+    """
 
     week: ScoredWeek
     candidates: List[Candidate]
     challenger: Candidate
+    boosters: Dict[str, xgboost.Booster]
     skipped: List[Dict[str, str]]
     amount_only: float
+    test_rows: int
 
 
 def retrain(
@@ -108,11 +113,8 @@ def retrain(
         decision = {**describe(run_id, run.info.run_id, data, versions, entrants, verdict), "dry_run": dry_run}
         if not dry_run:
             with step("watch") as say:
-                serving = [version for version in versions if version.role == "champion"]
-                boosters, _ = tracking.load_boosters(name, serving, data.test.columns)
-                if entrants.challenger.version:
-                    boosters[entrants.challenger.version] = booster
-                say(drift.record(lake, name, decision, data.test, boosters))
+                rows = drift.sample(data.test, entrants.test_rows)
+                say(drift.record(lake, name, decision, rows, entrants.boosters))
         with step("record"):
             record(decision, data, settings, entrants, booster, row_quality(lake, run_id))
         return decision
@@ -167,7 +169,8 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
     Of a week with more than ``most`` rows a share of its customers is scored: the scores are compared in the driver.
     """
     boosters, skipped = tracking.load_boosters(name, versions, data.test.columns)
-    test = dataset.sample_customers(data.test, data.test.count(), most)
+    test_rows = data.test.count()
+    test = dataset.sample_customers(data.test, test_rows, most)
     scored = model.score(test, {**boosters, CHALLENGER: booster}, KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
     week = scored_week(scored)
@@ -177,7 +180,7 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
         scores = scored[key].to_numpy()
         candidates.append(Candidate(key, roles.get(key, CHALLENGER), metrics(week, scores), scores))
     amount_only = float(average_precision_score(week.labels, scored["tx_amount"]))
-    return Field(week, candidates, candidates[-1], skipped, amount_only)
+    return Field(week, candidates, candidates[-1], boosters, skipped, amount_only, test_rows)
 
 
 def scored_week(scored: pd.DataFrame) -> ScoredWeek:
@@ -209,8 +212,9 @@ def admit(
     version = tracking.register(
         client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas(), data.split.train.last
     )
-    challenger = replace(challenger, version=version)
-    return replace(entrants, candidates=[*others, challenger], challenger=challenger), f"version {version} of {name}"
+    challenger, boosters = replace(challenger, version=version), {**entrants.boosters, version: booster}
+    entrants = replace(entrants, candidates=[*others, challenger], challenger=challenger, boosters=boosters)
+    return entrants, f"version {version} of {name}"
 
 
 def describe(

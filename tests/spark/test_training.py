@@ -215,13 +215,14 @@ def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, deci
 
 
 def test_a_version_that_has_seen_the_test_week_does_not_compete_on_it(lake, client, decisions):
-    past = training.retrain(lake, "run-past", client, "fraud", date(2018, 5, 6), SETTINGS, dry_run=True)
+    past = training.retrain(lake, "run-past", client, "fraud", date(2018, 5, 6), SETTINGS)
     assert past["windows"]["test"] == ["2018-04-22", "2018-04-28"]
     assert (past["action"], past["winner"], past["champion"]) == ("keep", "1", {"version": "1", "metrics": None})
     assert "champion 1 was trained on this test week" in past["reason"]
     assert {"1", "2"} <= {one["version"] for one in past["skipped"]}
     assert "trained on days up to 2018-04-28" in past["skipped"][0]["reason"]
     assert [candidate["role"] for candidate in past["candidates"]] == ["challenger"]
+    assert not lake.files.exists("monitor/runs/run-past.json")  # what the champion has seen is no look at drift
 
 
 def test_past_champions_compete_for_ever(client, decisions):
