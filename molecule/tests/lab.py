@@ -91,7 +91,8 @@ def client_command(verb: str, *arguments: object, user: str = "trainer") -> tupl
         "MLFLOW_TRACKING_USERNAME": user,
         "MLFLOW_TRACKING_PASSWORD": PASSWORDS[user],
         # Through the server, whatever the size: the object store is none of a client's business.
-        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(1 << 40),
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+        "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "no_proxy": "*",
     }
@@ -129,7 +130,7 @@ def finish(process: "subprocess.Popen[str]", timeout: int = 400) -> dict[str, An
 
 def status(path: str, user: str | None = None, password: str | None = None, source: str | None = None) -> str:
     """The status that nginx answers, `000` where nothing does."""
-    command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "5"]
+    command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "30"]
     command += ["--cacert", str(authority())] + (["--interface", source] if source else [])
     command += ["--user", f"{user}:{password or PASSWORDS[user]}"] if user else []
     return outside(*command, f"https://{ADDRESS}{path}", no_proxy="*").stdout
