@@ -92,7 +92,7 @@ def client_command(verb: str, *arguments: object, user: str = "trainer") -> tupl
         "MLFLOW_TRACKING_PASSWORD": PASSWORDS[user],
         # Through the server, whatever the size: the object store is none of a client's business.
         "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
-        "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
+        "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "no_proxy": "*",
     }

@@ -109,7 +109,7 @@ def started(folder: Path, python: Path) -> Iterator[Server]:
     users = {"trainer": {"create_models": True}, "airflow": {}, "viewer": {}}
     (folder / "accounts.json").write_text(json.dumps({"users": users}))
     (folder / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nauth_cache_ttl_seconds = 10\n"
         f"database_uri = sqlite:///{folder}/auth.db\nauthorization_function = access:authenticate\n"
     )
     hosts = f"127.0.0.1:{port},localhost:{port}"
