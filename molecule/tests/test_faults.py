@@ -5,7 +5,6 @@ itself, the client must end well or with a clear error, and whatever it was told
 """
 
 import base64
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,11 +51,15 @@ def reboot(machine: str) -> Callable[[], None]:
     """Returns when another boot answers."""
 
     def boot() -> str:
-        return inside(machine).run("cat /proc/sys/kernel/random/boot_id; systemctl show -P UserspaceTimestamp").stdout
+        """Empty while it does not answer."""
+        try:
+            return inside(machine).run("systemctl show -P UserspaceTimestamp").stdout
+        except RuntimeError:  # ssh's own failure
+            return ""
 
     def work() -> None:
         before = boot()
-        inside(machine).run("systemctl reboot")
+        inside(machine).run("systemd-run --on-active=1 systemctl reboot")
         until(lambda: (now := boot()) and now != before, BACK, f"{machine} boots again")
 
     return work
@@ -96,13 +99,13 @@ def test_a_training_run_survives(fault: str) -> None:
 
 
 def test_an_upload_survives_a_silent_object_store() -> None:
-    process = lab.start_client("upload", 200)
-    time.sleep(4)
     with unreachable(MLFLOW, "output", "ip daddr 10.231.7.1 tcp dport 9443"):
-        time.sleep(20)
+        process = lab.start_client("upload", 200)
+        time.sleep(25)
     told = lab.finish(process)
-    measured("object store unreachable for 20 s", f"200 MiB up {told['up']} s, equal {told['equal']}")
+    measured("object store unreachable for 25 s", f"200 MiB up {told['up']} s, equal {told['equal']}")
     assert told["equal"]
+    assert told["up"] > 10, "the upload did not meet the outage"
 
 
 @contextmanager
@@ -124,15 +127,12 @@ def test_a_full_disk_at_mlflow_is_said_and_metrics_go_on() -> None:
     """An artifact passes through /tmp; metrics do not."""
     with full(MLFLOW, "/tmp"):
         command, environment = lab.client_command("upload", 20)
-        done = lab.outside(*command, timeout=300, **environment, MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
+        done = lab.outside(*command, timeout=300, **environment)
         assert done.returncode != 0
         said = done.stderr.strip().splitlines()[-1]
-        measured("disk full at MLflow", f"the client is told: {said[:200]}")
-        assert re.search("50[0-9]|507|[Nn]o space", said), said
+        measured("disk full at MLflow", f"the client is told: {said[-200:]}")
+        assert "no space left" in said, said
         assert lab.client("record", 3)["lost"] == 0
-        assert (
-            inside(MLFLOW).run("journalctl -u mlflow -n 200 --no-pager | grep -c 'No space left'").stdout.strip() != "0"
-        )
     assert lab.client("upload", 20)["equal"]
 
 
@@ -210,19 +210,21 @@ def test_a_minute_of_kills() -> None:
     stop, killed = threading.Event(), []
 
     def killer() -> None:
-        while not stop.wait(8):
+        while not stop.wait(20):
             for who in ("-u mlflow", "nginx"):
                 inside(MLFLOW).run(f"kill -9 $(pgrep {who} | shuf -n 1)")
                 killed.append(who)
 
     thread = threading.Thread(target=killer)
-    process = lab.start_client("record", 60)
+    process = lab.start_client("record", 90)
     thread.start()
     try:
         told = lab.finish(process)
     finally:
         stop.set()
         thread.join()
-    measured("a process killed every 4 s", f"{len(killed)} kills, {told['taken']} calls taken, {told['lost']} lost")
+    measured(
+        "two processes killed every 20 s", f"{len(killed)} kills, {told['taken']} calls taken, {told['lost']} lost"
+    )
     assert told["lost"] == 0
     assert told["taken"] >= 60

@@ -1,5 +1,7 @@
 """What each account may do: viewer cannot write, trainer cannot delete, airflow promotes and no more."""
 
+import os
+import time
 from typing import Any
 
 import pytest
@@ -75,6 +77,27 @@ def test_artifacts_are_not_deleted(server: Server, experiment: str, run: str, us
     assert server.call("GET", path, "viewer").body == b"a note"
     if user == "viewer":
         assert server.call("PUT", path, user, b"other").status == 403
+
+
+def test_an_upload_that_does_not_fit_is_refused_at_once(server: Server, experiment: str) -> None:
+    """An exbibyte is announced, and nothing of it waited for."""
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/large.bin"
+    answer = server.call("PUT", path, "trainer", b"x", {"Content-Length": str(1 << 60)})
+    assert answer.status == 507, answer.text
+    assert "no space left" in answer.json()["message"]
+
+
+def test_a_new_password_holds_and_the_old_one_does_not(server: Server) -> None:
+    """Verified passwords are kept for ten seconds, by each worker for itself."""
+    user, old, new = f"passing-{os.urandom(4).hex()}", "correct-horse-battery", "battery-horse-correct"
+    server.made("admin", "users/create", {"username": user, "password": old})
+    asks = ("GET", "/api/2.0/mlflow/users/current", user)
+    assert server.call(*asks, password=old).status == 200
+    server.api("admin", "users/update-password", {"username": user, "password": new}, method="PATCH")
+    time.sleep(11)
+    assert {server.call(*asks, password=old).status for _ in range(6)} == {401}
+    assert server.call(*asks, password=new).status == 200
+    server.api("admin", "users/delete", {"username": user}, method="DELETE")
 
 
 def test_viewer_reads(server: Server, experiment: str, run: str) -> None:
