@@ -122,6 +122,14 @@ def start_client(verb: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
+def recording(seconds: int) -> "subprocess.Popen[str]":
+    """A client that has begun to log."""
+    process = start_client("record", seconds)
+    assert process.stderr
+    assert any(line.startswith("begun") for line in process.stderr), "the client has not begun"
+    return process
+
+
 def finish(process: "subprocess.Popen[str]", timeout: int = 400) -> dict[str, Any]:
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, f"the client failed:\n{(output + errors)[-4000:]}"

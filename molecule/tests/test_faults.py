@@ -82,11 +82,7 @@ FAULTS: dict[str, Callable[[], None]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_training_run_survives(fault: str) -> None:
-    process = lab.start_client("record", 20 + (OUTAGE if "unreachable" in fault else 0))
-    assert process.stderr
-    for line in process.stderr:  # until it logs
-        if line.startswith("begun"):
-            break
+    process = lab.recording(20 + (OUTAGE if "unreachable" in fault else 0))
     time.sleep(2)
     begun = time.monotonic()
     FAULTS[fault]()
@@ -157,11 +153,7 @@ def small_disk() -> Iterator[str]:
 def test_a_full_disk_at_the_database_loses_nothing() -> None:
     with small_disk() as data:
         until(healthy, BACK, "MLflow answers with the small disk")
-        process = lab.start_client("record", 45)
-        assert process.stderr
-        for line in process.stderr:
-            if line.startswith("begun"):
-                break
+        process = lab.recording(45)
         with full(DATABASE, data):
             time.sleep(20)
         until(healthy, BACK, "MLflow answers again")
@@ -216,7 +208,7 @@ def test_a_minute_of_kills() -> None:
                 killed.append(who)
 
     thread = threading.Thread(target=killer)
-    process = lab.start_client("record", 90)
+    process = lab.recording(90)
     thread.start()
     try:
         told = lab.finish(process)
