@@ -147,7 +147,7 @@ def mlflow(state: State) -> Program:
     auth = folder / "basic_auth.ini"
     write_private(
         auth,
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nauth_cache_ttl_seconds = 10\n"
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
         f"database_uri = sqlite:///{folder}/auth.db\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
     )

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from flask import Response, request
-from mlflow.server.auth import authenticate_request_basic_auth
+from mlflow.server.auth import authenticate_request_basic_auth, make_basic_auth_response
 from werkzeug.datastructures import Authorization
 
 USERS = json.loads(Path(os.environ["ACCOUNTS"]).read_text())["users"]
@@ -37,6 +37,8 @@ def lack_of_space() -> Response | None:
 
 def authenticate() -> Authorization | Response:
     """The user of the request, or the answer that refuses it (401, 403)."""
+    if request.authorization is None or request.authorization.type != "basic":
+        return make_basic_auth_response()  # MLflow's cache of passwords fails on others than these
     who = authenticate_request_basic_auth()
     creation = CREATION.search(request.path)
     if creation and isinstance(who, Authorization) and not may_create(creation[1], who.username or ""):
