@@ -184,10 +184,10 @@ def test_an_upgrade_that_fails_leads_back(tmp_path: Path) -> None:
 
 
 EARLIER = "3.17.0"
-WHEELS = {  # of that release, which needs the same libraries as ours
-    "mlflow": "7c1566b1aca61aec58520516df085948874c7956798dd6ae8ca17560ce06b089",
+HASHES = {  # of that release, which needs the same libraries as ours
+    "mlflow": "3954eaa998d4dd4ac8772894293a285bb5e3a428f6f9b37cac298e787423eafd",
     "mlflow-skinny": "443c1e8cbf04edc71434754e0dae2846db91814b342c65bbc05b131c2a68b7ba",
-    "mlflow-tracing": "6259dc0149bb681d6738c98f861f02db43c87c18e0a20a7ec9cbce1b7f386512",
+    "mlflow-tracing": "8e5cb21bd53720f163098fe12a54e2cc5dff19e5b811889205ef10469248ee9e",
 }
 SCHEMA_BEFORE = """
 import os, sqlalchemy
@@ -203,7 +203,7 @@ with sqlalchemy.create_engine(url).begin() as connection:
 
 def earlier_lock(folder: Path) -> Path:
     lock = (ROOT / "requirements" / "mlflow.txt").read_text()
-    for name, digest in WHEELS.items():
+    for name, digest in HASHES.items():
         block = f"{name}=={EARLIER} \\\n    --hash=sha256:{digest}\n"
         lock, found = re.subn(rf"(?m)^{name}==\S+ \\\n(    --hash=\S+( \\)?\n)+", lambda _, block=block: block, lock)
         assert found == 1, name
@@ -296,7 +296,9 @@ def test_a_certificate_from_an_acme_service(acme: str) -> None:
         "tls_proxy_acme_email": "owner@lab.example",
         "tls_proxy_acme_directory": acme,
         "tls_proxy_acme_ca": "/etc/ssl/acme-ca.crt",
-        "baseline_firewall_inbound": [{"port": port, "proto": "tcp", "from": []} for port in (80, 443)],
+        "baseline_firewall_inbound": [
+            {"port": port, "proto": "tcp", "from": [], "comment": "MLflow"} for port in (80, 443)
+        ],
     }
     serial = "openssl x509 -noout -serial -in /etc/certificates/tls-proxy-acme/server.crt"
     try:
@@ -356,6 +358,7 @@ def test_the_database_is_lost_and_comes_back_to_the_last_minute() -> None:
     before, users = rows(), rows("mlflow_auth")
     postgres = "runuser -u postgres -- psql -AtqX -c"
     then = inside(DATABASE).check_output(f"{postgres} 'SELECT now()'")
+    lab.client("record", 3)  # PostgreSQL refuses a moment after which it knows of no change
     inside(DATABASE).check_output(f"{postgres} 'SELECT pg_switch_wal()' && sleep 5")
     begun = time.monotonic()
     replace_machine(DATABASE, "10.231.7.22")
