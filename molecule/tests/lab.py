@@ -21,6 +21,8 @@ STATE = Path(os.environ.get("MACHINES_STATE", "/var/lib/fraud-machines"))
 SSH_CONFIG = STATE / "labs" / LAB / "ssh_config"
 ATTACKER = "10.231.7.9"
 Done = subprocess.CompletedProcess[str]
+# What puts a command into the lab's network.
+ENTER = (sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--")
 
 
 @cache
@@ -31,8 +33,7 @@ def inside(name: str) -> Host:
 
 def outside(*command: str | Path, timeout: int = 300, **environment: str) -> Done:
     """Runs a command in the lab's network, where an attacker or a client would stand."""
-    machines = [sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--"]
-    return run([*machines, *map(str, command)], timeout, environment)
+    return run([*ENTER, *map(str, command)], timeout, environment)
 
 
 def beside(name: str, *command: str | Path, timeout: int = 300, **environment: str) -> Done:
@@ -111,9 +112,8 @@ def client(verb: str, *arguments: object, user: str = "trainer", timeout: int = 
 def start_client(verb: str, *arguments: object) -> "subprocess.Popen[str]":
     """The same, while the test goes on; `finish` waits for it."""
     command, environment = client_command(verb, *arguments)
-    machines = [sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--"]
     return subprocess.Popen(
-        [*machines, *command],
+        [*ENTER, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

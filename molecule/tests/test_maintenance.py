@@ -276,10 +276,9 @@ def acme(tmp_path: Path) -> Iterator[str]:
     names = ("pebble-challtestsrv", "-defaultIPv4", ADDRESS, "-defaultIPv6", "", "-dns01", f"{GATEWAY}:8053")
     quiet = ("-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", f"{GATEWAY}:8055")
     services = [(*names, *quiet), ("pebble", "-config", str(tmp_path / "pebble.json"), "-dnsserver", f"{GATEWAY}:8053")]
-    enter = [sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--"]
     with contextlib.ExitStack() as running, open(tmp_path / "log", "wb") as log:
         for service in services:
-            process = subprocess.Popen([*enter, *service], stdout=log, stderr=log, cwd=ROOT)
+            process = subprocess.Popen([*lab.ENTER, *service], stdout=log, stderr=log, cwd=ROOT)
             running.callback(process.wait, 10)
             running.callback(process.terminate)
         encoded = base64.b64encode(authority.cert_pem.bytes()).decode()
