@@ -157,6 +157,7 @@ molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and
 .PHONY: drill-machines
 drill-machines: stack-env machine-packages ## Faults, restores, rotation and upgrade on real machines [STACK_DEBIAN=13] (root; about 40 minutes)
 	@$(ENVS) ansible mlflow
+	@$(MOLECULE) destroy -s stack
 	@$(MOLECULE) converge -s stack
 	@MACHINES_LAB=molecule-stack .envs/ansible/bin/python $(PYTEST) -v -rA -c pyproject.toml $(if $(ONLY),-k '$(ONLY)') \
 	  molecule/tests/test_faults.py molecule/tests/test_maintenance.py

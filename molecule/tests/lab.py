@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,12 @@ def run(command: list[str], timeout: int, environment: dict[str, str]) -> Done:
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, errors="replace", cwd=ROOT, env=everything
     )
+
+
+def ask(statement: str, database: str = "postgres") -> str:
+    """What PostgreSQL's owner is answered on the database's machine."""
+    psql = f"runuser -u postgres -- psql -AtqX -d {database} -c"
+    return inside(DATABASE).check_output(f"{psql} {shlex.quote(statement)}")
 
 
 def attacker() -> str:

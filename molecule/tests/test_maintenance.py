@@ -20,31 +20,37 @@ from pathlib import Path
 import lab
 import pytest
 import trustme
-from lab import ADDRESS, DATABASE, GATEWAY, LAB, MLFLOW, ROOT, TOOLS, Done, healthy, inside, measured, until
+from lab import ADDRESS, DATABASE, GATEWAY, LAB, MLFLOW, ROOT, TOOLS, Done, ask, healthy, inside, measured, until
 
 OBJECTS = lab.STATE / f"{LAB}-objects"
 INVENTORY = ROOT / "molecule" / "stack" / "inventory.yml"
 RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
-def playbook(name: str, *more: str, check: bool = True, wait: bool = True) -> "Done | subprocess.Popen[str]":
-    """`ansible-playbook` as a person calls it, with the lab's inventory."""
-    command = [str(TOOLS / "ansible-playbook"), f"--inventory={INVENTORY}", name, *more]
+def command(name: str, *more: str) -> tuple[list[str], dict[str, str]]:
+    """`ansible-playbook` as a person calls it, with the lab's inventory, and its environment."""
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"}
-    if not wait:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    return [str(TOOLS / "ansible-playbook"), f"--inventory={INVENTORY}", name, *more], environment
+
+
+def playbook(name: str, *more: str, check: bool = True) -> Done:
+    called, environment = command(name, *more)
     begun = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(called, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     measured(f"{name} {' '.join(more)[:60]}", f"{time.monotonic() - begun:.0f} s")
     assert not check or done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done
+
+
+def interrupted(name: str, seconds: float) -> None:
+    """The same, killed after a while: nothing of it has a chance to tidy up."""
+    called, environment = command(name)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(called, cwd=ROOT, env=environment, start_new_session=True, **quiet)
+    time.sleep(seconds)
+    assert process.poll() is None, f"{name} has ended within {seconds} s: there is nothing to interrupt"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def changed(done: Done) -> dict[str, int]:
@@ -53,12 +59,14 @@ def changed(done: Done) -> dict[str, int]:
 
 def rows(database: str = "mlflow") -> dict[str, int]:
     """Rows of every table, as PostgreSQL counts them."""
-    host = inside(DATABASE)
-    ask = f"runuser -u postgres -- psql -AtqX -d {database} -c"
-    tables = host.check_output(f"{ask} \"SELECT tablename FROM pg_tables WHERE schemaname = 'public'\"").split()
-    counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \\\"{table}\\\"" for table in tables)
-    found = dict(line.split("|") for line in host.check_output(f'{ask} "{counts}"').splitlines())
+    tables = ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database).split()
+    counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in tables)
+    found = dict(line.split("|") for line in ask(counts, database).splitlines())
     return {table: int(count) for table, count in found.items()}
+
+
+def archive_is_well() -> None:
+    archive_is_well()
 
 
 def artifact(run: str) -> str:
@@ -112,16 +120,15 @@ def test_restore_of_a_dump_brings_back_what_it_had() -> None:
 
 def test_restore_to_a_moment() -> None:
     kept = lab.client("record", 3)
-    host = inside(DATABASE)
-    then = host.check_output('runuser -u postgres -- psql -AtqX -c "SELECT now()"')
+    then = ask("SELECT now()")
     before = rows()
     time.sleep(2)
     lab.client("record", 3)  # what was a mistake
-    host.check_output("runuser -u postgres -- psql -AtqX -c 'SELECT pg_switch_wal()'")
+    ask("SELECT pg_switch_wal()")
     playbook("ansible/playbooks/restore.yml", "-e", json.dumps({"restore_time": then}))
     assert rows() == before
     assert kept["lost"] == 0
-    host.check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
+    archive_is_well()
     assert lab.client("record", 3)["lost"] == 0
 
 
@@ -328,8 +335,7 @@ def test_what_users_deleted_goes_for_good() -> None:
         host.check_output("systemctl start mlflow-job@gc.service")
     finally:
         host.check_output(f"cp -p /root/kept {settings}")
-    asked = f"SELECT run_uuid FROM runs WHERE run_uuid IN ('{gone['run']}', '{kept['run']}')"
-    left = inside(DATABASE).check_output(f'runuser -u postgres -- psql -AtqX -d mlflow -c "{asked}"')
+    left = ask(f"SELECT run_uuid FROM runs WHERE run_uuid IN ('{gone['run']}', '{kept['run']}')", "mlflow")
     assert left == kept["run"]
     objects = OBJECTS / "data" / "artifacts" / "mlflow"
     assert not list(objects.glob(f"*/{gone['run']}/**/model.bin"))
@@ -351,24 +357,35 @@ def replace_machine(name: str, address: str) -> None:
     lab.authority.cache_clear()
 
 
-def test_the_database_is_lost_and_comes_back_to_the_last_minute() -> None:
-    """From the archive of the write-ahead log, not from a dump."""
+def test_the_database_is_lost_and_comes_back_to_its_last_change() -> None:
+    """From the archive of the write-ahead log, not from a dump; and not twice."""
     kept = lab.client("record", 5)
     before, users = rows(), rows("mlflow_auth")
-    postgres = "runuser -u postgres -- psql -AtqX -c"
-    then = inside(DATABASE).check_output(f"{postgres} 'SELECT now()'")
-    lab.client("record", 3)  # PostgreSQL refuses a moment after which it knows of no change
-    inside(DATABASE).check_output(f"{postgres} 'SELECT pg_switch_wal()' && sleep 5")
+    ask("SELECT pg_switch_wal()")  # what would follow by itself within a minute
+    until(
+        lambda: (
+            ask("SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) FROM pg_stat_archiver") == "t"
+        ),
+        60,
+        "it is archived",
+    )
     begun = time.monotonic()
     replace_machine(DATABASE, "10.231.7.22")
     playbook("site.yml")
-    playbook("ansible/playbooks/restore.yml", "-e", json.dumps({"restore_time": then}))
+    playbook("ansible/playbooks/restore.yml", "--check", "-e", "restore_time=last")
+    assert rows()["runs"] == 0
+    said = playbook("ansible/playbooks/restore.yml", "-e", "restore_time=last").stdout
     until(healthy, 60, "users log in")
     measured("database destroyed", f"as it was, on a new machine, in {(time.monotonic() - begun) / 60:.1f} minutes")
     assert rows() == before
+    assert f"{before['runs']} runs, the newest begun 2" in said
     assert rows("mlflow_auth") == users
     assert kept["lost"] == 0
-    inside(DATABASE).check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
+    archive_is_well()
+    refused = playbook("ansible/playbooks/restore.yml", "-e", "restore_time=last", check=False)
+    assert refused.returncode != 0
+    assert f"this one has {before['runs']} runs" in " ".join(refused.stdout.split())
+    assert rows() == before
 
 
 def test_both_machines_are_lost_and_all_comes_back() -> None:
@@ -380,9 +397,7 @@ def test_both_machines_are_lost_and_all_comes_back() -> None:
     replace_machine(DATABASE, "10.231.7.22")
     replace_machine(MLFLOW, ADDRESS)
     for seconds in (25, 60):
-        interrupted = playbook("site.yml", wait=False)
-        time.sleep(seconds)
-        os.killpg(interrupted.pid, signal.SIGKILL)
+        interrupted("site.yml", seconds)
     playbook("site.yml")
     playbook("ansible/playbooks/restore.yml", "-e", "restore_backup=latest")
     until(healthy, 60, "users log in")
@@ -395,4 +410,4 @@ def test_both_machines_are_lost_and_all_comes_back() -> None:
         assert lab.status("/version", name) == "200"
     again = playbook("site.yml")
     assert not any(changed(again).values()), again.stdout[-4000:]
-    inside(DATABASE).check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
+    archive_is_well()

@@ -1,14 +1,10 @@
 """What the roles `postgresql` and `backup` promise of the database's machine."""
 
 import lab
-from lab import measured
+from lab import ask, measured
 from testinfra.host import Host
 
 ADDRESS = "10.231.7.22"
-
-
-def ask(machine: Host, statement: str, database: str = "postgres") -> str:
-    return machine.check_output(f'runuser -u postgres -- psql -AtqX -d {database} -c "{statement}"')
 
 
 def connect(sslmode: str, password: str = "lab-database", database: str = "mlflow") -> str:
@@ -25,9 +21,9 @@ def test_only_tls_and_only_the_password() -> None:
     assert "no pg_hba.conf entry" in connect("verify-full", database="postgres")
 
 
-def test_passwords_are_kept_as_scram(machine: Host) -> None:
-    assert ask(machine, "SELECT left(rolpassword, 14) FROM pg_authid WHERE rolname = 'mlflow'") == "SCRAM-SHA-256$"
-    assert ask(machine, "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = 'mlflow'") == "f"
+def test_passwords_are_kept_as_scram() -> None:
+    assert ask("SELECT left(rolpassword, 14) FROM pg_authid WHERE rolname = 'mlflow'") == "SCRAM-SHA-256$"
+    assert ask("SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = 'mlflow'") == "f"
 
 
 def test_nobody_else_reaches_it() -> None:
@@ -35,8 +31,8 @@ def test_nobody_else_reaches_it() -> None:
     assert done.returncode != 0
 
 
-def test_users_of_mlflow_are_in_it(machine: Host) -> None:
-    assert ask(machine, "SELECT count(*) FROM users", "mlflow_auth") == "4"
+def test_users_of_mlflow_are_in_it() -> None:
+    assert ask("SELECT count(*) FROM users", "mlflow_auth") == "4"
 
 
 def test_archive_is_whole_and_encrypted(machine: Host) -> None:
