@@ -93,7 +93,7 @@ PYTEST := -m pytest -q -p no:cacheprovider
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.java import find_java; print(find_java())')
 
 .PHONY: test
-test: test-unit test-cloud test-airflow test-terraform test-roles test-security test-bootstrap test-spark test-cycle test-drill ## All tests; what needs something absent is skipped and says so
+test: test-unit test-cloud test-airflow test-terraform test-roles test-machines test-security test-bootstrap test-spark test-cycle test-drill ## All tests; what needs something absent is skipped and says so
 
 .PHONY: test-unit
 test-unit: stack-env ## The operator's tool, the generator, the DAG's logic
@@ -145,7 +145,12 @@ machine-packages:
 .PHONY: test-roles
 test-roles: python machine-packages ## The roles' interfaces, and machines with systemd (root; about 3 minutes)
 	@$(ENVS) ansible
-	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH python $(PYTEST) tests/roles --ignore tests/roles/test_baseline.py
+	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH python $(PYTEST) tests/roles
+
+.PHONY: test-machines
+test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore (root; about 10 minutes)
+	@$(ENVS) ansible mlflow
+	@PATH=$(CURDIR)/.envs/ansible/bin:$$PATH python $(PYTEST) -rP tests/machines
 
 MOLECULE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH molecule
 .PHONY: molecule
