@@ -106,6 +106,8 @@ class Machine:
         with host.exclusive(f"lab-{self.lab.name}"):
             host.end(self.group)
             if Path("/run/netns", self.namespace).exists():
+                # Its end of the cable first, and with it the bridge's: a deleted namespace is emptied some time later.
+                host.run("ip", "-n", self.namespace, "link", "del", "host0", check=False)
                 host.run("ip", "netns", "del", self.namespace)
             if self.root.is_mount():
                 host.run("umount", "--lazy", self.root)
