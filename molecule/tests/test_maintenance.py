@@ -301,6 +301,11 @@ def acme(tmp_path: Path) -> Iterator[str]:
             reachable = ("curl", "-sk", "--noproxy", "*", address)
             until(lambda reachable=reachable: lab.outside(*reachable).returncode == 0, 20, f"{address} answers")
         yield f"https://{GATEWAY}:14000/dir"
+        # The next service knows nothing of this account.
+        inside(MLFLOW).check_output(
+            "rm -rf /etc/certificates/tls-proxy-acme /etc/letsencrypt/accounts /etc/letsencrypt/archive "
+            "/etc/letsencrypt/live /etc/letsencrypt/renewal"
+        )
 
 
 def test_a_certificate_from_an_acme_service(acme: str) -> None:
