@@ -127,7 +127,9 @@ def test_failed_logins_are_banned(machine: Host, address: str) -> None:
     intruder = attacker()
     machine.check_output(f"fail2ban-client unban {intruder}")
     options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes")
-    log_in = ("ssh", "-F", "none", *options, "-o", "ConnectTimeout=3", "-b", intruder, f"intruder@{address}", "true")
+    # A ban in the middle of a log-in leaves the client waiting for an answer that the firewall drops.
+    log_in = ("timeout", "10", "ssh", "-F", "none", *options, "-o", "ConnectTimeout=3", "-b", intruder)
+    log_in += (f"intruder@{address}", "true")
     answers = [outside(*log_in).stderr for _ in range(BAN_AFTER)]
     assert "Permission denied" in answers[0], answers[0]
     deadline = time.monotonic() + 20
