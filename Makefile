@@ -164,7 +164,7 @@ drill-machines: stack-env machine-packages ## Faults, restores, rotation and upg
 	@$(ENVS) ansible mlflow
 	@$(MOLECULE) destroy -s stack
 	@$(MOLECULE) converge -s stack
-	@MACHINES_LAB=molecule-stack .envs/ansible/bin/python $(PYTEST) -v -rA -c pyproject.toml $(if $(ONLY),-k '$(ONLY)') \
+	@MACHINES_LAB=molecule-stack .envs/ansible/bin/python -m pytest -v -s -p no:cacheprovider -c pyproject.toml $(if $(ONLY),-k '$(ONLY)') \
 	  molecule/tests/test_faults.py molecule/tests/test_maintenance.py
 	@$(MOLECULE) destroy -s stack
 

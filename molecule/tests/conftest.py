@@ -15,3 +15,9 @@ def address() -> str:
 @pytest.fixture(scope="session")
 def machine() -> Host:
     return lab.inside(os.environ["MACHINE"])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is shown when it happens: the whole takes most of an hour."""
+    if report.failed:
+        print(f"\n{report.longreprtext}", flush=True)

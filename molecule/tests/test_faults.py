@@ -44,7 +44,7 @@ def unreachable(machine: str, hook: str, rule: str) -> Iterator[None]:
 
 
 def kill(machine: str, who: str) -> Callable[[], None]:
-    return lambda: inside(machine).check_output(f"kill -9 $(pgrep {who})") and None
+    return lambda: inside(machine).check_output(f"pkill -9 {who}") and None
 
 
 def reboot(machine: str) -> Callable[[], None]:
