@@ -105,24 +105,14 @@ def database_variables(outputs: dict[str, Any]) -> dict[str, Any]:
         "backup_endpoint": storage_endpoint(),
         "backup_region": REGION,
         **storage_key("backup", database["storage_secret_id"]),
-        **archive(database, bucket),
-        "baseline_firewall_inbound": [
-            {"port": database["port"], "proto": "tcp", "from": [client], "comment": "PostgreSQL, for MLflow only"}
-        ],
-    }
-
-
-def archive(database: dict[str, Any], bucket: str) -> dict[str, Any]:
-    """The write-ahead log goes to the bucket where Terraform has made the passphrase that encrypts it."""
-    cipher = database.get("archive_cipher_secret_id")
-    if not cipher:
-        return {}
-    return {
         "postgresql_archive_bucket": bucket,
         "postgresql_archive_endpoint": storage_endpoint().partition("://")[2],
         "postgresql_archive_region": REGION,
         **storage_key("postgresql_archive", database["storage_secret_id"]),
-        "postgresql_archive_cipher": secret(cipher),
+        "postgresql_archive_cipher": secret(database["archive_cipher_secret_id"]),
+        "baseline_firewall_inbound": [
+            {"port": database["port"], "proto": "tcp", "from": [client], "comment": "PostgreSQL, for MLflow only"}
+        ],
     }
 
 
