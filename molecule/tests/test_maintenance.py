@@ -49,8 +49,13 @@ def interrupted(name: str, seconds: float) -> None:
     process = subprocess.Popen(called, cwd=ROOT, env=environment, start_new_session=True, **quiet)
     time.sleep(seconds)
     assert process.poll() is None, f"{name} has ended within {seconds} s: there is nothing to interrupt"
+    # Ansible's workers lead groups of their own, and outlive it.
+    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(worker), signal.SIGKILL)
 
 
 def changed(done: Done) -> dict[str, int]:
