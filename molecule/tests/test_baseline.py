@@ -53,7 +53,7 @@ def test_service_runs_now_and_after_a_reboot(machine: Host, name: str) -> None:
 
 
 # The kernel is the host's: these cannot run here, so only that they will is looked at (docs/security.md).
-@pytest.mark.parametrize("name", ["systemd-timesyncd", "auditd", "acct"])
+@pytest.mark.parametrize("name", ["systemd-timesyncd", "auditd", "acct", "apparmor"])
 def test_service_of_the_kernel_is_enabled(machine: Host, name: str) -> None:
     assert machine.check_output(f"systemctl is-enabled {name}") == "enabled"
     assert machine.check_output(f"systemctl show -P ConditionResult {name}") == "no"
