@@ -154,7 +154,7 @@ test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack
 
 MOLECULE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH molecule
 .PHONY: molecule
-molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and 13, or SCENARIO=baseline (root; about an hour)
+molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and 13, or SCENARIO=alone (root; about 40 minutes)
 	@$(ENVS) ansible mlflow
 	@$(MOLECULE) test $(if $(SCENARIO),-s $(SCENARIO),--all)
 	@$(if $(SCENARIO),,STACK_DEBIAN=13 $(MOLECULE) test -s stack)
