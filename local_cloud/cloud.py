@@ -55,9 +55,14 @@ class Cloud:
             raise ApiError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}") from error
         finally:
             self.store.execute(
-                "INSERT INTO calls VALUES (?,?,?,?,?,?)", time.time(), subject, schema.name_of(method),
-                _subject_matter(method, request), code, (time.monotonic() - started) * 1000,
-            )  # fmt: skip
+                "INSERT INTO calls VALUES (?,?,?,?,?,?)",
+                time.time(),
+                subject,
+                schema.name_of(method),
+                _subject_matter(method, request),
+                code,
+                (time.monotonic() - started) * 1000,
+            )
 
     def verb(self, method: MethodDescriptor) -> Handler:
         """The handler of a method: its own, or the generic one; raises UNIMPLEMENTED."""
@@ -105,10 +110,12 @@ class Cloud:
         seeds: list[Mapping[str, Any]] = [
             {"@type": CLOUD_TYPE, "id": config.cloud_id, "name": "local"},
             {"@type": FOLDER_TYPE, "id": config.folder_id, "cloudId": config.cloud_id, "name": "local"},
-            *({"@type": ACCOUNT_TYPE, "id": account.id, "folderId": config.folder_id, "name": name}
-              for name, account in config.service_accounts.items()),
+            *(
+                {"@type": ACCOUNT_TYPE, "id": account.id, "folderId": config.folder_id, "name": name}
+                for name, account in config.service_accounts.items()
+            ),
             *config.resources,
-        ]  # fmt: skip
+        ]
         for seed in seeds:
             if self.store.find(seed["id"]) is None:
                 message: Any = schema.new(schema.find_type(seed["@type"]))

@@ -237,10 +237,14 @@ class Dataproc:
         assert store is not None
         bundle = str(self._bundle)
         extra = {
-            "AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key,
-            "YC_METADATA_ADDR": self._metadata[cluster.key].address, "YC_ENDPOINT": self._cloud.addresses["rest"],
-            "SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
-        }  # fmt: skip
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "YC_METADATA_ADDR": self._metadata[cluster.key].address,
+            "YC_ENDPOINT": self._cloud.addresses["rest"],
+            "SSL_CERT_FILE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
+        }
         return spark.environment(image, self._runtime(image), self._folder(cluster.key) / "conf", folder, extra)
 
     def _end_job(self, call: Call, error: ApiError) -> None:

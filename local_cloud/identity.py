@@ -92,9 +92,14 @@ class Identity:
             key_id = jwt.get_unverified_header(token).get("kid", "")
             issuer, public_key = self._key(key_id)
             claims = jwt.decode(
-                token, public_key, algorithms=["PS256"], audience=self._audiences, issuer=issuer,
-                options={"require": ["iss", "aud", "iat", "exp"]}, leeway=30,
-            )  # fmt: skip
+                token,
+                public_key,
+                algorithms=["PS256"],
+                audience=self._audiences,
+                issuer=issuer,
+                options={"require": ["iss", "aud", "iat", "exp"]},
+                leeway=30,
+            )
         except jwt.PyJWTError as error:
             raise unauthenticated(f"The JWT is refused: {error}; accepted audiences are {self._audiences}") from error
         return str(claims["iss"])
@@ -123,8 +128,11 @@ class Identity:
             for binding in bindings:
                 self._store.execute(
                     "INSERT OR IGNORE INTO bindings VALUES (?,?,?,?)",
-                    resource, binding.role_id, binding.subject.type, binding.subject.id,
-                )  # fmt: skip
+                    resource,
+                    binding.role_id,
+                    binding.subject.type,
+                    binding.subject.id,
+                )
 
     def roles(self, subject: str, resources: Collection[str]) -> set[str]:
         """The roles that a subject has on any of these resources (one, its parents, its folder, its cloud)."""

@@ -79,9 +79,12 @@ def _new_version(call: Call, secret: Row, entries: Any, description: str) -> Any
     if secret.message.HasField("password_payload_specification"):
         payload.entries.add(key=specification.password_key, text_value=_password(specification))
     version = secret_pb2.Version(
-        id=new_id(VERSION), secret_id=secret.key, description=description, status=secret_pb2.Version.ACTIVE,
+        id=new_id(VERSION),
+        secret_id=secret.key,
+        description=description,
+        status=secret_pb2.Version.ACTIVE,
         payload_entry_keys=[entry.key for entry in payload.entries],
-    )  # fmt: skip
+    )
     version.created_at.CopyFrom(timestamp())
     if secret.message.HasField("password_payload_specification"):
         version.password_payload_specification.CopyFrom(specification)
@@ -100,8 +103,11 @@ def _password(specification: Any) -> str:
         "include_digits": string.digits,
         "include_punctuation": "".join(c for c in punctuation if c not in specification.excluded_punctuation),
     }
-    classes = [letters for name, letters in wanted.items()
-               if letters and (not specification.HasField(name) or getattr(specification, name).value)]  # fmt: skip
+    classes = [
+        letters
+        for name, letters in wanted.items()
+        if letters and (not specification.HasField(name) or getattr(specification, name).value)
+    ]
     length = specification.length or 36
     if not classes or length < len(classes):
         raise invalid(

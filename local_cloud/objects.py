@@ -19,10 +19,13 @@ class Objects:
         from botocore.config import Config
 
         return boto3.client(
-            "s3", endpoint_url=self._config.endpoint, region_name=self._config.region,
-            aws_access_key_id=self._config.access_key, aws_secret_access_key=self._config.secret_key,
+            "s3",
+            endpoint_url=self._config.endpoint,
+            region_name=self._config.region,
+            aws_access_key_id=self._config.access_key,
+            aws_secret_access_key=self._config.secret_key,
             config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 3}),
-        )  # fmt: skip
+        )
 
     def problem_of(self, bucket: str) -> str:
         """Why the bucket cannot be used, or an empty string."""

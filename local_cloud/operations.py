@@ -90,9 +90,14 @@ class Operations:
             self._store.execute(
                 "INSERT INTO operations(id, resource, method, subject, request, previous, data, done)"
                 " VALUES (?,?,?,?,?,?,?,0)",
-                operation.id, row.key, schema.name_of(call.method), call.subject, call.request.SerializeToString(),
-                call.previous, operation.SerializeToString(),
-            )  # fmt: skip
+                operation.id,
+                row.key,
+                schema.name_of(call.method),
+                call.subject,
+                call.request.SerializeToString(),
+                call.previous,
+                operation.SerializeToString(),
+            )
         self._spawn(call, verb, verb.finish, self.seconds(call.method))
         return operation
 
@@ -139,9 +144,14 @@ class Operations:
             request = schema.new(method.input_type)
             request.ParseFromString(record["request"])
             call = Call(
-                cloud, method, request, record["subject"],
-                resource=record["resource"], previous=record["previous"], operation=record["id"],
-            )  # fmt: skip
+                cloud,
+                method,
+                request,
+                record["subject"],
+                resource=record["resource"],
+                previous=record["previous"],
+                operation=record["id"],
+            )
             verb = cloud.verb(method)
             assert isinstance(verb, Verb), record["method"]
             self._spawn(call, verb, verb.resume or verb.finish, 0)

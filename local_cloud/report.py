@@ -77,9 +77,12 @@ def paid_seconds(changes: Sequence[tuple[float, str]], first: float, last: float
 def _hosts(row: Row) -> Hosts:
     resources = row.message.resources
     return Hosts(
-        resources.resource_preset_id, resources.disk_type_id, resources.disk_size,
-        row.message.hosts_count, row.message.autoscaling_config.preemptible,
-    )  # fmt: skip
+        resources.resource_preset_id,
+        resources.disk_type_id,
+        resources.disk_size,
+        row.message.hosts_count,
+        row.message.autoscaling_config.preemptible,
+    )
 
 
 def main() -> None:

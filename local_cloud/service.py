@@ -19,9 +19,13 @@ Query = Callable[[Call], Message]
 
 # The status that an action's resource has while the operation runs, and afterwards: the first its type knows.
 TRANSIENT = {
-    "Create": ("CREATING", "PROVISIONING"), "Update": ("UPDATING",), "Delete": ("DELETING", "STOPPING"),
-    "Start": ("STARTING",), "Stop": ("STOPPING",), "Restart": ("RESTARTING",),
-}  # fmt: skip
+    "Create": ("CREATING", "PROVISIONING"),
+    "Update": ("UPDATING",),
+    "Delete": ("DELETING", "STOPPING"),
+    "Start": ("STARTING",),
+    "Stop": ("STOPPING",),
+    "Restart": ("RESTARTING",),
+}
 STEADY = ("RUNNING", "ACTIVE", "READY", "AVAILABLE", "ENABLED", "CREATED")
 AFTER = {"Stop": ("STOPPED",), "Deactivate": ("INACTIVE",)}
 ACTIONS = ("Start", "Stop", "Restart", "Activate", "Deactivate", "Resume", "Move")
@@ -257,8 +261,11 @@ def _list(call: Call) -> Message:
 
 def narrowed(call: Call, kind: Descriptor) -> list[Row]:
     """The rows of a type that the request's parents and filter leave."""
-    parents = {name: value for name in schema.string_fields(call.request.DESCRIPTOR)
-               if name.endswith("_id") and (value := getattr(call.request, name))}  # fmt: skip
+    parents = {
+        name: value
+        for name in schema.string_fields(call.request.DESCRIPTOR)
+        if name.endswith("_id") and (value := getattr(call.request, name))
+    }
     rows = call.cloud.store.select(kind.full_name, parents)
     conditions = parse_filter(getattr(call.request, "filter", ""), kind)
     return [row for row in rows if all(condition(row.message) for condition in conditions)]

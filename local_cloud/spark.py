@@ -92,10 +92,14 @@ def write_properties(path: Path, values: Mapping[str, str]) -> None:
 def command(runtime: Runtime, properties_file: Path, name: str, job: Any) -> list[str]:
     """The command line of a PysparkJob or SparkJob message. Properties stay in their file, out of the process list."""
     lists = {
-        "--py-files": getattr(job, "python_file_uris", ()), "--jars": job.jar_file_uris, "--files": job.file_uris,
-        "--archives": job.archive_uris, "--packages": job.packages, "--repositories": job.repositories,
+        "--py-files": getattr(job, "python_file_uris", ()),
+        "--jars": job.jar_file_uris,
+        "--files": job.file_uris,
+        "--archives": job.archive_uris,
+        "--packages": job.packages,
+        "--repositories": job.repositories,
         "--exclude-packages": job.exclude_packages,
-    }  # fmt: skip
+    }
     options = [word for option, values in lists.items() if values for word in (option, ",".join(values))]
     if getattr(job, "main_class", ""):
         options += ["--class", job.main_class]
@@ -127,8 +131,13 @@ class JobStopped(Exception):
     """Somebody asked the job to stop before it had ended."""
 
 
-def run(argv: Sequence[str], folder: Path, env: Mapping[str, str], stop: threading.Event,
-        started: Callable[[int, float], None]) -> int:  # fmt: skip
+def run(
+    argv: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    stop: threading.Event,
+    started: Callable[[int, float], None],
+) -> int:
     """Run the job in its folder until it ends, and return its exit status; raises `JobStopped` when `stop` is set.
 
     `started` is told the process id and its start time (UNIX seconds), by which it can be recognised after a crash.

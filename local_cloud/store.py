@@ -136,8 +136,14 @@ class Store:
         with self.transaction():
             self.execute(
                 "INSERT INTO resources(type, key, folder, parents, name, data, created) VALUES (?,?,?,?,?,?,?)",
-                row.type, key, folder, json.dumps(parents), row.name, message.SerializeToString(), row.created,
-            )  # fmt: skip
+                row.type,
+                key,
+                folder,
+                json.dumps(parents),
+                row.name,
+                message.SerializeToString(),
+                row.created,
+            )
             row.number = self.execute("SELECT last_insert_rowid() AS number")[0]["number"]
             self._note(row, "", status_of(message) or "EXISTS")
         return row
@@ -209,6 +215,12 @@ def _row(record: sqlite3.Row) -> Row:
     message = schema.new(schema.find_type(record["type"]))
     message.ParseFromString(record["data"])
     return Row(
-        record["number"], record["type"], record["key"], record["folder"],
-        json.loads(record["parents"]), message, record["created"], record["deleted"],
-    )  # fmt: skip
+        record["number"],
+        record["type"],
+        record["key"],
+        record["folder"],
+        json.loads(record["parents"]),
+        message,
+        record["created"],
+        record["deleted"],
+    )

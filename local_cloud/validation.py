@@ -99,10 +99,12 @@ def _predicate(rule: str) -> Callable[[float], bool]:
     if bound := re.fullmatch(rf"(<=|>=|<|>|)\s*{_NUMBER}", rule):
         limit, sign = _seconds(bound[2], bound[3]), bound[1]
         return {
-            "<=": lambda actual: actual <= limit, "<": lambda actual: actual < limit,
-            ">=": lambda actual: actual >= limit, ">": lambda actual: actual > limit,
+            "<=": lambda actual: actual <= limit,
+            "<": lambda actual: actual < limit,
+            ">=": lambda actual: actual >= limit,
+            ">": lambda actual: actual > limit,
             "": lambda actual: actual == limit,
-        }[sign]  # fmt: skip
+        }[sign]
     return lambda actual: True
 
 

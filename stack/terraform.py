@@ -63,9 +63,13 @@ class Terraform:
         log = self.plan_file.with_name("log")
         with open(log, "wb") as out:
             process = subprocess.Popen(
-                self.command(*arguments), env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                self.command(*arguments),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         started = psutil.Process(process.pid).create_time()
         self.site.save("terraform-process", {"pid": process.pid, "started": started})
         if arguments[0] in ("plan", "apply", "destroy"):

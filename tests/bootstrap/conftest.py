@@ -67,8 +67,9 @@ class Lab:
         self.make_project()
         self.provider = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "provider.py"), str(folder)],
-            stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"], "YC_METADATA_ADDR": "127.0.0.1:1"},
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "YC_METADATA_ADDR": "127.0.0.1:1"},
+        )
         assert self.provider.stdout is not None
         self.environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ},
@@ -123,9 +124,15 @@ class Lab:
     def start(self, command: str, *options: str, **environment: str) -> "subprocess.Popen[str]":
         line = [sys.executable, "-m", "stack", command, "--state", str(self.site), "--project", str(self.project)]
         return subprocess.Popen(
-            [*line, *options], cwd=ROOT, env={**self.environment, **environment}, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [*line, *options],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def run(self, command: str, *options: str, answer: str = "", **environment: str) -> tuple[int, str]:
         """(exit status, everything printed)."""

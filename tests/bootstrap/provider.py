@@ -134,9 +134,13 @@ class Cloud:
         self.folder, self.config = folder, json.loads((folder / "provider.json").read_text())
         store = self.config["object_store"]
         self.s3 = boto3.client(
-            "s3", endpoint_url=store["endpoint"], aws_access_key_id=store["access_key"], region_name="ru-central1",
-            aws_secret_access_key=store["secret_key"], config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
+            "s3",
+            endpoint_url=store["endpoint"],
+            aws_access_key_id=store["access_key"],
+            region_name="ru-central1",
+            aws_secret_access_key=store["secret_key"],
+            config=Config(s3={"addressing_style": "path"}),
+        )
 
     @property
     def sdk(self) -> Any:

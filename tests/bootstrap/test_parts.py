@@ -32,19 +32,29 @@ OUTPUTS: dict[str, Any] = {
     "folder_id": FOLDER,
     "buckets": {name: f"x-{name}" for name in ("lake", "dags", "jobs", "artifacts", "logs", "backups")},
     "mlflow": {
-        "host": "mlflow.x.internal", "internal_address": "10.130.2.10", "public_address": ADDRESS,
+        "host": "mlflow.x.internal",
+        "internal_address": "10.130.2.10",
+        "public_address": ADDRESS,
         "secret_key": "password",
         "secret_ids": {name: f"id-{name}" for name in ("admin", "trainer", "airflow", "viewer", "session")},
         "storage_secret_id": "id-storage",
     },
     "database": {
-        "kind": "vm", "host": "database.x.internal", "port": 5432, "name": "mlflow", "auth_name": "mlflow_auth",
-        "user": "mlflow", "sslmode": "verify-full", "password_secret_id": "id-database",
-        "password_secret_key": "password", "internal_address": "10.130.2.11",
-        "storage_secret_id": "id-database-storage", "archive_cipher_secret_id": "id-cipher",
+        "kind": "vm",
+        "host": "database.x.internal",
+        "port": 5432,
+        "name": "mlflow",
+        "auth_name": "mlflow_auth",
+        "user": "mlflow",
+        "sslmode": "verify-full",
+        "password_secret_id": "id-database",
+        "password_secret_key": "password",
+        "internal_address": "10.130.2.11",
+        "storage_secret_id": "id-database-storage",
+        "archive_cipher_secret_id": "id-cipher",
     },
     "ssh": {"user": "operator", "hosts": {"mlflow": ADDRESS, "database": "10.130.2.11"}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -323,16 +333,27 @@ SIZES: dict[str, Any] = {
     "database": {"preset": "s3-c2-m8", "hosts": 1, "disk_gib": 20, "disk_type": "network-ssd", "backup_days": 7},
     "machines": {
         "mlflow": {
-            "platform": "standard-v3", "cores": 2, "memory_gib": 4, "disk_gib": 30, "disk_type": "network-ssd",
+            "platform": "standard-v3",
+            "cores": 2,
+            "memory_gib": 4,
+            "disk_gib": 30,
+            "disk_type": "network-ssd",
             "snapshots": 0,
         },
     },
     "cluster": {
-        "master_preset": "s3-c2-m8", "compute_preset": "s3-c4-m16", "compute_count": 2, "disk_gib": 64,
+        "master_preset": "s3-c2-m8",
+        "compute_preset": "s3-c4-m16",
+        "compute_count": 2,
+        "disk_gib": 64,
         "preemptible": False,
     },
-    "public_addresses": 0, "nat_gateways": 1, "dns_zones": 1, "kms_keys": 2, "secrets": 14,
-}  # fmt: skip
+    "public_addresses": 0,
+    "nat_gateways": 1,
+    "dns_zones": 1,
+    "kms_keys": 2,
+    "secrets": 14,
+}
 
 
 def test_the_sums_are_those_of_a_pocket_calculator() -> None:

@@ -294,9 +294,14 @@ def make_cluster(lab: Lab, name: str, logs: str, **labels: str) -> None:
     spec.hadoop.ssh_public_keys.append("ssh-ed25519 AAAA")
     sdk = lab.endpoint.sdk()
     request = service.CreateClusterRequest(
-        folder_id=FOLDER, name=name, labels=labels, config_spec=spec, zone_id="ru-central1-a",
-        service_account_id=DATAPROC, bucket=logs,
-    )  # fmt: skip
+        folder_id=FOLDER,
+        name=name,
+        labels=labels,
+        config_spec=spec,
+        zone_id="ru-central1-a",
+        service_account_id=DATAPROC,
+        bucket=logs,
+    )
     result(sdk, sdk.client(ClusterServiceStub).Create(request), cluster_pb2.Cluster)
 
 

@@ -29,10 +29,16 @@ def test_case(drill: Rig, case: Case, record: Callable[..., None]) -> None:
         by = drill.who_deleted(run_id)
         alerted = drill.was_alerted(run_id, patience=3 if case.green else 45)
         record(
-            place=CASES.index(case), case=case.name, done=case.done, jobs="stand-in", state=state, deleted_by=by,
-            seconds=round(seconds), alert=alerted,
+            place=CASES.index(case),
+            case=case.name,
+            done=case.done,
+            jobs="stand-in",
+            state=state,
+            deleted_by=by,
+            seconds=round(seconds),
+            alert=alerted,
             champion=f"{before.champion or 'none'} -> {drill.champion() or 'none'}",
-        )  # fmt: skip
+        )
         assert [cluster.name for cluster in drill.alive()] == []
         assert not overlapping(drill.clusters(run_id)), drill.clusters(run_id)
         assert state == ("success" if case.green else "failed"), drill.summary(run_id)

@@ -33,16 +33,29 @@ def test_two_triggers_at_once_run_one_after_the_other(drill: Rig, record: Callab
 
 
 def note(
-    drill: Rig, record: Callable[..., None], place: int, case: str, done: str, ids: Iterable[str], begun: float,
-    before: str | None, jobs: str, model: str = deploy.MODEL,
-) -> None:  # fmt: skip
+    drill: Rig,
+    record: Callable[..., None],
+    place: int,
+    case: str,
+    done: str,
+    ids: Iterable[str],
+    begun: float,
+    before: str | None,
+    jobs: str,
+    model: str = deploy.MODEL,
+) -> None:
     """A row for several runs: the worst of their states, who deleted their clusters, the last champion."""
     record(
-        place=place, case=case, done=done, jobs=jobs, alert=any(drill.was_alerted(run_id, 0) for run_id in ids),
+        place=place,
+        case=case,
+        done=done,
+        jobs=jobs,
+        alert=any(drill.was_alerted(run_id, 0) for run_id in ids),
         state=min(drill.run(run_id)["state"] for run_id in ids),
         deleted_by=", ".join(sorted({drill.who_deleted(run_id) for run_id in ids})),
-        champion=f"{before or 'none'} -> {drill.champion(model) or 'none'}", seconds=round(time.monotonic() - begun),
-    )  # fmt: skip
+        champion=f"{before or 'none'} -> {drill.champion(model) or 'none'}",
+        seconds=round(time.monotonic() - begun),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the real application

@@ -14,16 +14,33 @@ import pytest
 from server import Answer, Server
 
 CLIMBS = (
-    "../../../../../../../../etc/passwd", "..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd", "/etc/passwd",
-    "%252e%252e%252f%252e%252e%252f%252e%252e%252f%252e%252e%252fetc%252fpasswd", "....//....//....//....//etc/passwd",
-    "..%5c..%5c..%5c..%5cetc%5cpasswd", "file:///etc/passwd", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
-)  # fmt: skip
+    "../../../../../../../../etc/passwd",
+    "..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+    "/etc/passwd",
+    "%252e%252e%252f%252e%252e%252f%252e%252e%252f%252e%252e%252fetc%252fpasswd",
+    "....//....//....//....//etc/passwd",
+    "..%5c..%5c..%5c..%5cetc%5cpasswd",
+    "file:///etc/passwd",
+    "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+)
 SOURCES = (
-    "file:///etc", "/etc", "//proc/self/root/etc", "file://localhost/etc", "mlflow-artifacts:/../../../../etc",
-    "mlflow-artifacts:/%2e%2e/%2e%2e/etc", "dbfs:/../../../../etc", "models:/fraud/../../../etc", "runs:/../../../etc",
-    "http:///#/../../../../../../etc", "s3://bucket/#/../../../../etc", "file:///etc?x=#", "ftp://127.0.0.1/etc",
-    "mlflow-artifacts://127.0.0.1/../../etc", "file:\\\\\\etc", "FILE:///etc",
-)  # fmt: skip
+    "file:///etc",
+    "/etc",
+    "//proc/self/root/etc",
+    "file://localhost/etc",
+    "mlflow-artifacts:/../../../../etc",
+    "mlflow-artifacts:/%2e%2e/%2e%2e/etc",
+    "dbfs:/../../../../etc",
+    "models:/fraud/../../../etc",
+    "runs:/../../../etc",
+    "http:///#/../../../../../../etc",
+    "s3://bucket/#/../../../../etc",
+    "file:///etc?x=#",
+    "ftp://127.0.0.1/etc",
+    "mlflow-artifacts://127.0.0.1/../../etc",
+    "file:\\\\\\etc",
+    "FILE:///etc",
+)
 
 
 def leaks(answer: Answer) -> bool:
@@ -215,11 +232,16 @@ def test_no_default_password(server: Server, password: str) -> None:
 def test_nothing_without_credentials(server: Server, path: str) -> None:
     """CVE-2026-2652, CVE-2025-14297, CVE-2026-0545, CVE-2026-0596: no route is open, of FastAPI or GraphQL."""
     tricks: tuple[dict[str, str], ...] = (
-        {}, {"Authorization": "Bearer x"}, {"Authorization": "Basic"}, {"Authorization": "Basic Og=="},
+        {},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic Og=="},
         {"X-Forwarded-User": "admin", "X-Remote-User": "admin", "X-Forwarded-For": "127.0.0.1"},
-        {"X-MLflow-Internal-Gateway-Auth": "admin"}, {"Cookie": "session=admin"}, {"X-Original-URL": "/health"},
+        {"X-MLflow-Internal-Gateway-Auth": "admin"},
+        {"Cookie": "session=admin"},
+        {"X-Original-URL": "/health"},
         {"X-HTTP-Method-Override": "GET"},
-    )  # fmt: skip
+    )
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
         for headers in tricks:
             answer = server.call(method, path, None, b"{}" if method in ("POST", "PUT", "PATCH") else None, headers)
@@ -281,9 +303,16 @@ def test_webhooks_ask_no_inner_address(server: Server, canary: tuple[str, list[s
     address, asked = canary
     events = [{"entity": "MODEL_VERSION", "action": "CREATED"}]
     for url in (
-        address, address.replace("127.0.0.1", "localhost"), address.replace("127.0.0.1", "0.0.0.0"), "http://[::1]/",
-        "https://127.0.0.1/", "https://169.254.169.254/latest", "https://10.0.0.1/", "https://2130706433/", "file:///etc/passwd",
-    ):  # fmt: skip
+        address,
+        address.replace("127.0.0.1", "localhost"),
+        address.replace("127.0.0.1", "0.0.0.0"),
+        "http://[::1]/",
+        "https://127.0.0.1/",
+        "https://169.254.169.254/latest",
+        "https://10.0.0.1/",
+        "https://2130706433/",
+        "file:///etc/passwd",
+    ):
         body = {"name": name("probe"), "url": url, "events": events}
         answer = server.api("admin", "webhooks", body)
         assert answer.status == 400, f"{url}: {answer.status} {answer.text[:200]}"
@@ -298,10 +327,11 @@ def test_gateway_asks_nobody(server: Server, canary: tuple[str, list[str]], user
     address, asked = canary
     before = len(asked)
     for path in (
-        f"/ajax-api/2.0/mlflow/gateway-proxy?gateway_path={quote(address)}/x", "/gateway/proxy/x",
+        f"/ajax-api/2.0/mlflow/gateway-proxy?gateway_path={quote(address)}/x",
+        "/gateway/proxy/x",
         "/ajax-api/3.0/mlflow/gateway-proxy?gateway_path=../../x",
         "/ajax-api/2.0/mlflow/gateway-proxy?gateway_path=api/2.0/endpoints/",
-    ):  # fmt: skip
+    ):
         for method, body in (
             ("GET", None),
             ("POST", {"gateway_path": f"{address}/x", "json_data": {}, "target": address}),

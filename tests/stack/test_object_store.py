@@ -65,9 +65,13 @@ def bucket(state: State) -> Iterator[Any]:
 def test_only_a_right_signature_is_let_in(state: State) -> None:
     for key, secret in (("nobody", "x" * 24), (state.secrets["object_store_key"], "wrong" * 5)):
         stranger = boto3.client(
-            "s3", endpoint_url=state.url("object_store"), aws_access_key_id=key, aws_secret_access_key=secret,
-            region_name="ru-central1", config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
+            "s3",
+            endpoint_url=state.url("object_store"),
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            region_name="ru-central1",
+            config=Config(s3={"addressing_style": "path"}),
+        )
         with pytest.raises(ClientError, match=r"403|InvalidAccessKeyId|SignatureDoesNotMatch"):
             stranger.list_objects_v2(Bucket="lake")
 
