@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTHON ?= python3
 STATE ?= .demo
 IMAGE ?= 2.2
-ENVS := $(PYTHON) stack/envs.py
+ENVS := $(PYTHON) -m stack.common.envs
 STACK := .envs/stack/bin/python -m stack
 FLAGS := --state '$(STATE)'
 DEMO := $(FLAGS) --image $(IMAGE) $(if $(WEEKS),--weeks $(WEEKS)) $(if $(PORT),--port $(PORT)) \
@@ -90,7 +90,7 @@ evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train
 
 ##@ Work on it
 PYTEST := -m pytest -q -p no:cacheprovider
-JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.java import find_java; print(find_java())')
+JAVA = JAVA_HOME=$$(.envs/stack/bin/python -c 'from stack.common.java import find_java; print(find_java())')
 
 .PHONY: test
 test: test-unit test-cloud test-airflow test-terraform test-roles test-machines test-security test-bootstrap test-spark test-cycle test-drill ## All tests; what needs something absent is skipped and says so
@@ -165,7 +165,7 @@ drill-machines: stack-env machine-packages ## Faults, restores, rotation and upg
 	@$(MOLECULE) destroy -s stack
 	@$(MOLECULE) converge -s stack
 	@MACHINES_LAB=molecule-stack .envs/ansible/bin/python -m pytest -v -s -p no:cacheprovider -c pyproject.toml $(if $(ONLY),-k '$(ONLY)') \
-	  molecule/tests/test_faults.py molecule/tests/test_maintenance.py
+	  tests/machines/drill
 	@$(MOLECULE) destroy -s stack
 
 .PHONY: role-readmes
@@ -205,7 +205,7 @@ drill: stack-env ## Every fault and kill -9 against the live scheduler, then a b
 lint: stack-env ## ruff, mypy, yamllint, shellcheck
 	@$(ENVS) dev
 	@.envs/dev/bin/ruff format --check . && .envs/dev/bin/ruff check .
-	@.envs/dev/bin/mypy stack local_cloud dags spark_app/fraud_retraining
+	@.envs/dev/bin/mypy stack local_cloud simulator dags spark_app/fraud_retraining
 	@.envs/dev/bin/yamllint --strict .
 	@.envs/dev/bin/shellcheck .ci/run $$(grep -rlE '^#!/bin/(ba)?sh' roles/*/files)
 	@$(ENVS) ansible
@@ -219,7 +219,7 @@ lint: stack-env ## ruff, mypy, yamllint, shellcheck
 # An image is one Python on Linux, and its lock becomes the cluster's pip: properties: one version of each package.
 .PHONY: lock
 lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 for newer versions)
-	@uv=$$($(PYTHON) -c "from stack.envs import find_uv; print(find_uv())") && cd requirements && for name in stack terraform-lint mlflow ansible airflow airflow-test airflow-2.10-test airflow-3-newest-test dev \
+	@uv=$$($(PYTHON) -c "from stack.common.envs import find_uv; print(find_uv())") && cd requirements && for name in stack terraform-lint mlflow ansible airflow airflow-test airflow-2.10-test airflow-3-newest-test dev \
 	    build uv spark-image-2.2 spark-image-2.2-test spark-image-2.1 spark-image-2.1-test; do \
 	  case $$name in \
 	    spark-image-2.1*) target='--python-version 3.8 --python-platform x86_64-unknown-linux-gnu';; \

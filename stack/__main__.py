@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dags.retraining.settings import DEFAULTS
-from stack import bootstrap, cost, demo, destroy, preflight
-from stack.arrivals import PUBLIC_STORAGE
-from stack.envs import ROOT
-from stack.errors import StackError
-from stack.site import Site
-from stack.state import State
+from stack.cloud import bootstrap, cost, destroy
+from stack.cloud.site import Site
+from stack.common.envs import ROOT
+from stack.common.errors import StackError
+from stack.local import demo, preflight
+from stack.local.arrivals import PUBLIC_STORAGE
+from stack.local.state import State
 
 
 def parser() -> argparse.ArgumentParser:

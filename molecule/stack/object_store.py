@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificate
 
-from stack.java import JARS, ensure_jars, find_java
+from stack.common.java import JARS, ensure_jars, find_java
 
 KEY_ID, SECRET = "lab-key", "lab-secret"  # known to nobody but this lab's machines
 ADDRESS, PORT = "10.231.7.1", 9443

@@ -18,15 +18,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-sys.path.append(str(Path(__file__).parents[1] / "local_cloud"))
-
-from cloud_harness import DEPLOYER, FOLDER, KEY_ID, Endpoint, fake_image, wait_until
-
-from stack import deploy, envs, leftovers, services
-from stack.envs import ROOT
-from stack.java import ensure_jars, find_java
-from stack.services import listens
-from stack.state import State, write_private
+from stack.cloud import leftovers
+from stack.common import envs, lockbox
+from stack.common.envs import ROOT
+from stack.common.java import ensure_jars, find_java
+from stack.local import deploy, services
+from stack.local.services import listens
+from stack.local.state import State, write_private
+from tests.support.cloud import DEPLOYER, FOLDER, KEY_ID, Endpoint, fake_image, wait_until
 
 PREFIX = "trial"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nof MLflow\n-----END CERTIFICATE-----\n"
@@ -68,7 +67,8 @@ class Lab:
         self.provider = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "provider.py"), str(folder)],
             stdout=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "YC_METADATA_ADDR": "127.0.0.1:1"},
+            # the schema's own modules lie beside it
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(schemas), "YC_METADATA_ADDR": "127.0.0.1:1"},
         )
         assert self.provider.stdout is not None
         self.environment = {
@@ -157,13 +157,13 @@ class Lab:
 
     def secret(self, name: str) -> dict[str, str]:
         sdk = self.endpoint.sdk()
-        return deploy.payload(sdk, deploy.secrets_by_name(sdk, FOLDER)[name].id)
+        return lockbox.payload(sdk, lockbox.secrets_by_name(sdk, FOLDER)[name].id)
 
     def passwords(self) -> list[str]:
         """Every value in Lockbox that nobody but its readers may see."""
         sdk = self.endpoint.sdk()
-        known = [each for each in deploy.secrets_by_name(sdk, FOLDER).values() if each.current_version.id]
-        return [value for each in known for value in deploy.payload(sdk, each.id).values()]
+        known = [each for each in lockbox.secrets_by_name(sdk, FOLDER).values() if each.current_version.id]
+        return [value for each in known for value in lockbox.payload(sdk, each.id).values()]
 
     def close(self) -> None:
         for name in self.buckets():

@@ -278,7 +278,6 @@ class Service(grpc.GenericRpcHandler):
 
 def schema_server(folder: Path) -> Any:
     """The module `with-schema-provider` of that folder."""
-    sys.path.insert(0, str(folder))
     loader = importlib.machinery.SourceFileLoader("with_schema_provider", str(folder / "with-schema-provider"))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None

@@ -16,16 +16,16 @@ import boto3
 import psutil
 import pytest
 import yaml
-from cloud_harness import FOLDER, new_key
-from conftest import Lab
 from moto import mock_aws
 
-from stack import cost, inventory, objects, terraform
-from stack.account import Account
-from stack.envs import ROOT
-from stack.errors import StackError
-from stack.site import Site, contents
-from stack.state import write_private
+from stack.cloud import buckets, cost, inventory, terraform
+from stack.cloud.account import Account
+from stack.cloud.site import Site, contents
+from stack.common.envs import ROOT
+from stack.common.errors import StackError
+from stack.local.state import write_private
+from tests.bootstrap.conftest import Lab
+from tests.support.cloud import FOLDER, new_key
 
 ADDRESS = "203.0.113.9"
 OUTPUTS: dict[str, Any] = {
@@ -286,9 +286,9 @@ def test_versions_markers_and_unfinished_uploads_go_too() -> None:
     s3.put_object(Bucket="models", Key="key-0", Body=b"2")
     s3.delete_object(Bucket="models", Key="key-1")
     s3.create_multipart_upload(Bucket="models", Key="unfinished")
-    assert objects.empty(s3, "models") == 1000 + 5 + 3
+    assert buckets.empty(s3, "models") == 1000 + 5 + 3
     s3.delete_bucket(Bucket="models")  # refused where anything were left
-    assert objects.empty(s3, "models") == 0, "a bucket that is gone is empty"
+    assert buckets.empty(s3, "models") == 0, "a bucket that is gone is empty"
 
 
 def test_an_object_that_cannot_be_deleted_is_named() -> None:
@@ -297,7 +297,7 @@ def test_an_object_that_cannot_be_deleted_is_named() -> None:
             return {"Errors": [{"Key": "k", "Code": "AccessDenied", "Message": "locked"}]}
 
     with pytest.raises(StackError, match=r"s3://b/k cannot be deleted: AccessDenied, locked.*storage.admin"):
-        objects.delete(Locked(), "b", [{"Key": "k"}])
+        buckets.delete(Locked(), "b", [{"Key": "k"}])
 
 
 def test_the_object_store_gets_the_token_and_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:

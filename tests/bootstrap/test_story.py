@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cloud_harness import DATAPROC, FOLDER, SUBNET, result, wait_until
-from conftest import AUTHORITY, PREFIX, Lab
 from yandex.cloud.compute.v1 import snapshot_pb2
 from yandex.cloud.compute.v1.snapshot_service_pb2 import CreateSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from dags.retraining import clusters
-from stack import deploy, terraform
-from stack.site import Site
+from stack.cloud import terraform
+from stack.cloud.site import Site
+from stack.common import lockbox
+from stack.local import deploy
+from tests.bootstrap.conftest import AUTHORITY, PREFIX, Lab
+from tests.support.cloud import DATAPROC, FOLDER, SUBNET, result, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -232,7 +234,7 @@ def test_the_state_holds_one_secret_only(lab: Lab, finished: object) -> None:
     s3 = deploy.object_store(lab.store)
     state = json.loads(s3.get_object(Bucket=bucket("tfstate"), Key="fraud-retraining.tfstate")["Body"].read())
     texts = set(texts_of(state))
-    names = [name for name in deploy.secrets_by_name(lab.endpoint.sdk(), FOLDER) if name.startswith(f"{PREFIX}-")]
+    names = [name for name in lockbox.secrets_by_name(lab.endpoint.sdk(), FOLDER) if name.startswith(f"{PREFIX}-")]
     inside = [name for name in names for value in lab.secret(name).values() if value in texts]
     assert inside == [f"{PREFIX}-airflow-admin"]
 
@@ -318,7 +320,7 @@ def used(lab: Lab, finished: object) -> None:
     make_cluster(lab, "of-others", "of-others")
     request = CreateSnapshotRequest(folder_id=FOLDER, disk_id="disk", name="daily-1", labels={"stack": PREFIX})
     result(sdk, sdk.client(SnapshotServiceStub).Create(request), snapshot_pb2.Snapshot)
-    deploy.put_secret(sdk, FOLDER, {}, "of-others", {"a": "b"})
+    lockbox.put_secret(sdk, FOLDER, {}, "of-others", {"a": "b"})
 
 
 def test_destroy_asks(lab: Lab, used: None) -> None:
@@ -342,7 +344,7 @@ def test_destroy_goes_on_after_it_was_killed(lab: Lab, used: None) -> None:
 
 
 def test_what_cannot_be_removed_is_named(lab: Lab, used: None) -> None:
-    deploy.put_secret(lab.endpoint.sdk(), FOLDER, {}, f"{PREFIX}-by-hand", {"a": "b"})
+    lockbox.put_secret(lab.endpoint.sdk(), FOLDER, {}, f"{PREFIX}-by-hand", {"a": "b"})
     status, printed = lab.run("destroy", "--yes")
     assert status == 1, printed
     assert f"Left in the folder {FOLDER}: secret {PREFIX}-by-hand" in printed.replace("\n", " ")
@@ -355,7 +357,7 @@ def test_destroy_leaves_nothing_and_touches_nobody_else(lab: Lab, used: None) ->
     from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 
     sdk = lab.endpoint.sdk()
-    secret = deploy.secrets_by_name(sdk, FOLDER)[f"{PREFIX}-by-hand"]
+    secret = lockbox.secrets_by_name(sdk, FOLDER)[f"{PREFIX}-by-hand"]
     sdk.wait_operation_and_get_result(sdk.client(SecretServiceStub).Delete(DeleteSecretRequest(secret_id=secret.id)))
     status, printed = lab.run("destroy", "--yes")
     assert status == 0, printed

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+from tests.support.cloud import Endpoint, ObjectStore, fake_image
+
 HOME = tempfile.mkdtemp(prefix="airflow-")
 os.environ |= {
     "AIRFLOW_HOME": HOME,
@@ -21,9 +23,6 @@ os.environ |= {
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "PYTHONPATH": str(ROOT),
 }
-sys.path.append(str(ROOT / "tests" / "local_cloud"))
-
-from cloud_harness import Endpoint, ObjectStore, fake_image  # noqa: E402 (its folder is on the path by now)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
-from cloud_harness import BUCKET, DATAPROC, DEPLOYER, FOLDER, SUBNET, Endpoint, wait_until
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersRequest
@@ -22,6 +21,7 @@ from yandexcloud.operations import OperationError
 
 from dags.retraining import clusters, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
+from tests.support.cloud import BUCKET, DATAPROC, DEPLOYER, FOLDER, SUBNET, Endpoint, wait_until
 
 CREATE, DELETE = (f"yandex.cloud.dataproc.v1.ClusterService/{verb}" for verb in ("Create", "Delete"))
 NOW = datetime.now(UTC)

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import ROOT
+
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
 
 import time_machine
-from conftest import dag_bag, forget, serialized
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.dags.conftest import dag_bag, forget, serialized
+
 TAGS = {"fraud", "training", "costs", "drift"}
 CHAIN = ["check", "cluster.create", "cluster.prepare", "cluster.train", "decide", "promote", "report"]
 QUESTIONS = ("Variable.get", "Connection.get", "BaseHook.get_connection", "socket.connect")

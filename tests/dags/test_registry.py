@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from dags.retraining import registry
+
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow.txt)")
 trustme = pytest.importorskip("trustme", reason="trustme is missing (requirements/airflow-test.txt)")
-
-from dags.retraining import registry  # noqa: E402 (needs Airflow)
 
 ANSWER = {"registered_model": {"name": "fraud", "aliases": [{"alias": "champion", "version": "3"}]}}
 

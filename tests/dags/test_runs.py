@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
+from tests.support import ROOT
+
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
 
-from cloud_harness import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint
-from conftest import dag_bag
 from moto import mock_aws
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
 from dags.retraining import clusters, lake, monitoring, operators, plan, registry
+from tests.dags.conftest import dag_bag
+from tests.support.cloud import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 STORE = "http://127.0.0.1:1"  # where moto answers in place of a server
 SUCCESS, FAILED, SKIPPED, UPSTREAM = "success", "failed", "skipped", "upstream_failed"
 VARIABLE = {

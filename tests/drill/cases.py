@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rig import Rig, until
 from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
+
+from tests.drill.rig import Rig, until
 
 CREATE, DELETE = ("*.dataproc.v1.ClusterService/Create", "*.dataproc.v1.ClusterService/Delete")
 JOB, POLL, SECRET = ("*.dataproc.v1.JobService/Create", "*.OperationService/Get", "*.lockbox.v1.PayloadService/Get")

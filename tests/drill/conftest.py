@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rig import Rig, rig
+
+from tests.drill.rig import Rig, rig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -29,10 +29,11 @@ from yandex.cloud.dataproc.v1.job_service_pb2 import ListJobsRequest
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from local_cloud.report import Usage, usage
-from stack import demo, deploy, supervisor
-from stack.airflow_api import DAG, SWEEP, Airflow
-from stack.envs import ROOT
-from stack.state import FIRST_BASE, FOLDER_ID, LAST_BASE, PORTS, STEP, State, port_is_free, write_private
+from stack.common import lockbox, release
+from stack.common.envs import ROOT
+from stack.local import demo, deploy, supervisor
+from stack.local.airflow_api import DAG, SWEEP, Airflow
+from stack.local.state import FIRST_BASE, FOLDER_ID, LAST_BASE, PORTS, STEP, State, port_is_free, write_private
 
 ENDED = ("success", "failed")
 PATIENCE = 600  # seconds a run may take
@@ -122,9 +123,9 @@ class Rig:
         (self.state.folder / "airflow").mkdir(exist_ok=True)
         (self.state.folder / "airflow" / "airflow.cfg").write_text(IMPATIENT)
         demo.bring_up(self.state, options)
-        self.deployed = deploy.dag_files(SCHEDULE)
-        self.real = deploy.upload_jobs(self.s3, "jobs")
-        package = deploy.zip_of(ROOT / "spark_app" / "fraud_retraining")
+        self.deployed = release.dag_files(SCHEDULE)
+        self.real = release.upload_jobs(self.s3, "jobs")
+        package = release.zip_of(ROOT / "spark_app" / "fraud_retraining")
         self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/fraud_retraining.zip", Body=package)
         for path in (Path(__file__).parent / "stand_in").glob("*.py"):
             self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/{path.name}", Body=path.read_bytes())
@@ -140,25 +141,25 @@ class Rig:
     def use(self, release: str = STAND_IN, hours: float = 6, **changes: str) -> None:
         """What the next runs are told: the jobs (the real application or the stand-ins), a cluster's life, the rest."""
         deploy.put_secrets(self.state, release, "2.2")
-        known, variable = deploy.secrets_by_name(self.cloud, FOLDER_ID), "airflow/variables/fraud_retraining"
-        told = json.loads(deploy.payload(self.cloud, known[variable].id)["value"]) | changes
+        known, variable = lockbox.secrets_by_name(self.cloud, FOLDER_ID), "airflow/variables/fraud_retraining"
+        told = json.loads(lockbox.payload(self.cloud, known[variable].id)["value"]) | changes
         told["cluster"]["hours"] = hours
         if release == STAND_IN:
             told["spark"] = {"spark.driver.extraJavaOptions": QUICK_JAVA}
         alert = {"conn_type": "http", "password": self.receiver.url}
         values = {variable: told, "airflow/connections/alert_slack": alert}
-        deploy.put_for_airflow(self.cloud, FOLDER_ID, known, values)
+        lockbox.put_for_airflow(self.cloud, FOLDER_ID, known, values)
 
     def upload(self, changes: Mapping[str, tuple[str, str]] = MappingProxyType({}), schedule: str = SCHEDULE) -> None:
         """Brings the DAGs to Airflow, each file that is named with (old, new) text replaced; by default as they are."""
-        files = deploy.dag_files(schedule)
+        files = release.dag_files(schedule)
         for name, (old, new) in changes.items():
             key = next(key for key in files if key.endswith(f"/{name}.py"))
             text = files[key].decode()
             assert text.count(old) == 1, f"{key} has {text.count(old)} times {old!r}, 1 was expected"
             files[key] = text.replace(old, new).encode()
         if files != self.deployed:
-            deploy.upload_dags(self.s3, "dags", files)
+            release.upload_dags(self.s3, "dags", files)
             demo.wait_for_code(self.state, files)
             self.deployed = files
 
@@ -292,7 +293,7 @@ class Rig:
         answer.raise_for_status()
         return answer.json()
 
-    def champion(self, model_name: str = deploy.MODEL) -> str | None:
+    def champion(self, model_name: str = release.MODEL) -> str | None:
         """Version that the alias names, or None."""
         model = self.mlflow("registered-models/get", name=model_name)["registered_model"]
         return {item["alias"]: item["version"] for item in model.get("aliases", [])}.get("champion")
@@ -309,7 +310,7 @@ class Rig:
         """Ids of the finished MLflow runs of a retrain; a training that was tried again has several."""
         server = deploy.Mlflow(self.state)
         query = f"tags.retrain_run_id = '{name}' and attributes.status = 'FINISHED'"
-        body = {"experiment_ids": [server.experiment_id(deploy.EXPERIMENT)], "filter": query}
+        body = {"experiment_ids": [server.experiment_id(release.EXPERIMENT)], "filter": query}
         answer = server.session.post(f"{server.url}/2.0/mlflow/runs/search", json=body, timeout=60)
         answer.raise_for_status()
         return {run["info"]["run_id"] for run in answer.json().get("runs", [])}

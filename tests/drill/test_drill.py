@@ -5,10 +5,10 @@ from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from cases import CASES, Case
-from rig import Before, Rig
 
 from local_cloud.report import Usage
+from tests.drill.cases import CASES, Case
+from tests.drill.rig import Before, Rig
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, seconds, until
 
-from stack import deploy
-from stack.airflow_api import DAG
-from stack.generator import Generator
+from simulator.generator import Generator
+from stack.common import release
+from stack.local import deploy
+from stack.local.airflow_api import DAG
+from tests.drill.rig import Rig, seconds, until
 
 START, FIRST_WEEKS, WEEKS = date(2018, 4, 1), 13, 4
 SUNDAYS = "0 0 * * 0"  # files begin on Sundays, so a retrain of that day has seen every file before it
@@ -42,7 +43,7 @@ def note(
     begun: float,
     before: str | None,
     jobs: str,
-    model: str = deploy.MODEL,
+    model: str = release.MODEL,
 ) -> None:
     """A row for several runs: the worst of their states, who deleted their clusters, the last champion."""
     record(

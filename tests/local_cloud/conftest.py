@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_harness import Endpoint, ObjectStore, fake_image
+
+from tests.support.cloud import Endpoint, ObjectStore, fake_image
 
 
 @pytest.fixture(scope="session")

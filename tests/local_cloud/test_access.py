@@ -9,19 +9,6 @@ import jwt
 import pytest
 import requests
 import yandexcloud
-from cloud_harness import (
-    AIRFLOW,
-    DEPLOYER,
-    FOLDER,
-    KEY_ID,
-    NETWORK,
-    NOBODY,
-    Endpoint,
-    finished,
-    new_key,
-    refusal,
-    result,
-)
 from yandex.cloud.access import access_pb2
 from yandex.cloud.endpoint.api_endpoint_service_pb2 import GetApiEndpointRequest, ListApiEndpointsRequest
 from yandex.cloud.endpoint.api_endpoint_service_pb2_grpc import ApiEndpointServiceStub
@@ -38,6 +25,20 @@ from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
 from yandex.cloud.vpc.v1.network_service_pb2 import CreateNetworkRequest, GetNetworkRequest, ListNetworksRequest
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
+
+from tests.support.cloud import (
+    AIRFLOW,
+    DEPLOYER,
+    FOLDER,
+    KEY_ID,
+    NETWORK,
+    NOBODY,
+    Endpoint,
+    finished,
+    new_key,
+    refusal,
+    result,
+)
 
 
 def networks(sdk: yandexcloud.SDK, folder: str = FOLDER) -> list[str]:

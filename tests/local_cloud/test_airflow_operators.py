@@ -17,10 +17,11 @@ from airflow.providers.yandex.operators.dataproc import (
     DataprocCreatePysparkJobOperator,
     DataprocDeleteClusterOperator,
 )
-from cloud_harness import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint
 from yandex.cloud.dataproc.v1 import cluster_service_pb2
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from yandexcloud.operations import OperationError
+
+from tests.support.cloud import BUCKET, DATAPROC, FOLDER, SUBNET, Endpoint
 
 
 class TaskInstance:

@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("trustme", reason="the endpoint's own requirements are not installed here (requirements/stack.txt)")
 
-from cloud_harness import CLOUD, DEPLOYER, FOLDER, NETWORK
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from local_cloud import schema, validation
@@ -17,6 +16,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.config import Config, ObjectStore, ServiceAccount
 from local_cloud.errors import ApiError
 from local_cloud.store import Row, Store
+from tests.support.cloud import CLOUD, DEPLOYER, FOLDER, NETWORK
 
 CYCLE = {"Create", "Get", "List", "Delete"}
 # Services whose messages follow none of the API's conventions (numbers as keys, lists of another type, no key at all),

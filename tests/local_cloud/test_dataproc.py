@@ -10,7 +10,14 @@ import psutil
 import pytest
 import requests
 import yandexcloud
-from cloud_harness import (
+from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2, job_service_pb2
+from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
+from yandex.cloud.vpc.v1 import security_group_pb2, security_group_service_pb2
+from yandex.cloud.vpc.v1.security_group_service_pb2_grpc import SecurityGroupServiceStub
+from yandexcloud.operations import OperationError
+
+from tests.support.cloud import (
     AIRFLOW,
     BUCKET,
     DATAPROC,
@@ -26,12 +33,6 @@ from cloud_harness import (
     result,
     wait_until,
 )
-from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2, job_service_pb2
-from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
-from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
-from yandex.cloud.vpc.v1 import security_group_pb2, security_group_service_pb2
-from yandex.cloud.vpc.v1.security_group_service_pb2_grpc import SecurityGroupServiceStub
-from yandexcloud.operations import OperationError
 
 HOST = {"resource_preset": "s3-c2-m8", "disk_type": "network-ssd", "disk_size": 20}
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_harness import FOLDER, Endpoint, finished, refusal, result
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import BoolValue
 from yandex.cloud.lockbox.v1 import payload_pb2, secret_pb2
@@ -14,6 +13,8 @@ from yandex.cloud.lockbox.v1 import payload_service_pb2 as payload_service
 from yandex.cloud.lockbox.v1 import secret_service_pb2 as service
 from yandex.cloud.lockbox.v1.payload_service_pb2_grpc import PayloadServiceStub
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
+
+from tests.support.cloud import FOLDER, Endpoint, finished, refusal, result
 
 
 def make_secret(endpoint: Endpoint, name: str, **entries: str | bytes) -> Any:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_harness import AIRFLOW, FOLDER, ROOT, Endpoint, wait_until
+
+from tests.support import ROOT
+from tests.support.cloud import AIRFLOW, FOLDER, Endpoint, wait_until
 
 PROGRAM = ROOT / "roles" / "secrets" / "files" / "assemble.py"
 PASSWORD = r"p:a\s{s}'w\"ord"

@@ -10,12 +10,14 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_harness import BUCKET, FOLDER, ROOT, Endpoint, finished, refusal, stack_python, wait_until
-from test_dataproc import alive, cluster_fields, job_of, log_of, submit
 from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from yandex.cloud.vpc.v1.network_service_pb2 import CreateNetworkRequest, ListNetworksRequest
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
+
+from tests.local_cloud.test_dataproc import alive, cluster_fields, job_of, log_of, submit
+from tests.support import ROOT
+from tests.support.cloud import BUCKET, FOLDER, Endpoint, finished, refusal, stack_python, wait_until
 
 CREATE_CLUSTER = "yandex.cloud.dataproc.v1.ClusterService/Create"
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cloud_harness import DEPLOYER, FOLDER, NETWORK, Endpoint, finished, refusal, result
 from google.protobuf.field_mask_pb2 import FieldMask
 from yandex.cloud.compute.v1 import disk_pb2, disk_service_pb2
 from yandex.cloud.compute.v1.disk_service_pb2_grpc import DiskServiceStub
@@ -21,6 +20,8 @@ from yandex.cloud.operation.operation_service_pb2_grpc import OperationServiceSt
 from yandex.cloud.vpc.v1 import network_pb2, network_service_pb2, subnet_pb2, subnet_service_pb2
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
 from yandex.cloud.vpc.v1.subnet_service_pb2_grpc import SubnetServiceStub
+
+from tests.support.cloud import DEPLOYER, FOLDER, NETWORK, Endpoint, finished, refusal, result
 
 NETWORK_CREATE = "yandex.cloud.vpc.v1.NetworkService/Create"
 

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from cloud_harness import AIRFLOW, FOLDER, Endpoint, wait_until
+
+from tests.support.cloud import AIRFLOW, FOLDER, Endpoint, wait_until
 
 
 @pytest.fixture

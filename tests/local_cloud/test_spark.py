@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cloud_harness import Endpoint, finished
-from test_dataproc import cluster_fields, job_of, log_of, submit
 from yandex.cloud.dataproc.v1 import job_pb2
+
+from tests.local_cloud.test_dataproc import cluster_fields, job_of, log_of, submit
+from tests.support.cloud import Endpoint, finished
 
 PYTHON = os.environ.get("FRAUD_SPARK_PYTHON", "")
 

@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("trustme", reason="the endpoint's own requirements are not installed here (requirements/stack.txt)")
 
-from test_all_services import BEYOND
 from yandex.cloud.dataproc.v1 import cluster_service_pb2, subcluster_pb2
 
 from local_cloud import identity, pricing, report, rest, schema, spark, validation
@@ -18,6 +17,7 @@ from local_cloud.errors import ApiError
 from local_cloud.faults import check_rule
 from local_cloud.pricing import Hosts
 from local_cloud.service import generic
+from tests.local_cloud.test_all_services import BEYOND
 
 README = (Path(pricing.__file__).parent / "README.md").read_text()
 

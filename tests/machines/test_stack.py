@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
-from local_cloud.machines import host  # noqa: E402
+from local_cloud.machines import host
+from tests.support import ROOT
 
 TOOLS = Path(sys.executable).parent
 INVENTORY = ROOT / "molecule" / "stack" / "inventory.yml"
@@ -43,9 +42,9 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 def measure(*arguments: str, **environment: str) -> None:
-    """Tests of molecule/tests against the machines; what they measured is shown."""
-    files = [f"molecule/tests/{name}.py" for name in arguments if name.startswith("test_")]
-    options = [argument for argument in arguments if not argument.startswith("test_")]
+    """Tests against the machines; what they measured is shown."""
+    files = [name for name in arguments if name.startswith("tests/")]
+    options = [argument for argument in arguments if not argument.startswith("tests/")]
     said = run(
         *("python", "-m", "pytest", "-q", "-rA", "--tb=short", "-p", "no:cacheprovider", "-c", "pyproject.toml"),
         *(*options, *files),
@@ -77,8 +76,8 @@ def test_site_from_bare_machines_and_nothing_to_change_the_second_time() -> None
 def test_machine_is_as_promised(name: str) -> None:
     address, ports, tests = MACHINES[name]
     given = {"MACHINE": name, "MACHINE_ADDRESS": address, "EXPECTED_PORTS": ports, "EXPECTED_SSH_WARNINGS": "yes"}
-    measure(*tests, "-k", "not lynis", **given)
+    measure(*(f"tests/machines/promises/{name}.py" for name in tests), "-k", "not lynis", **given)
 
 
 def test_a_fault_and_a_restore() -> None:
-    measure("test_faults", "test_maintenance", "-k", DRILL)
+    measure("tests/machines/drill", "-k", DRILL)

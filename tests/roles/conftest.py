@@ -4,13 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT)]
-from local_cloud.machines import host  # noqa: E402
+from local_cloud.machines import host
+from tests.support import ROOT
 
 Machines = Callable[..., subprocess.CompletedProcess[str]]
 

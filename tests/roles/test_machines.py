@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Machines
+
+from tests.roles.conftest import Machines
 
 NAMES = ("one", "two")
 DOWNLOAD = "import urllib.request as u; print(u.urlopen('{}', timeout=20).status)"

@@ -1,15 +1,13 @@
 """Every role: its interface is described, completely and truly."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import role_readme
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "ansible")]
-import role_readme  # noqa: E402 (its folder is no package)
+from tests.support import ROOT
 
 ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/tasks/main.yml"))
 pytestmark = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server import ROOT, Server, from_file, started
+
+from tests.support import ROOT
+from tests.support.mlflow_server import Server, from_file, started
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         return
     python = ROOT / ".envs" / "mlflow" / "bin" / "python"
     if not python.exists():
-        pytest.skip(f"MLflow's environment is missing ({python}): `python3 stack/envs.py mlflow` makes it")
+        pytest.skip(f"MLflow's environment is missing ({python}): `python3 -m stack.common.envs mlflow` makes it")
     with started(tmp_path_factory.mktemp("mlflow"), python) as server:
         yield server
 

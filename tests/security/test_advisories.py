@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, urlsplit
 
 import pytest
-from server import Answer, Server
+
+from tests.support.mlflow_server import Answer, Server
 
 CLIMBS = (
     "../../../../../../../../etc/passwd",

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from server import Server
+
+from tests.support.mlflow_server import Server
 
 WRITES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "experiments/create", {"name": "a-new-one"}),

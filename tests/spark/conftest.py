@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 APP = ROOT / "spark_app"
 for variable in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
     os.environ[variable] = sys.executable
 os.environ["PYTHONPATH"] = str(APP)  # Python workers import the package too
 os.environ["YC_METADATA_ADDR"] = "127.0.0.1:1"
 os.environ.pop("SPARK_HOME", None)
-sys.path[:0] = [str(APP), str(ROOT)]
 
 START = datetime(2018, 4, 1, tzinfo=timezone.utc)
 

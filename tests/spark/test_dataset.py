@@ -6,12 +6,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from conftest import prepared
 from fraud_retraining import dataset
 from fraud_retraining.dataset import Days, each_day, fit_to_lake, split_as_of
 from fraud_retraining.errors import RetrainingError
-from reference import DAY
-from test_features import random_rows
+from tests.spark.conftest import prepared
+from tests.spark.reference import DAY
+from tests.spark.test_features import random_rows
 
 
 def test_the_handbooks_split():

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from conftest import prepared
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES, HISTORY_DAYS, all_features, handbook_features
-from reference import DAY, features
+from tests.spark.conftest import prepared
+from tests.spark.reference import DAY, features
 
 EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
 STEPS = sorted({edge + shift for edge in EDGES for shift in (-1, 0, 1) if edge + shift >= 0})

@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from conftest import APP
 from fraud_retraining import credentials, jobs
 from fraud_retraining.errors import RetrainingError
-from test_preparation import line, write
+from tests.spark.conftest import APP
+from tests.spark.test_preparation import line, write
 
 
 @pytest.mark.parametrize(

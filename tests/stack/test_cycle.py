@@ -23,11 +23,12 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
 from local_cloud.report import usage
-from stack import deploy, supervisor
-from stack.airflow_api import Airflow
-from stack.envs import ROOT
-from stack.generator import Faults, Generator
-from stack.state import FOLDER_ID, SERVICE_ACCOUNTS, SUBNET_ID, ZONE, State
+from simulator.generator import Faults, Generator
+from stack.common import release
+from stack.common.envs import ROOT
+from stack.local import deploy, supervisor
+from stack.local.airflow_api import Airflow
+from stack.local.state import FOLDER_ID, SERVICE_ACCOUNTS, SUBNET_ID, ZONE, State
 
 WEEKS = 14  # thirteen fill the windows of the first cycle, one more is the second's news
 START = date(2018, 4, 1)
@@ -63,7 +64,7 @@ class Demo:
         return answer.json()
 
     def aliases(self) -> dict[str, str]:
-        model = self.mlflow("registered-models/get", name=deploy.MODEL)["registered_model"]
+        model = self.mlflow("registered-models/get", name=release.MODEL)["registered_model"]
         return {item["alias"]: item["version"] for item in model.get("aliases", [])}
 
     def objects(self, bucket: str, prefix: str) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cloud.code_sync import sync
-from stack import arrivals, services
-from stack.deploy import make_buckets, object_store, upload_dags
-from stack.errors import StackError
-from stack.java import ensure_jars, find_java
-from stack.services import listens
-from stack.state import State
+from stack.common.errors import StackError
+from stack.common.java import ensure_jars, find_java
+from stack.common.release import upload_dags
+from stack.local import arrivals, services
+from stack.local.deploy import make_buckets, object_store
+from stack.local.services import listens
+from stack.local.state import State
 
 HEADER = "# tranaction_id | tx_datetime\n"
 

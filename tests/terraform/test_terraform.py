@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.envs import ROOT, find_uv, python_of
+from stack.common.envs import ROOT, find_uv, python_of
 
 MODULE = ROOT / "terraform"
 NEEDED = (1, 11)
@@ -254,7 +254,7 @@ def test_the_scanner_notices(tmp_path: Path) -> None:
     """`make lint` runs the scanner on terraform/; here it sees two faults that it must name."""
     scanner = python_of("terraform-lint").parent / "checkov"
     if not scanner.exists():
-        pytest.skip("the scanner is not installed: python3 stack/envs.py terraform-lint")
+        pytest.skip("the scanner is not installed: python3 -m stack.common.envs terraform-lint")
     copy = copied(tmp_path)
     with (
         changed(copy / "machines.tf", "= each.value.public\n", "= true\n"),

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.generator import handbook
-from stack import generator
-from stack.generator import COLUMNS, HEADER, Faults, Generator, main
+from simulator import generator
+from simulator.generator import COLUMNS, HEADER, Faults, Generator, main
 
 START = date(2018, 4, 1)
 NO_FAULTS = Faults(**dict.fromkeys(asdict(Faults()), 0.0))

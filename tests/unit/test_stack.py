@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stack import arrivals, deploy, envs, java, preflight, supervisor
-from stack.demo import alone
-from stack.errors import StackError
-from stack.state import State, choose_ports
+from stack.common import envs, java, release
+from stack.common.errors import StackError
+from stack.common.files import alone
+from stack.local import arrivals, preflight, supervisor
+from stack.local.state import State, choose_ports
 
 HEADER = "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount\n"
 
@@ -221,17 +222,17 @@ def test_a_release_is_named_by_its_content(tmp_path: Path) -> None:
     package = tmp_path / "package"
     (package / "__pycache__").mkdir(parents=True)
     (package / "a.py").write_text("x = 1\n")
-    first = deploy.zip_of(package)
+    first = release.zip_of(package)
     os.utime(package / "a.py", (1, 1))
     (package / "__pycache__" / "a.pyc").write_bytes(b"left behind")
-    assert deploy.zip_of(package) == first
+    assert release.zip_of(package) == first
     (package / "a.py").write_text("x = 2\n")
-    assert deploy.zip_of(package) != first
+    assert release.zip_of(package) != first
 
 
 @pytest.mark.parametrize("image", ["2.1", "2.2"])
 def test_a_cluster_is_pinned_like_its_lock(image: str) -> None:
-    pins = deploy.pip_properties(image)
+    pins = release.pip_properties(image)
     lock = (envs.LOCKS / f"spark-image-{image}.txt").read_text()
     assert pins["pip:xgboost-cpu"] == "==2.1.4"
     assert " ; " not in lock, "one version of each package: an image is one Python on one platform"
@@ -248,7 +249,7 @@ def test_no_lock_names_a_registry() -> None:
 
 
 def test_secrets_reach_programs_by_environment_or_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stack import services
+    from stack.local import services
 
     state = State(tmp_path)
     state.create(None)

@@ -1,0 +1,1 @@
+"""Card transactions of any day, always the same for a seed."""

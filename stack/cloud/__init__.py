@@ -1,0 +1,1 @@
+"""The way into Yandex Cloud and out of it: bootstrap, destroy, cost."""

@@ -1,0 +1,137 @@
+"""Ansible's inventory and an ssh configuration, made from Terraform's outputs."""
+
+import ipaddress
+import json
+from typing import Any
+
+from stack.cloud.account import storage_endpoint
+from stack.cloud.site import Site
+from stack.common.files import write_private
+from stack.common.storage import REGION
+
+HEADER = "# Made by `make bootstrap` from Terraform's outputs; the next one overwrites it.\n"
+MLFLOW_CA = "/etc/certificates/tls-proxy/ca.crt"  # the role tls_proxy's own authority
+
+
+def hosts(outputs: dict[str, Any]) -> dict[str, str]:
+    """Name of each machine of ours -> address for ssh."""
+    return {name: address for name, address in outputs["ssh"]["hosts"].items() if address}
+
+
+def is_private(address: str) -> bool:
+    """Whether only machines of the same network reach an address; a name counts as public."""
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return False
+
+
+def ssh_config(site: Site, outputs: dict[str, Any]) -> str:
+    """One `Host` for each machine; MLflow's is the only way to the database's."""
+    lines = []
+    for name, address in hosts(outputs).items():
+        lines += [f"Host {name}", f"  HostName {address}"] + ["  ProxyJump mlflow"] * (name != "mlflow")
+    lines += [
+        "Host *",
+        f"  User {outputs['ssh']['user']}",
+        f'  UserKnownHostsFile "{site.folder / "known_hosts"}"',
+        "  StrictHostKeyChecking accept-new",  # the first connection trusts; a changed key is refused
+        "  PasswordAuthentication no",
+        "  ServerAliveInterval 15",
+    ]
+    return HEADER + "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------ the roles' variables
+def secret(secret_id: str, key: str = "password") -> dict[str, str]:
+    """A secret as the roles take it: the machine reads it from Lockbox with its own identity."""
+    return {"lockbox": secret_id, "key": key}
+
+
+def storage_key(prefix: str, secret_id: str) -> dict[str, Any]:
+    """A role's variables for an S3 key kept in Lockbox."""
+    return {f"{prefix}_key_id": secret(secret_id, "access_key"), f"{prefix}_secret": secret(secret_id, "secret_key")}
+
+
+def mlflow_variables(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Of the group `mlflow`: roles mlflow, tls_proxy, backup and baseline."""
+    mlflow, database = outputs["mlflow"], outputs["database"]
+    secrets = {name: secret(secret_id, mlflow["secret_key"]) for name, secret_id in mlflow["secret_ids"].items()}
+    names = [mlflow["host"], mlflow["internal_address"], *filter(None, [mlflow["public_address"]])]
+    variables = {
+        "mlflow_hosts": names,
+        "mlflow_database_host": database["host"],
+        "mlflow_database_port": database["port"],
+        "mlflow_database_name": database["name"],
+        "mlflow_database_auth_name": database["auth_name"],
+        "mlflow_database_user": database["user"],
+        "mlflow_database_sslmode": database["sslmode"],
+        "mlflow_database_password": secret(database["password_secret_id"], database["password_secret_key"]),
+        "mlflow_artifacts_destination": f"s3://{outputs['buckets']['artifacts']}/mlflow",
+        "mlflow_artifacts_endpoint": storage_endpoint(),
+        "mlflow_artifacts_region": REGION,
+        **storage_key("mlflow_artifacts", mlflow["storage_secret_id"]),
+        "mlflow_session_key": secrets.pop("session"),
+        "mlflow_passwords": secrets,
+        "mlflow_ca_file": MLFLOW_CA,
+        "tls_proxy_hosts": names,
+        # With PostgreSQL as a service its machine has the artifacts' bucket alone.
+        "backup_bucket": outputs["buckets"]["artifacts"],
+        "backup_endpoint": storage_endpoint(),
+        "backup_region": REGION,
+        **storage_key("backup", mlflow["storage_secret_id"]),
+        "baseline_firewall_inbound": [{"port": 443, "proto": "tcp", "from": [], "comment": "MLflow"}],
+        # The way to the database's machine, and a browser's where MLflow has no public address.
+        "baseline_ssh_tcp_forwarding": database["kind"] == "vm" or not mlflow["public_address"],
+    }
+    if database["kind"] == "managed":
+        # The vendor's authority, which its documentation says to take from there.
+        url = f"{storage_endpoint()}/cloud-certs/CA.pem"
+        variables["mlflow_database_ca"] = f"{{{{ lookup('ansible.builtin.url', '{url}', split_lines=False) }}}}"
+    return variables
+
+
+def database_variables(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Of the group `database`: roles postgresql, backup and baseline."""
+    database, client = outputs["database"], f"{outputs['mlflow']['internal_address']}/32"
+    bucket = outputs["buckets"]["backups"]
+    return {
+        "postgresql_hosts": [database["host"], database["internal_address"]],
+        "postgresql_port": database["port"],
+        "postgresql_clients": [client],
+        "postgresql_databases": [database["name"], database["auth_name"]],
+        "postgresql_user": database["user"],
+        "postgresql_password": secret(database["password_secret_id"], database["password_secret_key"]),
+        "backup_bucket": bucket,
+        "backup_endpoint": storage_endpoint(),
+        "backup_region": REGION,
+        **storage_key("backup", database["storage_secret_id"]),
+        "postgresql_archive_bucket": bucket,
+        "postgresql_archive_endpoint": storage_endpoint().partition("://")[2],
+        "postgresql_archive_region": REGION,
+        **storage_key("postgresql_archive", database["storage_secret_id"]),
+        "postgresql_archive_cipher": secret(database["archive_cipher_secret_id"]),
+        "baseline_firewall_inbound": [
+            {"port": database["port"], "proto": "tcp", "from": [client], "comment": "PostgreSQL, for MLflow only"}
+        ],
+    }
+
+
+# ------------------------------------------------------------------------------------------------ the files
+def inventory(site: Site, outputs: dict[str, Any]) -> dict[str, Any]:
+    """The inventory: a group for each machine with its roles' variables, and all outputs as the variable `cloud`."""
+    variables = {"mlflow": mlflow_variables, "database": database_variables}
+    groups = {
+        # A host that has its group's name makes Ansible warn.
+        name: {"hosts": {f"{name}-vm": {"ansible_host": name}}, "vars": variables[name](outputs)}
+        for name in hosts(outputs)
+    }
+    common = {"ansible_ssh_common_args": f"-F '{site.ssh_config}'", "cloud": outputs}
+    return {"all": {"children": groups, "vars": common}}
+
+
+def write(site: Site, outputs: dict[str, Any]) -> None:
+    """Writes both files. JSON is YAML, so no library is needed for the inventory."""
+    write_private(site.ssh_config, ssh_config(site, outputs))
+    site.inventory.parent.mkdir(parents=True, exist_ok=True)
+    write_private(site.inventory, HEADER + json.dumps(inventory(site, outputs), indent=2) + "\n")

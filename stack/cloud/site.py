@@ -1,0 +1,63 @@
+"""What one deployment in the cloud keeps on this machine, and which of its steps are done."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.common.console import say, step
+from stack.common.envs import ROOT
+from stack.common.files import Kept
+
+
+@dataclass(frozen=True)
+class Site(Kept):
+    """`folder` remembers; `project` holds `terraform/`, `site.yml` and `inventory/`; `force` does done steps again."""
+
+    project: Path = ROOT
+    force: bool = False
+
+    @property
+    def terraform(self) -> Path:
+        return self.project / "terraform"
+
+    @property
+    def settings(self) -> Path:
+        """The file that a person fills in."""
+        return self.terraform / "terraform.tfvars"
+
+    @property
+    def inventory(self) -> Path:
+        return self.project / "inventory" / "cloud.yml"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.folder / "ssh_config"
+
+    def once(self, name: str, inputs: object, action: Callable[[], None]) -> None:
+        """Does a step, unless it was done with the same inputs; what is interrupted is not done."""
+        journal, digest = self.load("journal", {}), digest_of(inputs)
+        done = journal.get(name)
+        if done and done["inputs"] == digest and not self.force:
+            say(f"[bold]{name}[/]: skipped, done on {done['at']} UTC with the same inputs (FORCE=1 does it again)")
+            return
+        with step(name):
+            action()
+        at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        self.save("journal", self.load("journal", {}) | {name: {"inputs": digest, "at": at}})
+
+    def forget(self, *names: str) -> None:
+        """Lets steps be done again."""
+        self.save("journal", {step: done for step, done in self.load("journal", {}).items() if step not in names})
+
+
+def digest_of(inputs: object) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def contents(*paths: Path) -> dict[str, str]:
+    """File -> digest, of these files and of all files in these folders: what a step's outcome depends on."""
+    files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

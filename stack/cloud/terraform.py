@@ -1,0 +1,223 @@
+"""Terraform as a person would run it: plans are shown, state is remote, an interrupted run is taken up again."""
+
+import codecs
+import contextlib
+import getpass
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from botocore.exceptions import ClientError
+
+from stack.cloud.site import Site
+from stack.common.console import say
+from stack.common.errors import StackError
+
+STATE_KEY = "fraud-retraining.tfstate"
+LOCK_KEY = f"{STATE_KEY}.tflock"
+QUIET = {
+    "TF_IN_AUTOMATION": "1",
+    "TF_INPUT": "0",
+    "CHECKPOINT_DISABLE": "1",
+    "YC_TERRAFORM_INITIALIZATION_SILENCE": "true",
+}
+
+
+class Terraform:
+    """One root module. What Terraform keeps beside it (providers, plans) is in the site's folder, not in the tree.
+
+    Args:
+        module: the folder below `terraform/`, `.` for the main module.
+        environment: the whole environment of the program, credentials among it.
+        state: the file of a local state; without it the module's back-end says where the state is.
+    """
+
+    def __init__(self, site: Site, module: str, environment: dict[str, str], state: Path | None = None) -> None:
+        self.site, self.path = site, (site.terraform / module).resolve()
+        data = site.folder / "terraform" / (self.path.name if module != "." else "main")
+        data.mkdir(parents=True, exist_ok=True)
+        self.plan_file = data / "plan"
+        self.environment = environment | QUIET | {"TF_DATA_DIR": str(data)}
+        self.state = [str(state.resolve())] if state else []
+        self.options = [f"-state={path}" for path in self.state]
+
+    def run(self, *arguments: str, expected: tuple[int, ...] = (0,)) -> int:
+        """Runs a command that a person watches; returns its status.
+
+        It runs in a session of its own and writes to a file that is shown here: whatever ends this program, Terraform
+        comes to its end and notes what it has made. Ctrl-C is passed on, then it stops in order.
+
+        Raises:
+            StackError: another status than the expected ones; the message of Terraform stands above.
+        """
+        log = self.plan_file.with_name("log")
+        with open(log, "wb") as out:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        started = psutil.Process(process.pid).create_time()
+        self.site.save("terraform-process", {"pid": process.pid, "started": started})
+        if arguments[0] in ("plan", "apply", "destroy"):
+            self.site.save("terraform-lock", {"since": started})
+        try:
+            show_while(log, lambda: process.poll() is None)
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            show_while(log, lambda: process.poll() is None)
+            raise
+        if process.returncode not in expected:
+            raise StackError(
+                f"`terraform {arguments[0]}` in {self.path} ended with status {process.returncode}; its message is "
+                "above. What was made is kept in the state: mend the cause and run the same command again; it goes on. "
+                "What it says to exist already was made by a run that was killed: delete it, or `terraform import` it."
+            )
+        return process.returncode
+
+    def ask(self, *arguments: str) -> Any:
+        """The JSON answer of a command."""
+        done = subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"`terraform {arguments[0]}` in {self.path} failed:\n{done.stderr.strip()[-1500:]}")
+        return json.loads(done.stdout)
+
+    def command(self, *arguments: str) -> list[str]:
+        return ["terraform", f"-chdir={self.path}", *arguments]
+
+    # ------------------------------------------------------------------------------------------ the usual commands
+    def init(self, *options: str) -> None:
+        self.run("init", "-reconfigure", *options)
+
+    def plan(self, *options: str) -> dict[str, str]:
+        """Shows what would be done and keeps it for `apply`; returns each resource's address and what happens to it.
+
+        An empty answer means that there is nothing to do at all; a change of mere outputs counts as `outputs`.
+        """
+        arguments = (f"-out={self.plan_file}", "-detailed-exitcode", *self.options, *options)
+        if self.run("plan", *arguments, expected=(0, 2)) == 0:
+            return {}
+        self.plan_file.chmod(0o600)
+        changes = self.ask("show", "-json", str(self.plan_file)).get("resource_changes", ())
+        actions = {each["address"]: each["change"]["actions"] for each in changes if each["mode"] == "managed"}
+        names = {address: "replace" if len(each) > 1 else each[0] for address, each in actions.items()}
+        return {address: name for address, name in names.items() if name != "no-op"} or {"outputs": "change"}
+
+    def apply(self) -> None:
+        """Does what the last plan says."""
+        try:
+            self.run("apply", *self.options, str(self.plan_file))
+        finally:
+            self.plan_file.unlink(missing_ok=True)
+
+    def outputs(self) -> dict[str, Any]:
+        """Name -> value of every output that is no secret."""
+        found = self.ask("output", "-json", *self.options)
+        return {name: output["value"] for name, output in found.items() if not output["sensitive"]}
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Every resource in the state: `address`, `type`, `values`."""
+        found: list[dict[str, Any]] = []
+        modules = [self.ask("show", "-json", *self.state).get("values", {}).get("root_module", {})]
+        while modules:
+            module = modules.pop()
+            found += [each for each in module.get("resources", ()) if each["mode"] == "managed"]
+            modules += module.get("child_modules", ())
+        return found
+
+    def destroy(self) -> None:
+        self.run("destroy", "-auto-approve", *self.options)
+
+
+# ------------------------------------------------------------------------------------------------ settings
+def settings(site: Site, *names: str) -> dict[str, Any]:
+    """Values that the settings file gives to these variables, read by Terraform itself; no provider, no network.
+
+    Raises:
+        StackError: the file is missing, is not understood, or lacks one of the names.
+    """
+    if not site.settings.exists():
+        raise StackError(
+            f"{site.settings} is missing: copy {site.terraform / 'terraform.tfvars.example'} there and fill it in."
+        )
+    if not shutil.which("terraform"):
+        raise StackError(f"{site.settings} is read by `terraform`, which is not on PATH.")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "main.tf").write_text("".join(f'variable "{name}" {{ default = null }}\n' for name in names))
+        expression = "jsonencode({" + ", ".join(f"{name} = var.{name}" for name in names) + "})\n"
+        done = subprocess.run(
+            ["terraform", f"-chdir={folder}", "console", f"-var-file={site.settings.resolve()}"],
+            input=expression,
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        message = re.sub(r"\x1b\[\d+m", "", done.stderr).strip()[-800:]
+        raise StackError(f"{site.settings} is not understood by Terraform:\n{message}")
+    # Warnings of values for other variables come first; the answer is a JSON text in a JSON string.
+    return dict(json.loads(json.loads(done.stdout.strip().splitlines()[-1])))
+
+
+# ------------------------------------------------------------------------------------------------ interruptions
+def is_running(process: dict[str, Any] | None) -> bool:
+    """Whether that very process lives: a number is given again, together with its time of birth it is not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process is not None and psutil.Process(process["pid"]).create_time() == process["started"]
+    return False
+
+
+def wait_for_terraform(site: Site) -> None:
+    """Waits for a Terraform which an earlier command has left at work when it was killed."""
+    last = site.load("terraform-process", None)
+    if is_running(last):
+        say(f"Terraform (process {last['pid']}) of an earlier command is still at work: waiting until it has ended")
+        while is_running(last):
+            time.sleep(1)
+
+
+def show_while(file: Path, goes_on: Callable[[], bool]) -> None:
+    """Shows what is written to the file, from its beginning, until `goes_on` says no and all is shown."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a letter may be half written
+    with open(file, "rb") as written:
+        while (more := goes_on()) or written.peek(1):
+            sys.stdout.write(decoder.decode(written.read()))
+            sys.stdout.flush()
+            if more:
+                time.sleep(0.1)
+
+
+def release_stale_lock(site: Site, terraform: Terraform, s3: Any, bucket: str) -> None:
+    """Takes away the lock that our own killed Terraform has left on the remote state.
+
+    Raises:
+        StackError: the lock is somebody else's; with who it is and since when.
+    """
+    try:
+        lock = json.loads(s3.get_object(Bucket=bucket, Key=LOCK_KEY)["Body"].read())
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            return
+        raise
+    wait_for_terraform(site)
+    began = site.load("terraform-lock", {"since": time.time()})["since"]
+    ours = lock["Who"] == f"{getpass.getuser()}@{socket.gethostname()}"
+    if not ours or lock["Created"] < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began)):
+        raise StackError(
+            f"The state is locked by {lock['Who']} since {lock['Created']} ({lock['Operation']}). Wait for that; "
+            f"where it has died: `terraform -chdir={terraform.path} force-unlock {lock['ID']}`."
+        )
+    say(f"the lock {lock['ID']} was left by our Terraform, which was killed: taking it away")
+    terraform.run("force-unlock", "-force", lock["ID"])

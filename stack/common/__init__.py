@@ -1,0 +1,1 @@
+"""What the local and the cloud commands share."""

@@ -1,0 +1,90 @@
+"""Airflow's REST API as the operator uses it: unpause, announce data, watch runs."""
+
+import time
+from typing import Any
+
+import requests
+
+from stack.common.errors import StackError
+from stack.local.state import State
+
+DAG, SWEEP = "retrain", "sweep"
+LAKE_ASSET = "fraud-lake"
+
+
+class Airflow:
+    """A logged-in client. A token is renewed when the server no longer takes it."""
+
+    def __init__(self, state: State) -> None:
+        self.url, self.password = state.url("airflow"), state.secrets["airflow_password"]
+        self.session = requests.Session()
+
+    def log_in(self) -> None:
+        body = {"username": "admin", "password": self.password}
+        answer = self.session.post(f"{self.url}/auth/token", json=body, timeout=30)
+        answer.raise_for_status()
+        self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Calls `/api/v2/<path>`; returns the JSON answer. Raises requests.HTTPError for a refusal."""
+        for attempt in range(5):
+            try:
+                answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
+            except requests.ConnectionError:
+                if attempt == 4:
+                    raise
+                time.sleep(2)  # the API server is being restarted
+                continue
+            if answer.status_code == 401:
+                self.log_in()
+                continue
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
+        raise StackError(f"Airflow at {self.url} refuses the log-in of `admin`; its log is airflow-api.log.")
+
+    def wait_for_dags(self, patience: float = 120) -> None:
+        """Returns when the DAGs are parsed; raises StackError with its import error, or after `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if {DAG, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
+                return
+            for error in self.call("GET", "importErrors")["import_errors"]:
+                raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
+            time.sleep(1)
+        raise StackError(
+            f"Airflow found no `{DAG}` or `{SWEEP}` within {patience:.0f} s; see airflow-dag-processor.log."
+        )
+
+    def unpause(self) -> None:
+        for dag in (SWEEP, DAG):
+            self.call("PATCH", f"dags/{dag}", json={"is_paused": False})
+
+    def announce(self) -> None:
+        """Tells Airflow that the lake has new files; the scheduler starts a run for it."""
+        assets = self.call("GET", "assets", params={"name_pattern": LAKE_ASSET})["assets"]
+        self.call("POST", "assets/events", json={"asset_id": assets[0]["id"]})
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Runs of the DAG, newest first."""
+        return self.call("GET", f"dags/{DAG}/dagRuns", params={"order_by": "-id", "limit": 100})["dag_runs"]
+
+    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """task_id -> its newest instance in the run."""
+        path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances"
+        return {task["task_id"]: task for task in self.call("GET", path)["task_instances"]}
+
+    def log(self, run_id: str, task_id: str, attempt: int) -> list[str]:
+        """Lines of a task's log."""
+        path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        answer = self.call("GET", path, params={"full_content": True}, headers={"Accept": "application/json"})
+        lines = []
+        for item in answer["content"]:
+            lines.append(str(item["event"]))
+            lines += [f"{cause['exc_type']}: {cause['exc_value']}" for cause in item.get("error_detail") or ()]
+        return lines
+
+    def xcom(self, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        return self.call("GET", f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
+
+    def run_url(self, run_id: str) -> str:
+        return f"{self.url}/dags/{DAG}/runs/{run_id}"

@@ -1,0 +1,73 @@
+"""The card at the end: who is champion and why, where to look, what it would have cost, how to stop."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from local_cloud.report import usage
+from stack.local.deploy import MODEL
+from stack.local.memory import of_tree
+from stack.local.state import State
+from stack.local.supervisor import process_id
+
+METRICS = {"average_precision": "AP", "roc_auc": "ROC AUC", "card_precision_100": "CP@100"}
+
+
+def metrics_table(decision: dict[str, Any]) -> Table:
+    """Champion and challenger of the newest comparison, side by side."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    sides = {"champion before": decision["champion"], "challenger": decision["challenger"]}
+    for name, side in sides.items():
+        table.add_column(f"{name}: version {side['version']}" if side else f"{name}: none", justify="right")
+    for key, label in METRICS.items():
+        # A champion that could not be loaded has no metrics.
+        values = [f"{side['metrics'][key]:.3f}" if side and side["metrics"] else "-" for side in sides.values()]
+        table.add_row(label, *values)
+    return table
+
+
+def money(state: State) -> str:
+    clusters = usage(state.folder / "cloud")
+    if not clusters:
+        return "no cluster yet"
+    last = clusters[-1]
+    return f"{last.name} lived {last.seconds:.0f} s; in the cloud that would have cost {last.cost}"
+
+
+def password_of(state: State, console: Console, name: str) -> str:
+    """The password where a person reads it; where the output is kept (a pipe, a log), the place it is in."""
+    return state.secrets[name] if console.is_terminal else f"(`{name}` in {state.folder / 'secrets.json'})"
+
+
+def show(state: State, console: Console, seconds: float) -> None:
+    last = state.load("last_cycle", None)
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")  # an address is of use only whole
+    if last:
+        decision = last["decision"]
+        grid.add_row("decision", f"[bold]{decision['action']}[/]: {decision['reason']}")
+        grid.add_row("champion", f"{MODEL} version {decision['winner']}" if decision["winner"] else "none")
+        grid.add_row("metrics", metrics_table(decision))
+        grid.add_row("report", last["report_url"])
+        grid.add_row("graph", last["run_url"])
+        grid.add_row("cluster", money(state))
+        grid.add_row("last cycle", f"{last['seconds']:.0f} s, {last['peak_bytes'] / 2**30:.1f} GiB at most")
+    grid.add_row("Airflow", f"{state.url('airflow')}  admin  {password_of(state, console, 'airflow_password')}")
+    grid.add_row("MLflow", f"{state.url('mlflow')}  admin  {password_of(state, console, 'mlflow_admin_password')}")
+    memory = of_tree(process_id(state)) / 2**30
+    grid.add_row("this command", f"{seconds:.0f} s; the stack takes {memory:.1f} GiB now")
+    weeks = state.load("progress", {"cycles": 0})["cycles"]
+    grid.add_row("next", f"`make demo WEEKS={weeks + 1}` brings another week; `make demo-stop` stops everything")
+    console.print(Panel(grid, title="fraud-retraining", expand=False))
+
+
+def show_clusters(state: State, console: Console) -> None:
+    """Every cluster ever made here, the living ones first."""
+    table = Table("cluster", "alive", "seconds", "cost", title="Data Proc clusters")
+    for cluster in sorted(usage(state.folder / "cloud"), key=lambda c: c.deleted is not None):
+        table.add_row(cluster.name, "no" if cluster.deleted else "yes", f"{cluster.seconds:.0f}", str(cluster.cost))
+    console.print(table)

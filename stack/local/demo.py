@@ -1,0 +1,135 @@
+"""`make demo`: the whole system on this machine, until WEEKS retraining cycles are done."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.common import release
+from stack.common.console import console, say, step
+from stack.common.envs import ensure
+from stack.common.errors import StackError
+from stack.common.files import alone
+from stack.common.java import ensure_jars, find_java
+from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
+from stack.local.airflow_api import Airflow
+from stack.local.services import airflow_command
+from stack.local.state import State
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may say to `make demo`."""
+
+    state: Path
+    weeks: int = 1
+    port: int | None = None
+    lake: str | None = None
+    lake_endpoint: str = arrivals.PUBLIC_STORAGE
+    image: str = "2.2"
+    customers: int = 5000
+    seed: int = 0
+    schedule: str = "*/15 * * * *"
+    force: bool = False
+
+
+# ------------------------------------------------------------------------------------------------ bringing it up
+def prepare_machine(options: Options) -> None:
+    with step("checking this machine"):
+        for check in preflight.checks(options.state, options.image, options.force).values():
+            check()
+    with step("Python environments and jars"):
+        for name in ("mlflow", "airflow", f"spark-image-{options.image}"):
+            ensure(name, lambda text: say(f"  {text}"))
+        java = find_java()
+        for name in ("object-store", f"spark-image-{options.image}"):
+            ensure_jars(name, java, lambda text: say(f"  {text}"))
+
+
+def bring_up(state: State, options: Options) -> None:
+    """Starts what does not run yet and deploys code, settings and secrets."""
+    supervisor.start_daemon(state)
+    with step("starting services"):
+        with airflow_database(state):
+            report_started(state, ["object-store", "cloud", "mlflow", "dag-sync"])
+        report_started(state, ["airflow-api", "airflow-scheduler", "airflow-dag-processor"])
+    with step("deploying code, settings and secrets"):
+        deploy.make_buckets(state)
+        deploy.make_mlflow_users(state)
+        s3 = deploy.object_store(state)
+        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), options.image)
+        dags = release.dag_files(options.schedule)
+        release.upload_dags(s3, "dags", dags)
+        wait_for_code(state, dags)
+        Airflow(state).wait_for_dags()
+
+
+def wait_for_code(state: State, files: dict[str, bytes], patience: float = 60) -> None:
+    """Returns when Airflow's folder holds what was uploaded; a run must never begin with older code."""
+    folder, deadline = state.folder / "airflow" / "code", time.monotonic() + patience
+    while any(not (folder / key).exists() or (folder / key).read_bytes() != files[key] for key in files):
+        if time.monotonic() > deadline:
+            raise StackError(f"The DAGs did not reach {folder} within {patience:.0f} s; see dag-sync.log.")
+        time.sleep(0.3)
+
+
+@contextlib.contextmanager
+def airflow_database(state: State) -> Iterator[None]:
+    """Brings Airflow's database to its version while the block starts other services."""
+    program = airflow_command("db", "migrate")(state)
+    log = state.logs / "airflow-db.log"
+    with open(log, "w") as out:
+        done = subprocess.Popen(program.command, env=program.environment, stdout=out, stderr=subprocess.STDOUT)
+        yield
+        if done.wait():
+            raise StackError(
+                f"`airflow db migrate` failed; its log is {log}:\n{supervisor.tail_of_log(state, log.stem)}"
+            )
+
+
+def report_started(state: State, names: list[str]) -> None:
+    for name, seconds in supervisor.start(state, names):
+        say(f"  {name} is ready after {seconds:.0f} s; its log is {state.logs / f'{name}.log'}")
+
+
+# ------------------------------------------------------------------------------------------------ commands
+def demo(options: Options) -> None:
+    begun = time.monotonic()
+    files = arrivals.source(options.lake, options.lake_endpoint, options.customers, options.seed)
+    state = State(options.state)
+    state.folder.mkdir(parents=True, exist_ok=True)
+    with alone(state):
+        progress = cycle.Progress.of(state, files.label)
+        prepare_machine(options)
+        state.create(options.port)
+        bring_up(state, options)
+        if progress.cycles >= options.weeks:
+            say(f"{progress.cycles} cycles are done already: `make demo WEEKS={progress.cycles + 1}` adds one")
+        while progress.cycles < options.weeks:
+            cycle.run(state, files, progress)
+        card.show(state, console, time.monotonic() - begun)
+
+
+def stop(state: State) -> None:
+    if not (state.exists and supervisor.stop(state, say)):
+        say(f"nothing runs in {state.folder}")
+
+
+def clean(state: State) -> None:
+    stop(state)
+    if state.folder.exists():
+        shutil.rmtree(state.folder)
+        say(f"removed {state.folder}")
+
+
+def status(state: State) -> None:
+    """Says what runs, and which clusters were made, how long they lived and what they would have cost."""
+    if not (state.exists and supervisor.is_running(state)):
+        say(f"nothing runs in {state.folder}; `make demo` starts it")
+        return
+    for name in supervisor.PROGRAMS:
+        say(f"{name:24}{supervisor.status_of(state, name)}")
+    card.show_clusters(state, console)

@@ -1,0 +1,93 @@
+"""What must hold before the demo starts: each check has one clear sentence for when it does not."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from stack.common import envs
+from stack.common.errors import StackError
+from stack.common.java import find_java
+
+GIB = 1 << 30
+DISK_ENVIRONMENTS, DISK_STATE = 4 * GIB, 2 * GIB
+MEMORY = int(4.5 * GIB)  # 3.6 GiB at most were measured with 5,000 cards, and something must be left
+
+
+def existing(path: Path) -> Path:
+    """The path, or its nearest parent that exists."""
+    return path if path.exists() else existing(path.parent)
+
+
+def require_disk(folder: Path, needed: int, variable: str) -> str:
+    free = shutil.disk_usage(existing(folder)).free
+    if free < needed:
+        raise StackError(
+            f"{folder} has {free / GIB:.1f} GiB free, {needed / GIB:.0f} GiB are needed. Make room there, "
+            f"or name a folder on another disk: {variable}."
+        )
+    return f"{free / GIB:.0f} GiB free in {existing(folder)}"
+
+
+def require_writable(folder: Path) -> str:
+    where = existing(folder)
+    if not os.access(where, os.W_OK):
+        raise StackError(f"{where} is not writable for this user. Name another state folder: `make demo STATE=~/demo`.")
+    return str(folder)
+
+
+def require_memory() -> str:
+    available = psutil.virtual_memory().available
+    if available < MEMORY:
+        raise StackError(
+            f"{available / GIB:.1f} GiB of memory are available, {MEMORY / GIB:.1f} GiB are needed. "
+            "Close other programs, or set FORCE=1 to try all the same."
+        )
+    return f"{available / GIB:.0f} GiB available"
+
+
+def require_pythons(image: str) -> str:
+    """Names the interpreter of each environment; uv downloads one that is missing where the network lets it."""
+    names = ("airflow", "mlflow", f"spark-image-{image}")
+    found = {name: python_for(name) for name in names}
+    return ", ".join(f"{name}: {python}" for name, python in found.items())
+
+
+def python_for(name: str) -> str:
+    return envs.find_python(name) or f"none here, uv will fetch {envs.PYTHONS[name][0]}"
+
+
+def checks(state: Path, image: str, force: bool) -> dict[str, Callable[[], str]]:
+    """Name of each check -> a function that returns what was found, or raises StackError."""
+    every: dict[str, Callable[[], str]] = {
+        "state folder": lambda: require_writable(state),
+        "disk for state": lambda: require_disk(state, DISK_STATE, "`make demo STATE=…`"),
+        "disk for environments": lambda: require_disk(envs.ENVS, DISK_ENVIRONMENTS, "clone the repository there"),
+        "memory": require_memory,
+        "Python": lambda: require_pythons(image),
+        "Java 17": lambda: str(find_java()),
+    }
+    if force:
+        del every["memory"]
+    if envs.is_ready(f"spark-image-{image}"):
+        del every["disk for environments"]
+    return every
+
+
+def doctor(state: Path, image: str) -> bool:
+    """Checks this machine for the demo; True where all holds."""
+    return report(checks(state, image, force=False))
+
+
+def report(checks: dict[str, Callable[[], str]]) -> bool:
+    """Prints every check with its outcome; True where all hold."""
+    fine = True
+    for name, check in checks.items():
+        try:
+            print(f"ok    {name}: {check()}")
+        except StackError as problem:
+            fine = False
+            print(f"FAIL  {name}: {problem}")
+    return fine

@@ -1,0 +1,131 @@
+"""supervisord: starts the programs in the background, restarts what dies, stops all of them together."""
+
+import contextlib
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from stack.common.envs import ROOT, python_of
+from stack.common.errors import StackError
+from stack.local.services import PROGRAMS, READY
+from stack.local.state import State, write_private
+
+PATIENCE = 180  # seconds until a program must be ready; Airflow takes 30-60 on two busy cores
+RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
+UNDER_WAY = ("STARTING", "RUNNING", "BACKOFF", "EXITED")  # supervisord starts again what ended by itself
+SOCKET_LIMIT = 100  # bytes a Unix socket's path may have (the kernel's limit is 107)
+
+
+def socket_of(state: State) -> str:
+    path = str(state.folder / "supervisor.sock")
+    if len(path) > SOCKET_LIMIT:
+        raise StackError(
+            f"The state folder {state.folder} is too long by {len(path) - SOCKET_LIMIT} characters (a Unix socket lies "
+            "in it). Choose a shorter one: `make demo STATE=/tmp/demo`."
+        )
+    return path
+
+
+def configuration(state: State) -> str:
+    lines = [
+        *("[unix_http_server]", f"file={socket_of(state)}", "chmod=0600"),
+        *("[supervisord]", f"logfile={state.logs}/supervisord.log", f"pidfile={state.folder}/supervisord.pid"),
+        *(f"directory={state.folder}", "logfile_maxbytes=5MB", "logfile_backups=1", "silent=true"),
+        *("[rpcinterface:supervisor]", f"supervisor.rpcinterface_factory={RPC_FACTORY}"),
+    ]
+    for name in PROGRAMS:
+        lines += [
+            *(f"[program:{name}]", f"command={python_of('stack')} -m stack.local.services {state.folder} {name}"),
+            *(f'environment=PYTHONPATH="{ROOT}"', "autostart=false", "autorestart=true", "startsecs=2"),
+            *("redirect_stderr=true", f"stdout_logfile={state.logs}/{name}.log", "stdout_logfile_maxbytes=20MB"),
+            *("stdout_logfile_backups=1", "stopasgroup=true", "killasgroup=true", "stopwaitsecs=20"),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def rpc(state: State) -> Any:
+    transport = SupervisorTransport(None, None, f"unix://{socket_of(state)}")
+    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+
+def is_running(state: State) -> bool:
+    with contextlib.suppress(OSError, xmlrpc.client.Error):
+        return rpc(state).getState()["statename"] == "RUNNING"
+    return False
+
+
+def process_id(state: State) -> int:
+    """The process id of supervisord; all programs are its descendants."""
+    return int(rpc(state).getPID())
+
+
+def start_daemon(state: State) -> None:
+    if is_running(state):
+        return
+    state.require_free_ports()
+    state.logs.mkdir(exist_ok=True)
+    config = state.folder / "supervisord.conf"
+    write_private(config, configuration(state))
+    done = subprocess.run(
+        [python_of("stack").parent / "supervisord", "-c", config], capture_output=True, text=True, cwd=state.folder
+    )
+    deadline = time.monotonic() + 15
+    while not is_running(state):
+        if done.returncode or time.monotonic() > deadline:
+            raise StackError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
+        time.sleep(0.1)
+
+
+def tail_of_log(state: State, name: str, lines: int = 12) -> str:
+    log = state.logs / f"{name}.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
+
+
+def start(state: State, names: list[str]) -> Iterator[tuple[str, float]]:
+    """Starts programs side by side; yields each with its seconds when it is ready.
+
+    Raises:
+        StackError: one of them ended or was not ready in time; with the end of its log.
+    """
+    begun = time.monotonic()
+    for name in names:
+        if status_of(state, name) not in UNDER_WAY:
+            with contextlib.suppress(xmlrpc.client.Fault):  # it may have been started again in between
+                rpc(state).startProcess(name, False)
+    waiting = list(names)
+    while waiting:
+        for name in list(waiting):
+            status = status_of(state, name)
+            if status in UNDER_WAY and READY[name](state):
+                waiting.remove(name)
+                yield name, time.monotonic() - begun
+            elif status not in UNDER_WAY or time.monotonic() - begun > PATIENCE:
+                raise StackError(
+                    f"{name} is {status} after {time.monotonic() - begun:.0f} s and was not ready. The end of its log "
+                    f"({state.logs / f'{name}.log'}):\n{tail_of_log(state, name)}"
+                )
+        time.sleep(0.3)
+
+
+def status_of(state: State, name: str) -> str:
+    return rpc(state).getProcessInfo(name)["statename"]
+
+
+def stop(state: State, say: Callable[[str], None] = print) -> bool:
+    """Stops everything, Airflow first so that a running task ends while the services it needs still answer."""
+    if not is_running(state):
+        return False
+    server = rpc(state)
+    for name in reversed(PROGRAMS):
+        with contextlib.suppress(xmlrpc.client.Fault):
+            server.stopProcess(name, True)
+            say(f"stopped {name}")
+    server.shutdown()
+    deadline = time.monotonic() + 20
+    while is_running(state) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return True

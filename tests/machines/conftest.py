@@ -1,0 +1,24 @@
+"""One machine of a lab: `machine` is its inside, `address` what others call it by."""
+
+import os
+
+import pytest
+from testinfra.host import Host
+
+from tests.support import machines as lab
+
+
+@pytest.fixture(scope="session")
+def address() -> str:
+    return os.environ["MACHINE_ADDRESS"]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Host:
+    return lab.inside(os.environ["MACHINE"])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is shown when it happens: the whole takes most of an hour."""
+    if report.failed:
+        print(f"\n{report.longreprtext}", flush=True)
