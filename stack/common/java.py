@@ -152,3 +152,7 @@ def ensure_jars(name: str, java_home: Path, say: Callable[[str], None] = print) 
             (here / jar).rename(folder / jar)
     say(f"jars for {name}: {', '.join(pins)}")
     return folder
+
+
+if __name__ == "__main__":
+    print(find_java())

@@ -1,0 +1,13 @@
+##@ The cloud
+CLOUD ?= .cloud
+IN_CLOUD := --state '$(CLOUD)'
+
+.PHONY: bootstrap destroy cost
+bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
+	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)')
+
+destroy: stack-env ## Remove all of it, with its data, and say what is left
+	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)
+
+cost: stack-env ## What it costs per month and per retrain; needs no account
+	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS))

@@ -1,0 +1,81 @@
+##@ Tests
+# K=<expression> and ARGS=… reach pytest; each target has a cache of its own, so that `ARGS=--lf` works.
+PYTEST = -m pytest -q -o cache_dir=.cache/pytest/$@ $(if $(K),-k '$(K)') $(ARGS)
+DEV_PYTEST = .envs/dev/bin/python $(PYTEST)
+IN_ANSIBLE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH
+LANES = .envs/stack/bin/python -m tests.support.lanes
+
+.PHONY: check test verify
+check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
+	@$(LANES) check
+
+test: stack-env ## All that a change must pass, side by side; seconds by target at its end (15 minutes)
+	@$(LANES) test
+
+verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
+	@$(LANES) verify
+
+.PHONY: test-unit test-cloud test-terraform test-security test-bootstrap test-specs test-roles test-machines
+test-unit: stack-env ## The operator's tool, the simulator, the DAGs' logic, the arrows between rooms
+	@$(ENVS) dev
+	@$(DEV_PYTEST) tests/unit tests/lint
+
+test-cloud: stack-env ## The cloud API, by the real SDK
+	@$(ENVS) dev spark-image-2.2
+	@$(JAVA) FRAUD_SPARK_PYTHON=$(CURDIR)/.envs/spark-image-2.2/bin/python \
+	  $(DEV_PYTEST) tests/local_cloud --ignore tests/local_cloud/test_airflow_operators.py
+
+test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
+	@$(ENVS) dev terraform-lint
+	@$(DEV_PYTEST) tests/terraform
+
+test-security: stack-env ## A probe for each published MLflow advisory, and what each account may not do
+	@$(ENVS) dev mlflow
+	@$(DEV_PYTEST) tests/security
+
+test-bootstrap: stack-env ## The way into the cloud and out: real Terraform and Ansible, killed at each step
+	@$(ENVS) dev && if $(ENVS) --has ansible; then $(ENVS) ansible; fi
+	@$(JAVA) $(DEV_PYTEST) tests/bootstrap
+
+test-specs: python ## The roles' interfaces
+	@$(ENVS) ansible
+	@$(IN_ANSIBLE) python $(PYTEST) tests/roles/test_specs.py
+
+test-roles: python machine-packages ## The roles' interfaces, and machines with systemd (root)
+	@$(ENVS) ansible
+	@$(IN_ANSIBLE) python $(PYTEST) tests/roles
+
+test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore (root)
+	@$(ENVS) ansible mlflow
+	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py
+
+# What boots machines on this host; installed if it is missing and may be (root, Debian).
+MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
+.PHONY: machine-packages
+machine-packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then dpkg -s $(MACHINE_PACKAGES) > /dev/null 2>&1 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(MACHINE_PACKAGES) > /dev/null; }; fi
+
+.PHONY: test-airflow test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest
+test-airflow: test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest ## The DAGs and the provider's operators, on 3 Airflows
+
+test-airflow-3.1: AIRFLOW := airflow-test
+test-airflow-2.10: AIRFLOW := airflow-2.10-test
+test-airflow-3-newest: AIRFLOW := airflow-3-newest-test
+test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest: stack-env
+	@$(ENVS) $(AIRFLOW)
+	@FRAUD_STACK_PYTHON=$(CURDIR)/.envs/stack/bin/python .envs/$(AIRFLOW)/bin/python $(PYTEST) -W ignore tests/dags
+
+.PHONY: test-spark test-spark-2.1 test-spark-2.2
+test-spark: test-spark-2.2 test-spark-2.1 ## The Spark application, on both Dataproc images
+
+test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
+	@if $(ENVS) --has spark-image-$*-test; then \
+	  $(ENVS) spark-image-$*-test mlflow && $(JAVA) FRAUD_MLFLOW_PYTHON=$(CURDIR)/.envs/mlflow/bin/python \
+	    .envs/spark-image-$*-test/bin/python $(PYTEST) tests/spark; \
+	else echo "skipped: tests on image $* need the Python that requirements/environments.toml names (pyenv install)"; fi
+
+.PHONY: test-system test-cycle test-drill
+test-system: stack-env ## The running system: two weekly cycles, red runs, its pages in a browser, a reduced drill
+	@$(ENVS) dev
+	@$(DEV_PYTEST) -s tests/stack
