@@ -189,7 +189,7 @@ def test_a_process_that_only_has_the_jobs_old_number_is_left_alone() -> None:
     """Process numbers come round again: the start time tells a stranger from the job."""
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
     try:
-        code = f"from local_cloud import spark; spark.end_left_behind({stranger.pid}, 1000.0)"
+        code = f"from local_cloud.services.dataproc import spark; spark.end_left_behind({stranger.pid}, 1000.0)"
         subprocess.run([stack_python(), "-B", "-c", code], cwd=ROOT, check=True, timeout=30)
         assert stranger.poll() is None
     finally:

@@ -2,19 +2,35 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-from local_cloud.iam import TokenCache
 
 _FLAVOR = "Metadata-Flavor"
 _INSTANCE = "/computeMetadata/v1/instance/"
 
 
+class TokenCache:
+    """One identity's current token, renewed when a tenth of its life is left, as the cloud's metadata service does."""
+
+    def __init__(self, issue: Callable[[str], tuple[str, float]], subject: str) -> None:
+        self._issue, self._subject = issue, subject
+        self._token, self._issued, self._expires = "", 0.0, 0.0
+
+    def get(self) -> tuple[str, float]:
+        """The token and the seconds that it still lives."""
+        now = time.time()
+        if self._expires - now < (self._expires - self._issued) / 10 or not self._token:
+            self._token, self._expires = self._issue(self._subject)
+            self._issued = now
+        return self._token, self._expires - now
+
+
 class Metadata:
     """One listener with one identity; whoever can reach it has that identity, as on a real machine."""
 
-    def __init__(self, host: str, port: int, tokens: TokenCache, facts: dict[str, str]) -> None:
+    def __init__(self, host: str, port: int, tokens: TokenCache, facts: Mapping[str, str]) -> None:
         """`facts` are the plain texts by their path below `/computeMetadata/v1/instance/`."""
         self._server = ThreadingHTTPServer(
             (host, port), type("Handler", (_Handler,), {"tokens": tokens, "facts": facts})
@@ -30,7 +46,7 @@ class Metadata:
 
 class _Handler(BaseHTTPRequestHandler):
     tokens: TokenCache
-    facts: dict[str, str]
+    facts: Mapping[str, str]
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:

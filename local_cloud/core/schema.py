@@ -41,7 +41,7 @@ def packages() -> tuple[str, ...]:
 
 
 def find_method(path: str) -> MethodDescriptor | None:
-    """`/yandex.cloud.vpc.v1.NetworkService/Get` -> its descriptor, or None where no such method exists."""
+    """`/yandex.cloud.vpc.v1.NetworkService/Get` -> its descriptor, or None if there is no such method."""
     service, _, method = path.lstrip("/").partition("/")
     if not service.startswith(ROOT + "."):
         return None
@@ -63,7 +63,7 @@ def new(descriptor: Descriptor) -> Message:
 
 
 def find_type(name: str) -> Descriptor:
-    """A message type by its full name; raises `KeyError` where there is none."""
+    """A message type by its full name; raises `KeyError` if there is none."""
     load_package(name.rpartition(".")[0])
     return _POOL.FindMessageTypeByName(name)
 
@@ -149,7 +149,7 @@ def key_fields(service: ServiceDescriptor) -> list[str]:
 
 
 def own_id(service: ServiceDescriptor, resource: Descriptor) -> str:
-    """The resource's field that holds its identifier; an empty string where parent and name are all that it has."""
+    """The resource's field that holds its identifier; an empty string if parent and name are all that it has."""
     for name in ("id", *key_fields(service)[-1:]):
         if name.endswith("id") and name in string_fields(resource):
             return name
@@ -214,7 +214,7 @@ def _configuration(destination: Message, given: Descriptor) -> Message:
 
 
 def apply_mask(source: Message, path: list[str], destination: Message) -> bool:
-    """Set one path of an update mask; False where the path names nothing that both messages have."""
+    """Set one path of an update mask; False if the path names nothing that both messages have."""
     field = source.DESCRIPTOR.fields_by_name.get(path[0])
     other = target(path[0], destination.DESCRIPTOR)
     if field is None or other is None:

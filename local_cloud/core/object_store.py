@@ -4,10 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local_cloud.config import ObjectStore
+from local_cloud.core.config import ObjectStore
 
 
-class Objects:
+class ObjectStoreClient:
     """A thin client; boto3 is imported at the first use, because it takes longer than the rest of the start."""
 
     def __init__(self, config: ObjectStore) -> None:

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import Any
 
 import psutil
 
-from local_cloud.config import Image
+from local_cloud.core.calls import Stop
+from local_cloud.core.config import Image
 
 log = logging.getLogger(__name__)
 LOG_NAME = "driveroutput"
@@ -40,7 +40,7 @@ class Runtime:
 
 @functools.cache
 def inspect(image: Image) -> Runtime:
-    """Ask the image's interpreter; raises `OSError` or `CalledProcessError` where it cannot run or has no pyspark."""
+    """Ask the image's interpreter; raises `OSError` or `CalledProcessError` if it cannot run or has no pyspark."""
     done = subprocess.run(
         [image.python, "-c", _INSPECT], capture_output=True, text=True, check=True, env={"PATH": os.defpath}, timeout=60
     )
@@ -135,10 +135,10 @@ def run(
     argv: Sequence[str],
     folder: Path,
     env: Mapping[str, str],
-    stop: threading.Event,
+    stop: Stop,
     started: Callable[[int, float], None],
 ) -> int:
-    """Run the job in its folder until it ends, and return its exit status; raises `JobStopped` when `stop` is set.
+    """Run the job in its folder until it ends, and return its exit status; raises `JobStopped` when told to stop.
 
     `started` is told the process id and its start time (UNIX seconds), by which it can be recognised after a crash.
     """

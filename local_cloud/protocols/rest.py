@@ -17,11 +17,11 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
-from local_cloud import schema
-from local_cloud.cloud import Cloud
-from local_cloud.config import ConfigError
-from local_cloud.errors import ApiError, invalid
-from local_cloud.tls import Tls
+from local_cloud.core import schema
+from local_cloud.core.calls import Api
+from local_cloud.core.config import ConfigError
+from local_cloud.core.errors import ApiError, invalid
+from local_cloud.core.tls import Tls
 
 # https://cloud.google.com/apis/design/errors#handling_errors, as the cloud's own gateway maps them.
 HTTP_STATUS = {
@@ -128,7 +128,7 @@ def _set(message: Any, path: list[str], text: str) -> None:
 
 
 class RestServer:
-    """Bound at once, so that its port is known; serves when `start` has told it the cloud."""
+    """Bound at once, so that its port is known; serves when `start` has told it the API."""
 
     def __init__(self, host: str, port: int, tls: Tls) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -143,8 +143,8 @@ class RestServer:
         self._server.context = context
         self.port: int = self._server.server_address[1]
 
-    def start(self, cloud: Cloud) -> None:
-        self._server.cloud = cloud
+    def start(self, api: Api) -> None:
+        self._server.api = api
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
     def stop(self) -> None:
@@ -154,7 +154,7 @@ class RestServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    cloud: Cloud
+    api: Api
     context: ssl.SSLContext
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             route, match = find(self.command, url.path)
             request = parse(route, match, url.query, body)
-            answer = self.server.cloud.call(route.method, request, self.headers.get("Authorization", ""), "rest")
+            answer = self.server.api.call(route.method, request, self.headers.get("Authorization", ""), "rest")
             self._send(200, json_format.MessageToJson(answer, indent=None))
         except ApiError as error:
             status = {"code": error.number, "message": error.message, "details": []}

@@ -4,31 +4,22 @@ Source: the service's documentation (docs/data-proc), pages "Creating a cluster"
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from yandex.cloud.dataproc.v1 import cluster_pb2, subcluster_pb2
 from yandex.cloud.vpc.v1 import security_group_pb2
 
-from local_cloud.errors import invalid, precondition
-from local_cloud.identity import ACCOUNT_TYPE
+from local_cloud.core.context import Context
+from local_cloud.core.errors import invalid, precondition
+from local_cloud.core.identity import ACCOUNT_TYPE, Scope
 from local_cloud.pricing import PRESETS
-
-if TYPE_CHECKING:
-    from local_cloud.cloud import Cloud
+from local_cloud.services.dataproc.models import COMPUTE, DATA, MASTER, SPARK, YARN, is_light
 
 SUBNET, ROUTE_TABLE, SECURITY_GROUP = (
     f"yandex.cloud.vpc.v1.{name}" for name in ("Subnet", "RouteTable", "SecurityGroup")
 )
-MASTER, DATA, COMPUTE = subcluster_pb2.MASTERNODE, subcluster_pb2.DATANODE, subcluster_pb2.COMPUTENODE
-HDFS, YARN, SPARK = cluster_pb2.HadoopConfig.HDFS, cluster_pb2.HadoopConfig.YARN, cluster_pb2.HadoopConfig.SPARK
 MAX_SUBCLUSTERS, MAX_HOSTS, MAX_DISK = 12, 32, 4096 << 30
 _GROUPS = "config_spec.subclusters_spec"
 _HTTPS = 443
-
-
-def is_light(hadoop: Any) -> bool:
-    """A light cluster names its services and leaves HDFS out; without any, the service takes a set that has HDFS."""
-    return bool(hadoop.services) and HDFS not in hadoop.services
 
 
 def check_layout(specification: Any) -> None:
@@ -64,26 +55,26 @@ def _check_group(group: Any) -> None:
         raise invalid(f"{_GROUPS}: {group.name!r} has autoscaling, which only COMPUTENODE subclusters can have")
 
 
-def check_surroundings(cloud: "Cloud", request: Any) -> None:
+def check_surroundings(context: Context, request: Any) -> None:
     """Accounts with their roles, subnets in the cluster's zone, security groups that let it work, a bucket's name."""
     if not request.bucket:
         raise invalid("bucket: is required; jobs and their logs live in it")
     provisioner = request.autoscaling_service_account_id or request.service_account_id
     for key, use in ((request.service_account_id, "agent"), (provisioner, "provisioner")):
-        account = cloud.store.get(ACCOUNT_TYPE, key)
-        cloud.identity.authorise(account.key, [f"use:dataproc-{use}"], account.folder)
+        account = context.store.get(ACCOUNT_TYPE, key)
+        context.identity.authorise(account.key, [f"use:dataproc-{use}"], Scope(account.folder))
     for group in request.config_spec.subclusters_spec:
-        _check_subnet(cloud, cloud.store.get(SUBNET, group.subnet_id).message, request.zone_id)
+        _check_subnet(context, context.store.get(SUBNET, group.subnet_id).message, request.zone_id)
     if request.security_group_ids:
-        check_rules([cloud.store.get(SECURITY_GROUP, key).message for key in request.security_group_ids])
+        check_rules([context.store.get(SECURITY_GROUP, key).message for key in request.security_group_ids])
 
 
-def _check_subnet(cloud: "Cloud", subnet: Any, zone: str) -> None:
+def _check_subnet(context: Context, subnet: Any, zone: str) -> None:
     if subnet.zone_id != zone:
         raise invalid(f"zone_id: the cluster is to be in {zone!r}, its subnet {subnet.id!r} is in {subnet.zone_id!r}")
-    if cloud.config.require_nat:
+    if context.config.require_nat:
         routes = (
-            cloud.store.get(ROUTE_TABLE, subnet.route_table_id).message.static_routes if subnet.route_table_id else ()
+            context.store.get(ROUTE_TABLE, subnet.route_table_id).message.static_routes if subnet.route_table_id else ()
         )
         if not any(route.destination_prefix == "0.0.0.0/0" for route in routes):
             raise precondition(f"NAT should be enabled on the subnet {subnet.id!r}: its route table has no 0.0.0.0/0")

@@ -1,20 +1,19 @@
 """Everything that must survive: resources, operations, bindings, tokens, payloads, job processes, events (SQLite)."""
 
 import json
-import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
 
-from local_cloud import schema
-from local_cloud.errors import not_found
+from local_cloud.core import schema
+from local_cloud.core.errors import not_found
+from local_cloud.core.resources import Row, belongs, status_of
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources(number INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, key TEXT NOT NULL,
@@ -38,56 +37,6 @@ CREATE TABLE IF NOT EXISTS changes(time REAL NOT NULL, type TEXT NOT NULL, key T
     old TEXT NOT NULL, new TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS changes_of ON changes(key);
 """
-# The cloud's identifiers begin with three letters that tell the service.
-ID_PREFIXES = {"dataproc": "c9q", "compute": "fhm", "vpc": "enp", "lockbox": "e6q", "iam": "aje", "operation": "cec"}
-_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
-
-
-def new_id(package: str) -> str:
-    """Twenty characters, as the cloud's: a prefix of the service (`yandex.cloud.<service>…`) and a random rest."""
-    service = package.removeprefix(schema.ROOT + ".").split(".")[0]
-    return ID_PREFIXES.get(service, "bpf") + "".join(secrets.choice(_ALPHABET) for _ in range(17))
-
-
-@dataclass
-class Row:
-    """One resource: its message, the folder it counts to, and the ids of its parents that the message itself lacks."""
-
-    number: int
-    type: str
-    key: str
-    folder: str
-    parents: dict[str, str]
-    message: Any
-    created: float = 0.0
-    deleted: float | None = None
-
-    @property
-    def name(self) -> str:
-        return str(getattr(self.message, "name", ""))
-
-    @property
-    def kind(self) -> str:
-        """The last part of the type's name, for messages to people."""
-        return self.type.rpartition(".")[2]
-
-
-def status_of(message: Message) -> str:
-    """The name of the message's status, or an empty string for a resource that has none."""
-    field = message.DESCRIPTOR.fields_by_name.get("status")
-    if field is None or field.enum_type is None or field.is_repeated:
-        return ""
-    return str(field.enum_type.values_by_number[getattr(message, "status")].name)  # noqa: B009
-
-
-def set_status(message: Message, *candidates: str) -> None:
-    """Set the first of the candidates that the resource's type knows; a type without a status stays as it is."""
-    field = message.DESCRIPTOR.fields_by_name.get("status")
-    if field is not None and field.enum_type is not None and not field.is_repeated:
-        for candidate in candidates:
-            if candidate in field.enum_type.values_by_name:
-                setattr(message, "status", field.enum_type.values_by_name[candidate].number)  # noqa: B010
-                return
 
 
 class Store:
@@ -196,19 +145,12 @@ class Store:
         """Every resource of a type there ever was, oldest first."""
         return self._rows("type = ? ORDER BY number", kind)
 
-    def _rows(self, where: str, *values: Any) -> list[Row]:
-        found = self.execute(f"SELECT * FROM resources WHERE {where}", *values)
+    def _rows(self, condition: str, *values: Any) -> list[Row]:
+        found = self.execute(f"SELECT * FROM resources WHERE {condition}", *values)
         return [_row(record) for record in found]
 
     def _note(self, row: Row, old: str, new: str) -> None:
         self.execute("INSERT INTO changes VALUES (?,?,?,?,?,?)", time.time(), row.type, row.key, row.name, old, new)
-
-
-def belongs(row: Row, name: str, value: str) -> bool:
-    """Whether the resource has this parent: in its own field, or among those it was created under."""
-    if name == "folder_id":
-        return row.folder == value
-    return bool(value in (row.parents.get(name), getattr(row.message, name, None)))
 
 
 def _row(record: sqlite3.Row) -> Row:

@@ -6,7 +6,7 @@
      "when": "call" | "operation" | "after",
      "code": "UNAVAILABLE",      # without it the rule only delays
      "message": "…", "delay": 3, # seconds
-     "times": 2}                 # how often it strikes; without it always
+     "times": 2}                 # how often it is applied; without it always
 
 `call` refuses before anything is done; `after` does the work and then answers with the error, so that the caller never
 learns what was made; `operation` lets the call pass and makes its operation fail (or, by the delay, hang).
@@ -21,8 +21,8 @@ from typing import Any
 
 import grpc
 
-from local_cloud.errors import ApiError
-from local_cloud.store import Store
+from local_cloud.core.errors import ApiError
+from local_cloud.core.store import Store
 
 FILE = "faults.json"
 _WHEN = ("call", "operation", "after")
@@ -37,19 +37,22 @@ class Fault:
     error: ApiError | None
 
 
+NO_FAULT = Fault(0.0, None)
+
+
 class Faults:
-    """The rules in force and the count of how often each has struck (which survives a restart)."""
+    """The rules in force and the count of how often each has been applied (which survives a restart)."""
 
     def __init__(self, state: Path, store: Store) -> None:
         self._path = state / FILE
         self._store = store
 
-    def take(self, method: str, when: str) -> Fault | None:
-        """The first rule that fits and is not used up; it counts as used."""
+    def take(self, method: str, when: str) -> Fault:
+        """The first rule that fits and is not used up, which counts as used; `NO_FAULT` if there is none."""
         for rule in self._rules():
             if rule["when"] == when and fnmatch.fnmatchcase(method, rule["method"]) and self._use(rule):
                 return Fault(float(rule.get("delay", 0)), _error(rule))
-        return None
+        return NO_FAULT
 
     def _rules(self) -> list[dict[str, Any]]:
         if not self._path.exists():

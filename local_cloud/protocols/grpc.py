@@ -6,20 +6,20 @@ from typing import Any
 
 import grpc
 
-from local_cloud import schema
-from local_cloud.cloud import Cloud
-from local_cloud.config import ConfigError
-from local_cloud.errors import ApiError
-from local_cloud.tls import Tls
+from local_cloud.core import schema
+from local_cloud.core.calls import Api
+from local_cloud.core.config import ConfigError
+from local_cloud.core.errors import ApiError
+from local_cloud.core.tls import Tls
 
 _WORKERS = 32
 
 
 class _Handler(grpc.GenericRpcHandler):
-    """Finds the method that a call names and hands the request over to the cloud."""
+    """Finds the method that a call names and hands the request over to the API."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         method = schema.find_method(details.method)
@@ -29,7 +29,7 @@ class _Handler(grpc.GenericRpcHandler):
 
         def call(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                return self._cloud.call(method, request, authorization, "grpc")
+                return self._api.call(method, request, authorization, "grpc")
             except ApiError as error:
                 context.abort(error.code, error.message)
 
@@ -41,7 +41,7 @@ class _Handler(grpc.GenericRpcHandler):
 
 
 class GrpcServer:
-    """Bound at once, so that its port is known; serves when `start` has told it the cloud."""
+    """Bound at once, so that its port is known; serves when `start` has told it the API."""
 
     def __init__(self, host: str, port: int, tls: Tls) -> None:
         # Without this option two endpoints would share a port and answer in turns.
@@ -55,8 +55,8 @@ class GrpcServer:
         except (OSError, RuntimeError) as error:
             raise ConfigError(f"{host}:{port} (grpc_port) cannot be used: {error}; 0 is any free one") from error
 
-    def start(self, cloud: Cloud) -> None:
-        self._server.add_generic_rpc_handlers((_Handler(cloud),))
+    def start(self, api: Api) -> None:
+        self._server.add_generic_rpc_handlers((_Handler(api),))
         self._server.start()
 
     def stop(self) -> None:

@@ -7,15 +7,17 @@ import json
 import secrets
 import time
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
 from yandex.cloud.access import access_pb2
 
-from local_cloud.config import Config, ServiceAccount
-from local_cloud.errors import denied, unauthenticated
-from local_cloud.store import Row, Store
+from local_cloud.core.config import Config, ServiceAccount
+from local_cloud.core.errors import denied, unauthenticated
+from local_cloud.core.resources import Row
+from local_cloud.core.store import Store
 
 ACCOUNT_TYPE, KEY_TYPE = "yandex.cloud.iam.v1.ServiceAccount", "yandex.cloud.iam.v1.Key"
 _TABLE = json.loads((Path(__file__).parent / "roles.json").read_text())
@@ -45,6 +47,21 @@ def permissions_of(method: str) -> list[str]:
 def is_public(method: str) -> bool:
     """Methods that need no token: they make tokens, take them back, or tell addresses."""
     return _matches(_TABLE["public"], method)
+
+
+def audiences(grpc_address: str) -> list[str]:
+    """The audiences of a service account's JWT: the cloud's, and the one that the SDK derives from our own address."""
+    port = grpc_address.rpartition(":")[2]
+    hosts = ("api.cloud.yandex.net", f"localhost:{port}", f"127.0.0.1:{port}")
+    return [f"https://iam.{host}/iam/v1/tokens" for host in hosts]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a call is about: a folder, and in it a resource, unless that does not exist (yet)."""
+
+    folder: str
+    resource: Row | None = None
 
 
 class Identity:
@@ -144,20 +161,24 @@ class Identity:
         )
         return roles | {row["role"] for row in rows}
 
-    def authorise(self, subject: str, permissions: Iterable[str], folder: str, row: Row | None = None) -> None:
+    def authorise(self, subject: str, permissions: Iterable[str], scope: Scope) -> None:
         """Raises PERMISSION_DENIED that names the role needed, the subject and the folder."""
-        scope = {folder}
-        if (home := self._store.find(folder)) is not None:
-            scope.add(home.message.cloud_id)
-        if row is not None:
-            scope |= {row.key, *row.parents.values()}
-        roles = self.roles(subject, scope)
+        roles = self.roles(subject, self._resources_of(scope))
         for permission in permissions:
             if not any(allows(role, permission) for role in roles):
                 raise denied(
                     f"Permission denied: {self.describe(subject)} needs the role {needed(permission)}"
-                    f" on folder {folder!r} for {permission}; it has {sorted(roles) or 'no role there'}"
+                    f" on folder {scope.folder!r} for {permission}; it has {sorted(roles) or 'no role there'}"
                 )
+
+    def _resources_of(self, scope: Scope) -> set[str]:
+        """The ids on which a role counts in this scope: the resource, its parents, the folder, the folder's cloud."""
+        ids = {scope.folder}
+        if (folder := self._store.find(scope.folder)) is not None:
+            ids.add(folder.message.cloud_id)
+        if scope.resource is not None:
+            ids |= {scope.resource.key, *scope.resource.parents.values()}
+        return ids
 
     def describe(self, subject: str) -> str:
         """A service account's id and name."""

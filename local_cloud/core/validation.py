@@ -9,8 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from yandex.cloud import validation_pb2 as rules
 
-from local_cloud import schema
-from local_cloud.errors import invalid
+from local_cloud.core import schema
+from local_cloud.core.errors import invalid
 
 # The service takes these although its own options forbid them: the vendor's SDK and tutorials send them by default.
 NOT_ENFORCED = {
