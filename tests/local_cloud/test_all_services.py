@@ -58,7 +58,7 @@ class Client:
         answer: Any = self.cloud.call(method, request, self._token, "grpc")
         if not schema.is_operation(method):
             return answer
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (operation := self.cloud.context.operations.get(answer.id)).done:
             assert time.monotonic() < deadline, "not done"
             time.sleep(0.002)

@@ -1,6 +1,6 @@
 """The unmodified operators of the Airflow provider, against the endpoint.
 
-Runs in an interpreter that has Airflow (requirements/airflow.txt); FRAUD_STACK_PYTHON names the endpoint's own.
+Runs in an interpreter that has Airflow (requirements/airflow-test.txt); FRAUD_STACK_PYTHON names the endpoint's own.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow.txt)")
+pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
 pytest.importorskip("airflow.providers.yandex", reason="apache-airflow-providers-yandex cannot be imported here")
 
 from airflow.providers.yandex.operators.dataproc import (
@@ -35,12 +35,12 @@ class TaskInstance:
 
 
 @pytest.fixture(autouse=True)
-def connection(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def connection(cloud: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a worker: the authority, the machine's metadata service and the connection come by the environment."""
-    extra = {"endpoint": endpoint.address["grpc"], "folder_id": FOLDER, "public_ssh_key": "ssh-ed25519 AAAA somebody"}
+    extra = {"endpoint": cloud.address["grpc"], "folder_id": FOLDER, "public_ssh_key": "ssh-ed25519 AAAA somebody"}
     monkeypatch.setenv("AIRFLOW_CONN_YANDEXCLOUD_DEFAULT", json.dumps({"conn_type": "yandexcloud", "extra": extra}))
-    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", endpoint.address["ca"])
-    monkeypatch.setenv("YC_METADATA_ADDR", endpoint.address["metadata"]["airflow"])
+    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", cloud.address["ca"])
+    monkeypatch.setenv("YC_METADATA_ADDR", cloud.address["metadata"]["airflow"])
 
 
 def create(name: str, **changes: Any) -> tuple[str, TaskInstance]:
@@ -63,8 +63,8 @@ def create(name: str, **changes: Any) -> tuple[str, TaskInstance]:
     return operator.execute({"task_instance": task_instance}), task_instance
 
 
-def clusters(endpoint: Endpoint) -> list[str]:
-    stub = endpoint.machine("airflow").client(ClusterServiceStub)
+def clusters(cloud: Endpoint) -> list[str]:
+    stub = cloud.machine("airflow").client(ClusterServiceStub)
     return [cluster.name for cluster in stub.List(cluster_service_pb2.ListClustersRequest(folder_id=FOLDER)).clusters]
 
 
@@ -75,10 +75,10 @@ def main(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"file://{file}"
 
 
-def test_create_job_delete(endpoint: Endpoint, main: str) -> None:
+def test_create_job_delete(cloud: Endpoint, main: str) -> None:
     cluster, task_instance = create("operators", labels={"owner": "airflow"})
     assert task_instance.pushed["cluster_id"] == cluster
-    assert clusters(endpoint) == ["operators"]
+    assert clusters(cloud) == ["operators"]
     job = DataprocCreatePysparkJobOperator(
         task_id="job", cluster_id=cluster, main_python_file_uri=main, args=["a", "b"]
     )
@@ -89,14 +89,14 @@ def test_create_job_delete(endpoint: Endpoint, main: str) -> None:
     with pytest.raises(OperationError, match="AssertionError: as asked"):
         failing.execute({"task_instance": task_instance})
     DataprocDeleteClusterOperator(task_id="delete", cluster_id=cluster).execute({"task_instance": task_instance})
-    assert clusters(endpoint) == []
+    assert clusters(cloud) == []
 
 
-def test_a_create_that_fails_raises_and_its_cluster_can_be_found_by_name(endpoint: Endpoint) -> None:
+def test_a_create_that_fails_raises_and_its_cluster_can_be_found_by_name(cloud: Endpoint) -> None:
     with pytest.raises(OperationError, match="bucket 'none' does not exist"):
         create("operators-fail", s3_bucket="none")
-    assert clusters(endpoint) == ["operators-fail"]
-    stub = endpoint.machine("airflow").client(ClusterServiceStub)
+    assert clusters(cloud) == ["operators-fail"]
+    stub = cloud.machine("airflow").client(ClusterServiceStub)
     left = stub.List(cluster_service_pb2.ListClustersRequest(folder_id=FOLDER)).clusters[0]
     DataprocDeleteClusterOperator(task_id="delete", cluster_id=left.id).execute({"task_instance": TaskInstance()})
-    assert clusters(endpoint) == []
+    assert clusters(cloud) == []
