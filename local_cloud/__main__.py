@@ -11,20 +11,22 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from local_cloud import tls
 from local_cloud.cloud import Cloud
-from local_cloud.config import Config, ConfigError, load
-from local_cloud.grpc_server import GrpcServer
-from local_cloud.iam import TokenCache
-from local_cloud.metadata import Metadata
-from local_cloud.rest import RestServer
-from local_cloud.store import Store
+from local_cloud.core import tls
+from local_cloud.core.config import Config, ConfigError, Instance, load
+from local_cloud.core.context import Machine, Site, new_context
+from local_cloud.core.identity import Identity
+from local_cloud.core.store import Store
+from local_cloud.protocols.grpc import GrpcServer
+from local_cloud.protocols.metadata import Metadata, TokenCache
+from local_cloud.protocols.rest import RestServer
+from local_cloud.services.registry import services
 
 ENDPOINT_FILE = "endpoint.json"
 
 
 def main() -> int:
-    """Exit status: 0 after a signal, 1 with one message where it cannot serve."""
+    """Exit status: 0 after a signal, 1 with one message if it cannot serve."""
     parser = argparse.ArgumentParser(prog="local_cloud", description="Yandex Cloud's API on one machine")
     parser.add_argument("--config", type=Path, required=True, help="JSON file, mode 0600; see README.md")
     arguments = parser.parse_args()
@@ -51,8 +53,13 @@ def serve(config: Config) -> None:
     rest_server = RestServer(config.host, config.rest_port, certificates)
     addresses = {"grpc": f"localhost:{grpc_server.port}", "rest": f"localhost:{rest_server.port}"}
     store = Store(config.state / "state.db")
-    cloud = Cloud(config, store, addresses, certificates.bundle)
-    machines = {instance.name: _machine(cloud, instance.name) for instance in config.instances}
+    context = new_context(config, store, addresses["grpc"])
+
+    def open_metadata(machine: Machine) -> Metadata:
+        return _metadata(config.host, 0, machine, context.identity)
+
+    cloud = Cloud(context, services(context, Site(addresses, certificates.bundle, open_metadata)))
+    machines = {instance.name: _machine(config, instance, context.identity) for instance in config.instances}
     cloud.resume()
     grpc_server.start(cloud)
     rest_server.start(cloud)
@@ -79,16 +86,21 @@ def serve(config: Config) -> None:
     lock.close()
 
 
-def _machine(cloud: Cloud, name: str) -> Metadata:
-    instance = next(instance for instance in cloud.config.instances if instance.name == name)
-    account = cloud.config.service_accounts[instance.service_account]
-    facts = {"id": name, "name": name, "zone": cloud.config.zone}
-    host, port = cloud.config.host, instance.metadata_port
+def _metadata(host: str, port: int, machine: Machine, identity: Identity) -> Metadata:
+    facts = {"id": machine.id, "name": machine.name, "zone": machine.zone}
+    return Metadata(host, port, TokenCache(identity.issue, machine.service_account), facts)
+
+
+def _machine(config: Config, instance: Instance, identity: Identity) -> Metadata:
+    """The metadata service of a machine of the configuration."""
+    account = config.service_accounts[instance.service_account]
+    machine = Machine(instance.name, instance.name, config.zone, account.id)
+    host, port = config.host, instance.metadata_port
     try:
-        return Metadata(host, port, TokenCache(cloud.identity.issue, account.id), facts)
+        return _metadata(host, port, machine, identity)
     except OSError as error:
-        where = f"{host}:{port} (metadata_port of instance {name!r})"
-        raise ConfigError(f"{where} cannot be used: {error.strerror}; 0 is any free one") from error
+        place = f"{host}:{port} (metadata_port of instance {instance.name!r})"
+        raise ConfigError(f"{place} cannot be used: {error.strerror}; 0 is any free one") from error
 
 
 def _lock(state: Path) -> IO[str]:

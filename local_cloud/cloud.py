@@ -2,50 +2,44 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from local_cloud import iam, lockbox, schema, service, validation
-from local_cloud.config import Config
-from local_cloud.dataproc import Dataproc
-from local_cloud.errors import ApiError
-from local_cloud.faults import Fault, Faults
-from local_cloud.identity import ACCOUNT_TYPE, Identity, is_public, permissions_of
-from local_cloud.operations import Call, Operations, Verb, timestamp
-from local_cloud.store import Row, Store
+from local_cloud.core import schema, validation
+from local_cloud.core.calls import Call, Handler, Verb
+from local_cloud.core.context import Context
+from local_cloud.core.errors import ApiError
+from local_cloud.core.identity import Scope, is_public, permissions_of
+from local_cloud.core.initial import create_initial_resources
+from local_cloud.core.resources import Row
+from local_cloud.services.base import Service
+from local_cloud.services.generic.verbs import Resources
 
 log = logging.getLogger(__name__)
 KEEP_CALLS = 30 * 24 * 3600.0
-Handler = Verb | Callable[[Call], Message]
-FOLDER_TYPE, CLOUD_TYPE = (f"yandex.cloud.resourcemanager.v1.{name}" for name in ("Folder", "Cloud"))
+_OPERATIONS = "yandex.cloud.operation.OperationService/"
 
 
 class Cloud:
-    """All parts together. `addresses` maps a protocol ("grpc", "rest") to the host:port that discovery answers with."""
+    """The API: authenticates, authorises and validates a call, then lets its service answer."""
 
-    def __init__(self, config: Config, store: Store, addresses: Mapping[str, str], bundle: Path) -> None:
-        self.config = config
-        self.store = store
-        self.addresses = addresses
-        self.operations = Operations(store, config.timings)
-        self.faults = Faults(config.state, store)
-        self.identity = Identity(config, store, iam.audiences(addresses["grpc"]))
-        self.dataproc = Dataproc(self, bundle)
-        self._handlers: dict[str, Handler] = {**iam.handlers(), **lockbox.handlers(), **self.dataproc.handlers()}
-        self._seed()
+    def __init__(self, context: Context, services: Sequence[Service]) -> None:
+        self.context = context
+        self._services = services
+        self._resources = Resources(context)
+        self._handlers = {name: handler for service in services for name, handler in service.handlers().items()}
+        create_initial_resources(context.config, context.store)
 
     def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str) -> Message:
-        """Authenticate, authorise, validate, do. Raises `ApiError`; every call leaves a line in the event log."""
+        """The answer of one call. Raises `ApiError`; every call leaves a line in the event log."""
         started, subject, code = time.monotonic(), "", "OK"
         try:
-            subject = "" if is_public(schema.name_of(method)) else self.identity.subject_of(authorization)
-            return self._answer(Call(self, method, request, subject, protocol))
+            subject = self._authenticate(schema.name_of(method), authorization)
+            return self._answer(Call(method, request, subject, protocol))
         except ApiError as error:
             code = error.code.name
             raise
@@ -54,94 +48,79 @@ class Cloud:
             code = "INTERNAL"
             raise ApiError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}") from error
         finally:
-            self.store.execute(
+            self.context.store.execute(
                 "INSERT INTO calls VALUES (?,?,?,?,?,?)",
                 time.time(),
                 subject,
                 schema.name_of(method),
-                _subject_matter(method, request),
+                _named_in(method, request),
                 code,
                 (time.monotonic() - started) * 1000,
             )
 
-    def verb(self, method: MethodDescriptor) -> Handler:
-        """The handler of a method: its own, or the generic one; raises UNIMPLEMENTED."""
-        return self._handlers.get(schema.name_of(method)) or service.generic(method)
+    def handler(self, method: MethodDescriptor) -> Handler:
+        """The handler of a method: its service's own, or the shared one; raises UNIMPLEMENTED."""
+        return self._handlers.get(schema.name_of(method)) or self._resources.handler(method)
+
+    def resume(self) -> None:
+        """Take up what an earlier run of the endpoint left: clusters that run, operations that are not done."""
+        self.context.store.execute("DELETE FROM calls WHERE time < ?", time.time() - KEEP_CALLS)
+        for service in self._services:
+            service.resume()
+        self.context.operations.resume(self.handler)
+
+    def shutdown(self) -> None:
+        self.context.operations.shutdown()
+        for service in self._services:
+            service.shutdown()
+
+    def _authenticate(self, method: str, authorization: str) -> str:
+        """The caller's id, empty for a method that needs none; raises UNAUTHENTICATED."""
+        return "" if is_public(method) else self.context.identity.subject_of(authorization)
 
     def _answer(self, call: Call) -> Message:
-        name = schema.name_of(call.method)
-        if not is_public(name):
-            self._authorise(call, name)
-        _strike(self.faults.take(name, "call"))
+        if not is_public(call.name):
+            self._authorise(call)
+        self._apply_fault(call, "call")
         validation.check(call.request)
-        handler = self.verb(call.method)
-        if isinstance(handler, Verb):
-            answer: Message = self.operations.start(call, handler)
-        else:
-            answer = handler(call)
-        _strike(self.faults.take(name, "after"))
+        answer = self._handled(call)
+        self._apply_fault(call, "after")
         return answer
 
-    def _authorise(self, call: Call, name: str) -> None:
-        if name.startswith("yandex.cloud.operation.OperationService/"):
-            name, resource = self.operations.method_and_resource(call.request.operation_id)
-            row = self.store.find(resource)
+    def _authorise(self, call: Call) -> None:
+        """Raises PERMISSION_DENIED. Whoever may call a method may look at the operations that it began."""
+        method, row = call.name, None
+        if method.startswith(_OPERATIONS):
+            method, resource = self.context.operations.method_and_resource(call.request.operation_id)
+            row = self.context.store.find(resource)
         else:
-            row = self._subject_row(call)
-        folder = row.folder if row is not None else self.folder_of(call.request)
-        self.identity.authorise(call.subject, permissions_of(name), folder, row)
+            row = self._resource_in(call)
+        folder = row.folder if row is not None else self.context.folder_of(call.request)
+        self.context.identity.authorise(call.subject, permissions_of(method), Scope(folder, row))
 
-    def _subject_row(self, call: Call) -> Row | None:
+    def _resource_in(self, call: Call) -> Row | None:
         """The resource that a call is about, or its parent; None for one that does not exist (yet)."""
         keys = schema.key_fields(call.method.containing_service)
         for name in (*reversed(keys), "resource_id"):
-            row = self.store.find(getattr(call.request, name, ""))
+            row = self.context.store.find(getattr(call.request, name, ""))
             if row is not None:
                 return row
         return None
 
-    def folder_of(self, request: Any) -> str:
-        """The folder that a request names; without one, the endpoint's own."""
-        return getattr(request, "folder_id", "") or self.config.folder_id
+    def _handled(self, call: Call) -> Message:
+        handler = self.handler(call.method)
+        if isinstance(handler, Verb):
+            return self.context.operations.start(call, handler)
+        return handler(call)
 
-    def _seed(self) -> None:
-        """What exists before the first call: cloud, folder, service accounts, and the configuration's resources."""
-        config = self.config
-        seeds: list[Mapping[str, Any]] = [
-            {"@type": CLOUD_TYPE, "id": config.cloud_id, "name": "local"},
-            {"@type": FOLDER_TYPE, "id": config.folder_id, "cloudId": config.cloud_id, "name": "local"},
-            *(
-                {"@type": ACCOUNT_TYPE, "id": account.id, "folderId": config.folder_id, "name": name}
-                for name, account in config.service_accounts.items()
-            ),
-            *config.resources,
-        ]
-        for seed in seeds:
-            if self.store.find(seed["id"]) is None:
-                message: Any = schema.new(schema.find_type(seed["@type"]))
-                json_format.ParseDict({key: value for key, value in seed.items() if key != "@type"}, message)
-                message.created_at.CopyFrom(timestamp())
-                self.store.insert(message, message.id, config.folder_id, {})
-
-    def resume(self) -> None:
-        """Take up what an earlier run of the endpoint left: clusters that run, operations that are not done."""
-        self.store.execute("DELETE FROM calls WHERE time < ?", time.time() - KEEP_CALLS)
-        self.dataproc.resume()
-        self.operations.resume(self)
-
-    def shutdown(self) -> None:
-        self.operations.shutdown()
-        self.dataproc.shutdown()
-
-
-def _strike(fault: Fault | None) -> None:
-    if fault is not None:
+    def _apply_fault(self, call: Call, when: str) -> None:
+        fault = self.context.faults.take(call.name, when)
         time.sleep(fault.delay)
         if fault.error is not None:
             raise fault.error
 
 
-def _subject_matter(method: MethodDescriptor, request: Any) -> str:
+def _named_in(method: MethodDescriptor, request: Any) -> str:
     """What the event log says a call was about: an id or a name, never a payload."""
     keys = reversed(schema.key_fields(method.containing_service))
     for name in (*keys, "operation_id", "resource_id", "name", "folder_id"):

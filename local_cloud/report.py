@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from local_cloud.dataproc import CLUSTER, SUBCLUSTER
+from local_cloud.core.resources import Row, status_of
+from local_cloud.core.store import Store
 from local_cloud.pricing import Cost, Hosts, cost
-from local_cloud.store import Row, Store, status_of
+from local_cloud.services.dataproc.models import CLUSTER, SUBCLUSTER
 
 # Hosts are paid in every status but these; their disks are paid always.
 _UNPAID = ("STOPPED", "DELETED")

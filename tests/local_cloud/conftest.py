@@ -1,12 +1,27 @@
 """Endpoints for the tests: one that many share, and fresh ones for tests that kill or configure theirs."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yandexcloud
+import yandexcloud._operation_waiter
+from yandex.cloud.dataproc.v1 import cluster_pb2
 
 from tests.support.cloud import Endpoint, ObjectStore, fake_image
+from tests.support.dataproc import cluster_fields
+
+
+@pytest.fixture(scope="session", autouse=True)
+def impatient_sdk() -> Iterator[None]:
+    """The SDK's wrapper looks at an operation once a second; that alone is made quicker, all else is the SDK's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50), time=time.time)
+        patch.setattr(yandexcloud._operation_waiter, "time", clock)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +59,32 @@ def new_endpoint(tmp_path: Path, object_store: ObjectStore, image: dict[str, str
     for one in made:
         if one.process is not None and one.process.poll() is None:
             one.stop()
+
+
+@pytest.fixture
+def sdk(endpoint: Endpoint) -> yandexcloud.SDK:
+    """The SDK with the rights that Airflow has."""
+    return endpoint.machine("airflow")
+
+
+@pytest.fixture(scope="session")
+def cluster(endpoint: Endpoint, impatient_sdk: None) -> Iterator[str]:
+    """The id of a cluster that runs, with two properties for Spark."""
+    properties = {"spark:spark.sql.shuffle.partitions": "7", "spark:spark.custom": "cluster", "pip:pyspark": "==3.5.0"}
+    wrapper = endpoint.machine("airflow").wrappers.Dataproc()
+    made = wrapper.create_cluster(**cluster_fields("shared", properties=properties)).response
+    assert (made.status, made.config.version_id) == (cluster_pb2.Cluster.RUNNING, "2.2")
+    yield made.id
+    wrapper.delete_cluster(made.id)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a job's main file."""
+
+    def write(text: str) -> Path:
+        file = tmp_path / "main.py"
+        file.write_text(text)
+        return file
+
+    return write

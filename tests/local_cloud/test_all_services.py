@@ -11,11 +11,14 @@ pytest.importorskip("trustme", reason="the endpoint's own requirements are not i
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from local_cloud import schema, validation
 from local_cloud.cloud import Cloud
-from local_cloud.config import Config, ObjectStore, ServiceAccount
-from local_cloud.errors import ApiError
-from local_cloud.store import Row, Store
+from local_cloud.core import schema, validation
+from local_cloud.core.config import Config, ObjectStore, ServiceAccount
+from local_cloud.core.context import Listener, Machine, Site, new_context
+from local_cloud.core.errors import ApiError
+from local_cloud.core.resources import Row
+from local_cloud.core.store import Store
+from local_cloud.services.registry import services as all_services
 from tests.support.cloud import CLOUD, DEPLOYER, FOLDER, NETWORK
 
 CYCLE = {"Create", "Get", "List", "Delete"}
@@ -49,14 +52,14 @@ class Client:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self._token = f"Bearer {cloud.identity.issue(DEPLOYER)[0]}"
+        self._token = f"Bearer {cloud.context.identity.issue(DEPLOYER)[0]}"
 
     def call(self, method: MethodDescriptor, request: Any) -> Any:
         answer: Any = self.cloud.call(method, request, self._token, "grpc")
         if not schema.is_operation(method):
             return answer
-        deadline = time.monotonic() + 10
-        while not (operation := self.cloud.operations.get(answer.id)).done:
+        deadline = time.monotonic() + 60
+        while not (operation := self.cloud.context.operations.get(answer.id)).done:
             assert time.monotonic() < deadline, "not done"
             time.sleep(0.002)
         assert not operation.HasField("error"), operation.error.message
@@ -65,7 +68,11 @@ class Client:
     def newest(self, service: ServiceDescriptor) -> Row:
         resource = schema.resource_of(service)
         assert resource is not None
-        return self.cloud.store.select(resource.full_name)[-1]
+        return self.cloud.context.store.select(resource.full_name)[-1]
+
+
+def no_machine(machine: Machine) -> Listener:
+    raise AssertionError(f"no test here starts a machine, this one did: {machine}")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         state, CLOUD, FOLDER, accounts, timings={"default": 0.0}, resources=(network,), object_store=objects
     )
     store = Store(state / "state.db")
-    yield Client(Cloud(config, store, {"grpc": "localhost:1", "rest": "localhost:2"}, state / "bundle"))
+    context = new_context(config, store, "localhost:1")
+    site = Site({"grpc": "localhost:1", "rest": "localhost:2"}, state / "bundle", no_machine)
+    yield Client(Cloud(context, all_services(context, site)))
     store.close()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from yandex.cloud.dataproc.v1 import job_pb2
 
-from tests.local_cloud.test_dataproc import cluster_fields, job_of, log_of, submit
 from tests.support.cloud import Endpoint, finished
+from tests.support.dataproc import cluster_fields, job_of, log_of, submit
 
 PYTHON = os.environ.get("FRAUD_SPARK_PYTHON", "")
 
@@ -30,7 +30,12 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
         [PYTHON, "-c", "import pyspark; print(pyspark.__version__)"], capture_output=True, text=True, check=True
     ).stdout.strip()
     image = {"python": PYTHON, "java_home": java_home(), "jars": str(tmp_path)}
-    own = new_endpoint(images={"2.2": image}, spark_defaults={"spark.master": "local[1]", "spark.ui.enabled": "false"})
+    defaults = {
+        "spark.master": "local[1]",
+        "spark.ui.enabled": "false",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
+    own = new_endpoint(images={"2.2": image}, spark_defaults=defaults)
     sdk = own.start().machine("airflow")
     properties = {"spark:spark.sql.shuffle.partitions": "3", "pip:pyspark": f"=={version}"}
     cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("spark", properties=properties)).response.id
@@ -43,12 +48,14 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
         "if sys.argv[1:] == ['fail']:\n    raise ValueError('as asked')\n"
     )
     helper = {"python_file_uris": [f"file://{tmp_path / 'helper.py'}"]}
+    # Both at the same time: two cores, and each takes most of a minute on a busy machine.
     operation = submit(sdk, cluster, tmp_path / "main.py", **helper)
-    done = finished(sdk, operation, seconds=120)
+    failing = submit(sdk, cluster, tmp_path / "main.py", "fail", **helper)
+    done = finished(sdk, operation, seconds=600)
     job = job_of(sdk, operation)
     log = log_of(sdk, job).content
     assert not done.HasField("error"), log
     assert job.status == job_pb2.Job.DONE
     assert f"RESULT 90 3 {version}" in log
-    failed = finished(sdk, submit(sdk, cluster, tmp_path / "main.py", "fail", **helper), seconds=120)
+    failed = finished(sdk, failing, seconds=600)
     assert failed.error.message.endswith("ValueError: as asked")

@@ -170,7 +170,7 @@ class Endpoint:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=120)
 
     @property
     def file(self) -> Path:
@@ -207,13 +207,13 @@ class Endpoint:
         signed = jwt.encode(claims, self.private_key, algorithm="PS256", headers={"kid": KEY_ID})
         return str(self.rest("POST", "/iam/v1/tokens", json={"jwt": signed}).json()["iamToken"])
 
-    def rest(self, verb: str, path: str, token: str = "", **arguments: Any) -> requests.Response:
+    def rest(self, verb: str, path: str, token: str = "", seconds: float = 60, **arguments: Any) -> requests.Response:
         """One REST call."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         session = requests.Session()
         session.trust_env = False
         url = f"https://{self.address['rest']}{path}"
-        return session.request(verb, url, headers=headers, verify=self.address["ca"], timeout=20, **arguments)
+        return session.request(verb, url, headers=headers, verify=self.address["ca"], timeout=seconds, **arguments)
 
     def faults(self, *rules: dict[str, Any]) -> None:
         """Put these faults in force, in place of those before."""
@@ -224,19 +224,20 @@ class Endpoint:
 
 def metadata_token(address: str) -> str:
     url = f"http://{address}/computeMetadata/v1/instance/service-accounts/default/token"
-    answer = requests.get(url, headers={"Metadata-Flavor": "Google"}, timeout=5)
+    answer = requests.get(url, headers={"Metadata-Flavor": "Google"}, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
 
 
-def wait_until(condition: Callable[[], Any], complaint: str, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], complaint: str, seconds: float = 120) -> None:
+    """Wait for a fact. The limit only ends a test that will not pass; on a busy machine the fact may take its time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, complaint
         time.sleep(0.02)
 
 
-def finished(sdk: yandexcloud.SDK, operation: Any, seconds: float = 30) -> Any:
+def finished(sdk: yandexcloud.SDK, operation: Any, seconds: float = 120) -> Any:
     """The operation when it is done (the SDK's own waiter looks only once a second)."""
     stub = sdk.client(OperationServiceStub)
     box = [operation]

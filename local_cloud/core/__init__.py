@@ -1,0 +1,1 @@
+"""What every service stands on: store, operations, identity, faults, configuration. Nothing here knows a service."""

@@ -1,0 +1,27 @@
+"""What the endpoint asks of a service that has ways of its own."""
+
+from collections.abc import Mapping
+
+from local_cloud.core.calls import Handler
+from local_cloud.core.context import Context, Site
+from local_cloud.services.generic.verbs import Resources
+
+
+class Service:
+    """One service: its verbs by method, and what it opens when the endpoint starts."""
+
+    def __init__(self, context: Context, site: Site) -> None:
+        self.context = context
+        self.store = context.store
+        self.site = site
+        self.resources = Resources(context)
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The methods that the shared verbs do not do as the cloud does, by their full names."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """After a restart: open again what an earlier run had open."""
+
+    def shutdown(self) -> None:
+        """Close what is open."""

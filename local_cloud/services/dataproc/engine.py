@@ -1,0 +1,165 @@
+"""Where a cluster's jobs run: on this machine, as `spark-submit` of the image's own pyspark.
+
+All that clusters and jobs know of it is what `Engine` offers, so that another engine can take its place.
+"""
+
+import logging
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cloud.core.calls import Stop
+from local_cloud.core.config import Config, Image, ObjectStore
+from local_cloud.core.context import Listener, Machine, Site
+from local_cloud.core.object_store import ObjectStoreClient
+from local_cloud.core.resources import Row
+from local_cloud.services.dataproc import errors, spark
+from local_cloud.services.dataproc.models import specification_of
+
+log = logging.getLogger(__name__)
+_TAIL = 64 << 10
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that is ready to run: its command line, its folder, its whole environment."""
+
+    argv: list[str]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+class Engine:
+    """The machines of all clusters: one metadata service for each cluster that runs, one process for each job."""
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self._config = config
+        self._site = site
+        self._objects = ObjectStoreClient(config.object_store) if config.object_store else None
+        self._metadata: dict[str, Listener] = {}
+
+    def image(self, version: str) -> Image:
+        """The image of a version: `2.1`, or a patch of it like `2.1.15`; raises INVALID_ARGUMENT with those offered."""
+        for offered, image in self._config.images.items():
+            if version == offered or version.startswith(f"{offered}."):
+                return image
+        raise errors.unknown_image(version, self._config.images)
+
+    def prepare(self, cluster: Row) -> None:
+        """Look at the bucket and the packages and write the defaults of jobs; raises FAILED_PRECONDITION."""
+        if self._objects is None:
+            raise errors.no_object_store()
+        if problem := self._objects.problem_of(cluster.message.bucket):
+            raise errors.cannot_start(cluster, problem)
+        config = cluster.message.config
+        runtime = _runtime(self.image(config.version_id))
+        if mismatches := spark.pip_mismatches(runtime, config.hadoop.properties):
+            raise errors.wrong_packages(cluster, config.version_id, mismatches)
+        folder = self._cluster_folder(cluster.key) / "conf"
+        folder.mkdir(parents=True, exist_ok=True)
+        spark.write_properties(folder / "spark-defaults.conf", self._properties(cluster, {}))
+
+    def open(self, cluster: Row) -> None:
+        """Let the cluster's machines answer: they have the identity of its service account."""
+        message = cluster.message
+        self.close(cluster.key)
+        machine = Machine(cluster.key, cluster.name, message.zone_id, message.service_account_id)
+        self._metadata[cluster.key] = self._site.open_metadata(machine)
+
+    def close(self, cluster: str) -> None:
+        if listener := self._metadata.pop(cluster, None):
+            listener.close()
+
+    def shutdown(self) -> None:
+        for cluster in list(self._metadata):
+            self.close(cluster)
+
+    def submission(self, cluster: Row, job: Row) -> Submission:
+        """Write the job's properties and say how it is run."""
+        specification = specification_of(job.message)
+        image = self.image(cluster.message.config.version_id)
+        runtime = _runtime(image)
+        folder = self.job_folder(cluster.key, job.key)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / "job.properties"
+        places = dict.fromkeys(("spark.local.dir", "spark.jars.ivy"), str(folder / "tmp"))
+        spark.write_properties(file, self._properties(cluster, {**places, **specification.properties}))
+        argv = spark.command(runtime, file, job.name or job.key, specification)
+        configuration = self._cluster_folder(cluster.key) / "conf"
+        environment = spark.environment(image, runtime, configuration, folder, self._endpoints(cluster))
+        return Submission(argv, folder, environment)
+
+    def run(self, submission: Submission, stop: Stop, started: Callable[[int, float], None]) -> int:
+        """The exit status; see `spark.run`."""
+        return spark.run(submission.argv, submission.folder, submission.environment, stop, started)
+
+    def why(self, submission: Submission) -> str:
+        """Why a job has failed, by its log."""
+        file = submission.folder / spark.LOG_NAME
+        tail = read_part(file, max(0, file.stat().st_size - _TAIL), _TAIL)
+        return spark.reason(tail.decode(errors="replace"))
+
+    def keep_log(self, cluster: Row, job: str) -> None:
+        """Copy the log to where the cloud keeps it; a job does not fail because that did."""
+        file = self.log_file(cluster.key, job)
+        key = f"dataproc/clusters/{cluster.key}/jobs/{job}/driveroutput.000000000"
+        if self._objects is not None and file.exists():
+            try:
+                self._objects.upload(file, cluster.message.bucket, key)
+            except Exception as error:
+                log.warning("the log of job %s was not copied to %s/%s: %s", job, cluster.message.bucket, key, error)
+
+    def log_file(self, cluster: str, job: str) -> Path:
+        return self.job_folder(cluster, job) / spark.LOG_NAME
+
+    def job_folder(self, cluster: str, job: str) -> Path:
+        return self._cluster_folder(cluster) / "jobs" / job
+
+    def _cluster_folder(self, cluster: str) -> Path:
+        return self._config.state / "clusters" / cluster
+
+    def _properties(self, cluster: Row, job: Mapping[str, str]) -> dict[str, str]:
+        store, config = self._store(), cluster.message.config
+        defaults = {
+            "spark.hadoop.fs.s3a.endpoint": store.endpoint,
+            "spark.hadoop.fs.s3a.endpoint.region": store.region,
+            **self._config.spark_defaults,
+        }
+        return spark.properties(defaults, self.image(config.version_id), config.hadoop.properties, job)
+
+    def _endpoints(self, cluster: Row) -> dict[str, str]:
+        """What a job finds in its environment: where the cloud's services are, and what to trust."""
+        store, bundle = self._store(), str(self._site.bundle)
+        return {
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "YC_METADATA_ADDR": self._metadata[cluster.key].address,
+            "YC_ENDPOINT": self._site.addresses["rest"],
+            "SSL_CERT_FILE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
+        }
+
+    def _store(self) -> ObjectStore:
+        store = self._config.object_store
+        if store is None:
+            raise errors.no_object_store()
+        return store
+
+
+def _runtime(image: Image) -> spark.Runtime:
+    try:
+        return spark.inspect(image)
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = spark.reason(error.stderr) if isinstance(error, subprocess.CalledProcessError) else error
+        raise errors.unusable_image(image.python, detail) from error
+
+
+def read_part(file: Path, start: int, size: int) -> bytes:
+    """So many bytes of a file from a position on; of a file that does not exist, none."""
+    if not file.exists():
+        return b""
+    with file.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(size)

@@ -1,0 +1,1 @@
+"""Discovery: where the services are."""

@@ -1,0 +1,1 @@
+"""The verbs that all services share, made from descriptors."""

@@ -1,0 +1,1 @@
+"""IAM: tokens, and keys of service accounts."""

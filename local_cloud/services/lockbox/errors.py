@@ -1,0 +1,27 @@
+"""What Lockbox refuses."""
+
+from local_cloud.core.errors import ApiError, invalid, not_found, precondition
+
+
+def no_value(key: str) -> ApiError:
+    return invalid(f"payload entry {key!r} has neither text_value nor binary_value")
+
+
+def password_too_short(length: int, classes: int) -> ApiError:
+    return invalid(f"password_payload_specification: length {length} cannot hold {classes} classes of characters")
+
+
+def version_not_found(secret: str, version: str) -> ApiError:
+    return not_found(f"Version of secret {secret!r}", version)
+
+
+def secret_inactive(secret: str) -> ApiError:
+    return precondition(f"Secret {secret!r} is INACTIVE; activate it first")
+
+
+def no_version(secret: str) -> ApiError:
+    return precondition(f"Secret {secret!r} has no version yet")
+
+
+def version_not_active(version: str) -> ApiError:
+    return precondition(f"Version {version!r} is not ACTIVE")

@@ -1,0 +1,1 @@
+"""The Operation service: how work that has begun goes on."""

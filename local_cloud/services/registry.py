@@ -1,0 +1,16 @@
+"""The services that do more than the shared verbs. A new one is a folder and a line here."""
+
+from local_cloud.core.context import Context, Site
+from local_cloud.services.base import Service
+from local_cloud.services.dataproc.service import Dataproc
+from local_cloud.services.discovery.verbs import Discovery
+from local_cloud.services.iam.verbs import Iam
+from local_cloud.services.lockbox.verbs import Lockbox
+from local_cloud.services.operation.verbs import OperationService
+
+SERVICES: tuple[type[Service], ...] = (Discovery, OperationService, Iam, Lockbox, Dataproc)
+
+
+def services(context: Context, site: Site) -> list[Service]:
+    """All of them, ready for their first call."""
+    return [service(context, site) for service in SERVICES]
