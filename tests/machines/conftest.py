@@ -5,7 +5,7 @@ import os
 import pytest
 from testinfra.host import Host
 
-from tests.support import machines as lab
+from tests.support.machines import inside
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def address() -> str:
 
 @pytest.fixture(scope="session")
 def machine() -> Host:
-    return lab.inside(os.environ["MACHINE"])
+    return inside(os.environ["MACHINE"])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

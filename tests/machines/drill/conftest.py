@@ -1,0 +1,18 @@
+"""Before and after each case all is well, without anybody's help."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.machines import wait_until
+from tests.support.mlflow_machine import healthy
+
+BACK = 60  # seconds within which MLflow answers; a module may say otherwise
+
+
+@pytest.fixture(autouse=True)
+def well(request: pytest.FixtureRequest) -> Iterator[None]:
+    seconds = getattr(request.module, "BACK", BACK)
+    wait_until(healthy, seconds, "MLflow answers")
+    yield
+    wait_until(healthy, seconds, "MLflow answers again")
