@@ -4,10 +4,9 @@ A layer holds what molecule/shared/install.yml does, and its name the hash of ev
 of `site.yml` runs over it: only downloads and unpacking are saved. `make molecule` begins with bare machines.
 """
 
-import hashlib
-
 from local_cloud.machines import base
 from tests.support import ROOT
+from tests.support.kept import digest
 
 INSTALL = ROOT / "molecule" / "shared" / "install.yml"
 INPUTS = (
@@ -24,21 +23,16 @@ INPUTS = (
 )
 
 
-def digest(debian: str) -> str:
-    """Of the base image and of every file that decides what is installed."""
-    found = hashlib.sha256(base.ensure(debian).name.encode())
-    for pattern in INPUTS:
-        paths = sorted(ROOT.glob(pattern))
-        assert paths, f"{pattern} matches no file: the inputs of layers (tests/support/layers.py) are out of date"
-        for path in paths:
-            found.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return found.hexdigest()[:10]
+def made_from(debian: str) -> str:
+    """Hash of the base image and of every file that decides what is installed."""
+    paths = [str(path.relative_to(ROOT)) for pattern in INPUTS for path in sorted(ROOT.glob(pattern))]
+    return digest(ROOT, paths, base.ensure(debian).name)[:10]
 
 
 def names(debian: str) -> dict[str, str]:
     """The layer of each machine of molecule/stack."""
-    made_from = digest(debian)
+    inputs = made_from(debian)
     return {
-        "stack-db": f"database-debian-{debian}-{made_from}",
-        "stack-mlflow": f"mlflow-debian-{debian}-{made_from}",
+        "stack-db": f"database-debian-{debian}-{inputs}",
+        "stack-mlflow": f"mlflow-debian-{debian}-{inputs}",
     }

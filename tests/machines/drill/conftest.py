@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.machines.long_proofs import INPUTS
 from tests.support.machines import wait_until
 from tests.support.mlflow_machine import healthy
 
@@ -16,3 +17,9 @@ def well(request: pytest.FixtureRequest) -> Iterator[None]:
     wait_until(healthy, seconds, "MLflow answers")
     yield
     wait_until(healthy, seconds, "MLflow answers again")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_proof_inputs() -> list[str]:
+    """What a case depends on, beside what every machine does (tests/support/proof.py)."""
+    return [*INPUTS, "ansible", "tests/machines/drill"]
