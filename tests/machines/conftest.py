@@ -5,7 +5,7 @@ import os
 import pytest
 from testinfra.host import Host
 
-from tests.support.machines import inside
+from tests.support.machines import logged_in
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def address() -> str:
 
 @pytest.fixture(scope="session")
 def machine() -> Host:
-    return inside(os.environ["MACHINE"])
+    return logged_in(os.environ["MACHINE"])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -27,8 +28,15 @@ ENTER = (sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "
 
 @cache
 def inside(name: str) -> Host:
-    """A machine as root, over ssh."""
+    """A machine as root, over ssh; each command logs in anew, so that it may boot or be replaced in between."""
     return testinfra.get_host(f"ssh://{name}", ssh_config=str(SSH_CONFIG), sudo=True)
+
+
+@cache
+def logged_in(name: str) -> Host:
+    """The same by one connection, kept open: a third of the time of a short command is its log-in."""
+    socket = Path(tempfile.mkdtemp(prefix="lab-"), "ssh")
+    return testinfra.get_host(f"ssh://{name}", ssh_config=str(SSH_CONFIG), sudo=True, controlpath=str(socket))
 
 
 def outside(*command: str | Path, timeout: int = 300, **environment: str) -> Done:
