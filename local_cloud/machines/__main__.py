@@ -12,7 +12,7 @@ from local_cloud.machines.machine import Machine, Request, machines
 
 
 def main() -> int:
-    """Exit status: the command's own, or 1 with one message where the host or the request is at fault."""
+    """Exit status: the command's own, or 1 with one message if the host or the request is at fault."""
     arguments = parser().parse_args()
     try:
         if arguments.command != "list":
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--lab", default=lab, help="the network the machines live in (MACHINES_LAB)")
     commands = result.add_subparsers(dest="command", required=True)
 
-    one = commands.add_parser("up", help="make a machine and boot it; boots it again where it was stopped")
+    one = commands.add_parser("up", help="make a machine and boot it; boots it again if it was stopped")
     one.add_argument("name")
     one.add_argument("--debian", choices=base.SUITES, default="12")
     one.add_argument("--address", help="in 10.231.7.0/24; by default the next free one from .11")

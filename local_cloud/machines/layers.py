@@ -60,7 +60,7 @@ def content(path: Path) -> tuple[int, int]:
 def keep(machine: Machine, name: str) -> None:
     """Shuts the machine down, takes from its disk what makes it that machine, keeps the rest, removes the machine.
 
-    Only a machine that has no secret but its own keys may be kept; where the layer exists by then, the newer stays.
+    Only a machine that has no secret but its own keys may be kept; if the layer exists by then, the newer stays.
     """
     record, part = machine.record, folder(name).with_suffix(".new")
     machine.stop()

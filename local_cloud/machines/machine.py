@@ -192,10 +192,20 @@ class Machine:
 
     def boot(self) -> None:
         command = [
-            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.namespace}"),
-            *(f"--hostname={self.name}", f"--network-namespace-path=/run/netns/{self.namespace}"),
-            *("--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
-            *("--console=read-only", "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE"),
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            f"--directory={self.root}",
+            f"--machine={self.namespace}",
+            f"--hostname={self.name}",
+            f"--network-namespace-path=/run/netns/{self.namespace}",
+            "--register=no",
+            "--keep-unit",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--console=read-only",
+            "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE",
             *(f"--bind={bind}" for bind in self.record.binds),
         ]
         host.spawn(

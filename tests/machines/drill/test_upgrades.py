@@ -83,7 +83,7 @@ def test_upgrade_from_an_earlier_release_and_schema(tmp_path: Path) -> None:
     assert refused.returncode != 0
     assert "ansible-playbook ansible/playbooks/upgrade.yml" in " ".join(refused.stdout.split())
     assert version() == EARLIER
-    older_schema()  # MLflow migrates by itself where a table is missing, so the release that goes on has done it
+    older_schema()  # MLflow migrates by itself if a table is missing, so the release that goes on has done it
     said = playbook("ansible/playbooks/upgrade.yml").stdout
     assert "changed: schema of runs from" in said
     measured("upgrade", f"MLflow {EARLIER} -> {version()}, and the schema")
