@@ -87,7 +87,8 @@ class Machine:
     def up(self, wanted: Request) -> None:
         """Makes the machine unless it exists, boots it unless it runs, and returns when ssh answers."""
         begun = time.monotonic()
-        image = base.ensure(wanted.debian)
+        checked(self.name)  # before anything is made
+        image = Path(self.record.base) if self.exists else base.ensure(wanted.debian)
         with host.exclusive(f"lab-{self.lab.name}"):
             self.lab.ensure()
             if not self.exists:
