@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from local_cloud.machines import base, host, relay
+from local_cloud.machines import base, host, layers, relay
 from local_cloud.machines.lab import Lab
-from local_cloud.machines.machine import Machine, machines
+from local_cloud.machines.machine import Machine, Request, machines
 
 
 def main() -> int:
-    """Exit status: the command's own, or 1 with one message where the host or the request is at fault."""
+    """Exit status: the command's own, or 1 with one message if the host or the request is at fault."""
     arguments = parser().parse_args()
     try:
         if arguments.command != "list":
@@ -33,14 +32,20 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--lab", default=lab, help="the network the machines live in (MACHINES_LAB)")
     commands = result.add_subparsers(dest="command", required=True)
 
-    one = commands.add_parser("up", help="make a machine and boot it; boots it again where it was stopped")
+    one = commands.add_parser("up", help="make a machine and boot it; boots it again if it was stopped")
     one.add_argument("name")
     one.add_argument("--debian", choices=base.SUITES, default="12")
     one.add_argument("--address", help="in 10.231.7.0/24; by default the next free one from .11")
     one.add_argument("--user", default="deploy", help="the first user: sudo without a password, log-in by key")
     one.add_argument("--authorized-key", type=Path, help="public key file; by default that of the lab")
     one.add_argument("--bind", action="append", default=[], help="HOST-PATH:GUEST-PATH, as systemd-nspawn's --bind")
+    one.add_argument("--layer", default="", help="begin with what `keep` has kept under this name")
     one.set_defaults(run=up)
+
+    one = commands.add_parser("keep", help="shut a machine down and keep what it has installed; the machine is removed")
+    one.add_argument("name")
+    one.add_argument("layer", help="KIND-HASH; the newest three of a kind are kept")
+    one.set_defaults(run=keep)
 
     one = commands.add_parser("down", help="remove machines with their disks")
     one.add_argument("name", nargs="*")
@@ -80,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("to", help="the same")
     one.set_defaults(run=relay_between)
 
-    one = commands.add_parser("clean", help="remove base images that no machine uses")
+    one = commands.add_parser("clean", help="remove base images and layers that no machine uses")
     one.set_defaults(run=clean)
     return result
 
@@ -89,9 +94,22 @@ def up(lab: Lab, arguments: argparse.Namespace) -> None:
     with host.exclusive(f"lab-{lab.name}"):
         lab.ensure()
     key = arguments.authorized_key or lab.key.with_suffix(".pub")
-    Machine(lab, arguments.name).up(
-        arguments.debian, arguments.address, arguments.user, key.read_text(), arguments.bind
+    if arguments.layer and (problem := layers.problem(arguments.layer)):
+        raise host.MachineError(f"{problem}; make it: keep NAME {arguments.layer}, or begin without --layer")
+    wanted = Request(
+        authorized_key=key.read_text(),
+        debian=arguments.debian,
+        address=arguments.address,
+        user=arguments.user,
+        binds=tuple(arguments.bind),
+        layer=str(layers.files(arguments.layer)) if arguments.layer else "",
     )
+    Machine(lab, arguments.name).up(wanted)
+
+
+def keep(lab: Lab, arguments: argparse.Namespace) -> None:
+    layers.keep(Machine(lab, arguments.name), arguments.layer)
+    print(f"{layers.folder(arguments.layer)}: kept")
 
 
 def down(lab: Lab, arguments: argparse.Namespace) -> None:
@@ -137,9 +155,7 @@ def serve(lab: Lab, arguments: argparse.Namespace) -> None:
 
 
 def clean(_: Lab, __: argparse.Namespace) -> None:
-    used = {Path(json.loads(path.read_text())["base"]) for path in host.STATE.glob("labs/*/machines/*/machine.json")}
-    for folder in set((host.STATE / "bases").glob("*")) - used:
-        shutil.rmtree(folder)
+    for folder in layers.clean():
         print(f"{folder}: removed")
 
 

@@ -33,7 +33,7 @@ class MachineError(Exception):
 
 
 def missing() -> list[str]:
-    """What keeps this host from running machines, each with the command that mends it; empty where nothing does."""
+    """What keeps this host from running machines, each with the command that mends it; empty if nothing does."""
     found = []
     if os.geteuid() != 0:
         found.append(f"user id is {os.geteuid()}, needed is 0 (root): sudo {sys.executable} -m local_cloud.machines …")
@@ -56,7 +56,7 @@ def preflight() -> None:
 def _cgroup2() -> Path | None:
     """The cgroup v2 mount; on a hybrid host it lies beside the v1 controllers."""
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
-    return next((Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2"), None)
+    return next((Path(point) for _, point, kind, *_ in mounts if kind == "cgroup2"), None)
 
 
 def cgroup(name: str) -> Path:
@@ -177,12 +177,12 @@ def alive(group: Path) -> bool:
     return events.exists() and "populated 1" in events.read_text()
 
 
-def end(group: Path, patience: float = 0) -> None:
-    """Asks the first process of a cgroup to end (SIGTERM), kills what is left after `patience` seconds, removes it."""
-    if patience and alive(group):
+def end(group: Path, seconds: float = 0) -> None:
+    """Asks the first process of a cgroup to end (SIGTERM), kills what is left after `seconds`, removes it."""
+    if seconds and alive(group):
         for process in (group / "cgroup.procs").read_text().split():
             os.kill(int(process), signal.SIGTERM)
-        wait_until(lambda: not alive(group), patience)
+        wait_until(lambda: not alive(group), seconds)
     if alive(group):
         (group / "cgroup.kill").write_text("1")
         wait_until(lambda: not alive(group), 10)

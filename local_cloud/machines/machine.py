@@ -27,6 +27,19 @@ class Record:
     base: str
     user: str
     binds: list[str]
+    layer: str = ""  # directory of what is installed already, over the base
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a machine is to be; what its first user is called, and the public key that user answers to."""
+
+    authorized_key: str
+    debian: str = "12"
+    address: str | None = None  # the next free one
+    user: str = "deploy"
+    binds: tuple[str, ...] = ()  # HOST-PATH:GUEST-PATH
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,22 +84,25 @@ class Machine:
     def veth(self) -> str:
         return f"v{self.record.address.rpartition('.')[2]}"
 
-    # -------------------------------------------------------------------------------------------- life
-    def up(self, debian: str, address: str | None, user: str, authorized_key: str, binds: list[str]) -> None:
+    def up(self, wanted: Request) -> None:
         """Makes the machine unless it exists, boots it unless it runs, and returns when ssh answers."""
         begun = time.monotonic()
-        image = base.ensure(debian)
+        checked(self.name)  # before anything is made
+        image = Path(self.record.base) if self.exists else base.ensure(wanted.debian)
         with host.exclusive(f"lab-{self.lab.name}"):
             self.lab.ensure()
             if not self.exists:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                made = Record(self.name, address or free_address(self.lab), debian, str(image), user, binds)
-                self.mount(Path(made.base))
-                self.personalise(made, authorized_key)
+                address = wanted.address or free_address(self.lab)
+                made = Record(
+                    self.name, address, wanted.debian, str(image), wanted.user, list(wanted.binds), wanted.layer
+                )
+                self.mount(made)
+                self.personalise(made, wanted.authorized_key)
                 (self.folder / "machine.json").write_text(json.dumps(asdict(made), indent=2) + "\n")
                 introduce(self.lab)
             if not self.running:
-                self.mount(Path(self.record.base))
+                self.mount(self.record)
                 self.connect()
                 self.boot()
             write_ssh_config(self.lab)
@@ -109,8 +125,7 @@ class Machine:
                 # Its end of the cable first, and with it the bridge's: a deleted namespace is emptied some time later.
                 host.run("ip", "-n", self.namespace, "link", "del", "host0", check=False)
                 host.run("ip", "netns", "del", self.namespace)
-            if self.root.is_mount():
-                host.run("umount", "--lazy", self.root)
+            self.unmount()
             shutil.rmtree(self.folder, ignore_errors=True)
             if self.lab.folder.exists():
                 introduce(self.lab)
@@ -120,13 +135,17 @@ class Machine:
         command = ["ssh", "-F", str(self.lab.folder / "ssh_config"), "-o", "ConnectTimeout=2", self.name, "true"]
         return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
 
-    # -------------------------------------------------------------------------------------------- parts
-    def mount(self, image: Path) -> None:
+    def mount(self, record: Record) -> None:
         for part in ("upper", "work", "root"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         if not self.root.is_mount():
-            options = f"lowerdir={image},upperdir={self.folder}/upper,workdir={self.folder}/work"
+            lower = ":".join(filter(None, (record.layer, record.base)))
+            options = f"lowerdir={lower},upperdir={self.folder}/upper,workdir={self.folder}/work"
             host.run("mount", "-t", "overlay", self.namespace, "-o", options, self.root)
+
+    def unmount(self) -> None:
+        if self.root.is_mount():
+            host.run("umount", "--lazy", self.root)
 
     def personalise(self, record: Record, authorized_key: str) -> None:
         """What a cloud does at the first boot: host name, host keys, and one user with sudo and a key."""
@@ -145,6 +164,21 @@ class Machine:
         owner = f"{record.user}:{record.user}"
         host.run("chroot", self.root, "chown", "-R", owner, f"/home/{record.user}/.ssh")
 
+    def forget(self) -> None:
+        """Takes back from its disk what made it this machine: the first user, host keys, identity, logs."""
+        self.mount(self.record)
+        host.run("chroot", self.root, "userdel", "--remove", "--force", self.record.user)
+        for pattern in (
+            "etc/ssh/ssh_host_*",
+            "etc/sudoers.d/90-first-user",
+            "root/.ansible",
+            "tmp/*",
+            "var/log/journal/*",
+        ):
+            for path in self.root.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (self.root / "etc/machine-id").write_text("")
+
     def connect(self) -> None:
         if Path("/run/netns", self.namespace).exists():
             return
@@ -159,10 +193,20 @@ class Machine:
 
     def boot(self) -> None:
         command = [
-            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={self.namespace}"),
-            *(f"--hostname={self.name}", f"--network-namespace-path=/run/netns/{self.namespace}"),
-            *("--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
-            *("--console=read-only", "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE"),
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            f"--directory={self.root}",
+            f"--machine={self.namespace}",
+            f"--hostname={self.name}",
+            f"--network-namespace-path=/run/netns/{self.namespace}",
+            "--register=no",
+            "--keep-unit",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--console=read-only",
+            "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE",
             *(f"--bind={bind}" for bind in self.record.binds),
         ]
         host.spawn(

@@ -2,7 +2,7 @@
 
 python -m local_cloud.machines.proxy NAMESPACE ADDRESS PORT HOST[,HOST…]
 
-It listens inside the network namespace and connects from the host's own, by way of HTTP(S)_PROXY where those are set.
+It listens inside the network namespace and connects from the host's own, by way of HTTP(S)_PROXY if those are set.
 """
 
 import os

@@ -36,7 +36,7 @@ def test_the_allow_list_holds_the_configured_index(monkeypatch: pytest.MonkeyPat
     assert host.allowed_hosts() == ["debian.company.test", "index.company.test"]
 
 
-def test_the_index_is_known_where_the_running_python_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_is_known_if_the_running_python_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     known = host.pip_default()
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     assert host.pip_default() == known != []

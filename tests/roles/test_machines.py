@@ -1,6 +1,8 @@
 """A machine boots, is reached, restarts, and is removed without a trace. Needs root; takes about a minute."""
 
+import contextlib
 import json
+import shlex
 import socket
 import subprocess
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.roles.conftest import Machines
+from tests.support import ROOT
 
 NAMES = ("one", "two")
 DOWNLOAD = "import urllib.request as u; print(u.urlopen('{}', timeout=20).status)"
@@ -76,39 +79,37 @@ def test_up_again_changes_nothing(lab: Machines) -> None:
     assert lab("ssh", "one", "cat /proc/sys/kernel/random/boot_id").stdout == boot
 
 
+# A guest asks the address where a cloud's metadata service would be, as soon as somebody listens there.
+ASK_METADATA = """
+import socket, time
+for _ in range(50):
+    try:
+        connection = socket.create_connection(("169.254.169.254", 80), 5)
+        break
+    except ConnectionRefusedError:
+        time.sleep(.1)
+connection.sendall(b"ping")
+print(connection.recv(4))
+"""
+
+
 def test_a_service_of_the_host_reaches_machines_by_a_relay(lab: Machines) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        name = lab("list", "--json") and Path(next(Path("/run/netns").glob("fraud-test-*-one"))).name[:-4]
-        command = ["python3", "-m", "local_cloud.machines", f"--lab={name.removeprefix('fraud-')}", "relay"]
-        with subprocess.Popen([*command, "lab:169.254.169.254:80", f"host:127.0.0.1:{port}"]) as relay:
-            try:
-                code = (
-                    "import socket, time\n"
-                    "for _ in range(50):\n"
-                    "  try: c = socket.create_connection(('169.254.169.254', 80), 5); break\n"
-                    "  except ConnectionRefusedError: time.sleep(.1)\n"
-                    "c.sendall(b'ping'); print(c.recv(4))"
-                )
-                answer = subprocess.Popen(
-                    [*command[:-1], "ssh", "one", "python3", "-"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-                assert answer.stdin is not None
-                answer.stdin.write(code)
-                answer.stdin.close()
-                server.settimeout(20)
-                connection, _ = server.accept()
-                assert connection.recv(4) == b"ping"
-                connection.sendall(b"pong")
-                connection.close()
-                assert answer.stdout is not None
-                assert answer.stdout.read() == "b'pong'\n"
-                answer.wait(10)
-            finally:
-                relay.terminate()
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as running:
+        to = f"host:127.0.0.1:{server.getsockname()[1]}"
+        relay = running.enter_context(subprocess.Popen(lab.command("relay", "lab:169.254.169.254:80", to), cwd=ROOT))
+        running.callback(relay.terminate)
+        guest = subprocess.Popen(
+            lab.command("ssh", "one", "python3", "-c", shlex.quote(ASK_METADATA)),
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        server.settimeout(20)
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(4) == b"ping"
+            connection.sendall(b"pong")
+        assert guest.communicate(timeout=10)[0] == "b'pong'\n"
 
 
 @pytest.mark.parametrize("name", ["Two", "../two", "", "a" * 40])
@@ -120,7 +121,8 @@ def test_a_name_that_is_none_is_refused(lab: Machines, name: str) -> None:
 
 def test_down_leaves_nothing(lab: Machines) -> None:
     lab("up", "gone")
-    namespace = next(Path("/run/netns").glob("fraud-test-*-gone")).name
+    namespace = f"fraud-{lab.lab}-gone"
+    assert Path("/run/netns", namespace).exists()
     lab("down", "gone")
     assert not Path("/run/netns", namespace).exists()
     assert namespace not in Path("/proc/self/mounts").read_text()

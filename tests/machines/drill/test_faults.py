@@ -16,19 +16,23 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from tests.support import machines as lab
-from tests.support.machines import ADDRESS, DATABASE, MLFLOW, healthy, inside, measured, until
+from tests.support.database_machine import DATABASE
+from tests.support.machines import inside, measured, outside, wait_until
+from tests.support.mlflow_machine import (
+    ADDRESS,
+    MLFLOW,
+    authority,
+    client,
+    client_command,
+    finish,
+    healthy,
+    recording,
+    start_client,
+    status,
+)
 
 OUTAGE = 60  # seconds that the database is unreachable
 BACK = 120  # seconds within which the service must be back
-
-
-@pytest.fixture(autouse=True)
-def well() -> Iterator[None]:
-    """Before and after each fault all is well, without anybody's help."""
-    until(healthy, BACK, "MLflow answers")
-    yield
-    until(healthy, BACK, "MLflow answers again")
 
 
 @contextmanager
@@ -61,7 +65,7 @@ def reboot(machine: str) -> Callable[[], None]:
     def work() -> None:
         before = boot()
         inside(machine).run("systemd-run --on-active=1 systemctl reboot")
-        until(lambda: (now := boot()) and now != before, BACK, f"{machine} boots again")
+        wait_until(lambda: (now := boot()) and now != before, BACK, f"{machine} boots again")
 
     return work
 
@@ -83,13 +87,13 @@ FAULTS: dict[str, Callable[[], None]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_training_run_survives(fault: str) -> None:
-    process = lab.recording(20 + (OUTAGE if "unreachable" in fault else 0))
+    process = recording(20 + (OUTAGE if "unreachable" in fault else 0))
     time.sleep(2)
     begun = time.monotonic()
     FAULTS[fault]()
-    away = until(healthy, BACK, "MLflow answers again")
+    away = wait_until(healthy, BACK, "MLflow answers again")
     measured(fault, f"answered {time.monotonic() - begun:.0f} s after it began, {away:.0f} s after its end")
-    told = lab.finish(process)
+    told = finish(process)
     measured(fault, f"{told['taken']} calls taken, {told['lost']} lost, the longest took {told['longest']} s")
     assert told["taken"] >= 20
     assert told["lost"] == 0
@@ -97,9 +101,9 @@ def test_a_training_run_survives(fault: str) -> None:
 
 def test_an_upload_survives_a_silent_object_store() -> None:
     with unreachable(MLFLOW, "output", "ip daddr 10.231.7.1 tcp dport 9443"):
-        process = lab.start_client("upload", 200)
+        process = start_client("upload", 200)
         time.sleep(25)
-    told = lab.finish(process)
+    told = finish(process)
     measured("object store unreachable for 25 s", f"200 MiB up {told['up']} s, equal {told['equal']}")
     assert told["equal"]
     assert told["up"] > 10, "the upload did not meet the outage"
@@ -123,14 +127,14 @@ def full(machine: str, folder: str) -> Iterator[None]:
 def test_a_full_disk_at_mlflow_is_said_and_metrics_go_on() -> None:
     """An artifact passes through /tmp; metrics do not."""
     with full(MLFLOW, "/tmp"):
-        command, environment = lab.client_command("upload", 20)
-        done = lab.outside(*command, timeout=300, **environment)
+        command, environment = client_command("upload", 20)
+        done = outside(*command, timeout=300, **environment)
         assert done.returncode != 0
         said = done.stderr.strip().splitlines()[-1]
         measured("disk full at MLflow", f"the client is told: {said[-200:]}")
         assert "no space left" in said, said
-        assert lab.client("record", 3)["lost"] == 0
-    assert lab.client("upload", 20)["equal"]
+        assert client("record", 3)["lost"] == 0
+    assert client("upload", 20)["equal"]
 
 
 @contextmanager
@@ -153,12 +157,12 @@ def small_disk() -> Iterator[str]:
 
 def test_a_full_disk_at_the_database_loses_nothing() -> None:
     with small_disk() as data:
-        until(healthy, BACK, "MLflow answers with the small disk")
-        process = lab.recording(45)
+        wait_until(healthy, BACK, "MLflow answers with the small disk")
+        process = recording(45)
         with full(DATABASE, data):
             time.sleep(20)
-        until(healthy, BACK, "MLflow answers again")
-        told = lab.finish(process)
+        wait_until(healthy, BACK, "MLflow answers again")
+        told = finish(process)
         measured(
             "disk full at PostgreSQL for 20 s",
             f"{told['taken']} calls taken, {told['lost']} lost, the longest {told['longest']} s",
@@ -166,11 +170,11 @@ def test_a_full_disk_at_the_database_loses_nothing() -> None:
         assert told["lost"] == 0
 
 
-def expired(certificate: x509.Certificate, authority: x509.Certificate, key: str) -> str:
+def expired(certificate: x509.Certificate, issuer: x509.Certificate, key: str) -> str:
     """The same certificate, but over since yesterday."""
     over = datetime.now(UTC) - timedelta(days=1)
     builder = x509.CertificateBuilder(
-        issuer_name=authority.subject,
+        issuer_name=issuer.subject,
         subject_name=certificate.subject,
         public_key=certificate.public_key(),
         serial_number=x509.random_serial_number(),
@@ -185,16 +189,16 @@ def expired(certificate: x509.Certificate, authority: x509.Certificate, key: str
 def test_an_expired_certificate_is_refused_and_renewed_by_the_timer() -> None:
     host, folder = inside(MLFLOW), "/etc/certificates/tls-proxy"
     read = {name: host.file(f"{folder}/{name}").content_string for name in ("server.crt", "ca.crt", "ca.key")}
-    certificate, authority = (x509.load_pem_x509_certificate(read[name].encode()) for name in ("server.crt", "ca.crt"))
-    bad = base64.b64encode(expired(certificate, authority, read["ca.key"]).encode()).decode()
+    certificate, issuer = (x509.load_pem_x509_certificate(read[name].encode()) for name in ("server.crt", "ca.crt"))
+    bad = base64.b64encode(expired(certificate, issuer, read["ca.key"]).encode()).decode()
     host.check_output(f"echo {bad} | base64 -d > {folder}/server.crt && systemctl reload nginx")
-    until(lambda: lab.status("/health") == "000", 20, "clients refuse the expired certificate")
-    said = lab.outside(
-        "curl", "--silent", "--show-error", "--cacert", str(lab.authority()), f"https://{ADDRESS}/health", no_proxy="*"
+    wait_until(lambda: status("/health") == "000", 20, "clients refuse the expired certificate")
+    said = outside(
+        "curl", "--silent", "--show-error", "--cacert", str(authority()), f"https://{ADDRESS}/health", no_proxy="*"
     )
     assert "expired" in said.stderr, said.stderr
     host.check_output("systemctl start certificate-tls-proxy.service")
-    took = until(lambda: lab.status("/health") == "200", 20, "the timer's job has renewed it")
+    took = wait_until(lambda: status("/health") == "200", 20, "the timer's job has renewed it")
     measured("expired certificate", f"renewed and served after {took:.0f} s")
 
 
@@ -209,10 +213,10 @@ def test_a_minute_of_kills() -> None:
                 killed.append(who)
 
     thread = threading.Thread(target=killer)
-    process = lab.recording(90)
+    process = recording(90)
     thread.start()
     try:
-        told = lab.finish(process)
+        told = finish(process)
     finally:
         stop.set()
         thread.join()

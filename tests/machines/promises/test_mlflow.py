@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.support import machines as lab
-from tests.support.machines import ADDRESS, MLFLOW, PASSWORDS, TOOLS, measured
+from tests.support.machines import TOOLS, attacker, beside, measured, outside, wait_until
+from tests.support.mlflow_machine import ADDRESS, MLFLOW, PASSWORDS, authority, client, status
 
 BAN_AFTER = 10
 MEMORY = 700  # MiB, with two workers
@@ -17,10 +17,12 @@ HSTS = 63_072_000  # seconds: two years
 BIG, CLIENTS = int(os.environ.get("TRANSFER_MIB", "1024")), 10  # MiB; clients that log meanwhile
 
 
-# ------------------------------------------------------------------------------------------------ network
 def test_tls_is_mozillas_intermediate() -> None:
-    done = lab.outside(
-        *(TOOLS / "sslyze", "--mozilla_config=intermediate", f"--certinfo_ca_file={lab.authority()}", f"{ADDRESS}:443"),
+    done = outside(
+        TOOLS / "sslyze",
+        "--mozilla_config=intermediate",
+        f"--certinfo_ca_file={authority()}",
+        f"{ADDRESS}:443",
         no_proxy="*",
     )
     verdict = [line.strip() for line in done.stdout.splitlines() if ADDRESS in line][-1]
@@ -29,8 +31,14 @@ def test_tls_is_mozillas_intermediate() -> None:
 
 
 def headers(path: str, *more: str) -> dict[str, str]:
-    done = lab.outside(
-        *("curl", "--silent", "--include", "--cacert", str(lab.authority()), *more, f"https://{ADDRESS}{path}"),
+    done = outside(
+        "curl",
+        "--silent",
+        "--include",
+        "--cacert",
+        str(authority()),
+        *more,
+        f"https://{ADDRESS}{path}",
         no_proxy="*",
     )
     lines = done.stdout.split("\r\n\r\n")[0].splitlines()
@@ -49,21 +57,20 @@ def test_answers_carry_the_security_headers() -> None:
 
 
 def test_health_is_all_that_is_open() -> None:
-    assert lab.status("/health") == "200"
+    assert status("/health") == "200"
     assert headers("/")["status"] == "401"
     assert headers("/health", "--header", "Host: evil.example")["status"] == "200"  # a load balancer comes by address
     assert headers("/", "--header", "Host: evil.example")["status"] == "421"
 
 
 def test_log_is_json_without_secrets(machine: Host) -> None:
-    lab.status("/api/2.0/mlflow/experiments/search?max_results=1&token=lab-password-query", "viewer")
+    status("/api/2.0/mlflow/experiments/search?max_results=1&token=lab-password-query", "viewer")
     lines = machine.check_output("journalctl --no-pager --output=cat -t mlflow_access -n 50").splitlines()
     entries = [json.loads(line) for line in lines]
     assert {"address", "status", "path", "seconds", "id"} <= entries[-1].keys()
     assert "lab-password" not in "\n".join(lines)
 
 
-# ------------------------------------------------------------------------------------------------ server
 @pytest.mark.parametrize("name", ["mlflow", "nginx", "mlflow-gc.timer", "mlflow-backup@make.timer"])
 def test_service_runs_now_and_after_a_reboot(machine: Host, name: str) -> None:
     assert machine.service(name).is_running, machine.run(f"journalctl -n 30 -u {name}").stdout
@@ -94,7 +101,7 @@ def memory(machine: Host) -> int:
 
 def test_a_gibibyte_up_and_down_while_ten_clients_log(machine: Host) -> None:
     before = memory(machine)
-    told = lab.client("transfer", BIG, CLIENTS, timeout=900)
+    told = client("transfer", BIG, CLIENTS, timeout=900)
     after = memory(machine)
     calls = sum(told["logged"])
     measured(f"{BIG} MiB", f"up {told['up']} s, down {told['down']} s, {CLIENTS} clients made {calls} calls meanwhile")
@@ -105,17 +112,16 @@ def test_a_gibibyte_up_and_down_while_ten_clients_log(machine: Host) -> None:
     assert after < MEMORY
 
 
-# ------------------------------------------------------------------------------------------------ intruders
 def test_failed_logins_are_banned(machine: Host) -> None:
-    intruder = lab.attacker()
+    intruder = attacker()
     machine.check_output(f"fail2ban-client unban {intruder}")
     try:
-        tried = [lab.status("/version", "admin", "guess", intruder) for _ in range(BAN_AFTER)]
+        tried = [status("/version", "admin", "guess", intruder) for _ in range(BAN_AFTER)]
         assert tried[0] == "401", tried
         banned = "fail2ban-client get mlflow banned"
-        lab.until(lambda: intruder in machine.check_output(banned), 20, f"{intruder} is banned")
-        assert lab.status("/health", source=intruder) == "000"
-        assert lab.status("/health") == "200"
+        wait_until(lambda: intruder in machine.check_output(banned), 20, f"{intruder} is banned")
+        assert status("/health", source=intruder) == "000"
+        assert status("/health") == "200"
         measured("banned after", f"{BAN_AFTER} failed log-ins")
     finally:
         machine.check_output(f"fail2ban-client unban {intruder}")
@@ -131,12 +137,14 @@ def unbanned(machine: Host) -> None:
 def test_no_published_advisory_is_open(unbanned: None, tmp_path: Path, port: str) -> None:
     """tests/security, from the machine's own network: its loopback is where a forged request would go."""
     inner = {"url": "http://127.0.0.1:5000", "hosts": ["127.0.0.1"]}
-    nginx = {"url": f"https://{ADDRESS}", "hosts": [ADDRESS], "ca": str(lab.authority()), "behind_proxy": True}
+    nginx = {"url": f"https://{ADDRESS}", "hosts": [ADDRESS], "ca": str(authority()), "behind_proxy": True}
     target = {"passwords": PASSWORDS, "experiment": "fraud-retraining", "model": "fraud"}
     (tmp_path / "target.json").write_text(json.dumps(target | (inner if port == "inner" else nginx)))
     probes = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pyproject.toml", "tests/security")
-    done = lab.beside(
-        *(MLFLOW, TOOLS / "python", *probes),
+    done = beside(
+        MLFLOW,
+        TOOLS / "python",
+        *probes,
         timeout=900,
         FRAUD_SECURITY_TARGET=str(tmp_path / "target.json"),
         no_proxy="*",

@@ -2,17 +2,8 @@
 
 from testinfra.host import Host
 
-from tests.support import machines as lab
-from tests.support.machines import ask, measured
-
-ADDRESS = "10.231.7.22"
-
-
-def connect(sslmode: str, password: str = "lab-database", database: str = "mlflow") -> str:
-    """What psql says on MLflow's machine, the only one that may connect."""
-    where = f"host={ADDRESS} user=mlflow dbname={database} sslmode={sslmode} sslrootcert=/etc/mlflow/database-ca.crt"
-    done = lab.inside(lab.MLFLOW).run(f"PGPASSWORD={password} psql -AtqX '{where} connect_timeout=5' -c 'SELECT 1'")
-    return done.stdout.strip() or done.stderr
+from tests.support.database_machine import DATABASE_ADDRESS, archive_is_well, ask, connect
+from tests.support.machines import measured, outside
 
 
 def test_only_tls_and_only_the_password() -> None:
@@ -28,7 +19,7 @@ def test_passwords_are_kept_as_scram() -> None:
 
 
 def test_nobody_else_reaches_it() -> None:
-    done = lab.outside("timeout", "5", "bash", "-c", f"</dev/tcp/{ADDRESS}/5432")
+    done = outside("timeout", "5", "bash", "-c", f"</dev/tcp/{DATABASE_ADDRESS}/5432")
     assert done.returncode != 0
 
 
@@ -37,7 +28,7 @@ def test_users_of_mlflow_are_in_it() -> None:
 
 
 def test_archive_is_whole_and_encrypted(machine: Host) -> None:
-    machine.check_output("runuser -u postgres -- pgbackrest --stanza=main --log-level-console=warn check")
+    archive_is_well()
     info = machine.check_output("runuser -u postgres -- pgbackrest --stanza=main info")
     assert "status: ok" in info
     assert "cipher: aes-256-cbc" in info
