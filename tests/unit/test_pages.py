@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from bench import __main__ as bench
-from tests.drill import page
-from tests.support.kept import KeptFile
+from tests.drill import INPUTS, page
+from tests.support import ROOT
+from tests.support.kept import KeptFile, digest
 
 
 def rows(*names: str) -> dict[str, dict[str, Any]]:
@@ -37,6 +38,10 @@ def test_a_drill_that_is_complete_has_every_case_in_its_place() -> None:
 def test_a_drill_that_is_not_complete_names_what_is_missing() -> None:
     text = page.page(rows(*page.EXPECTED[2:]))
     assert f"**Not proven with the present code:** `{page.EXPECTED[0]}`, `{page.EXPECTED[1]}`." in text
+
+
+def test_what_the_proofs_depend_on_is_there() -> None:
+    assert digest(ROOT, INPUTS) != digest(ROOT, (*bench.INPUTS, "requirements/spark-image-2.2.txt"))
 
 
 def test_the_drill_has_no_two_cases_of_one_name() -> None:
