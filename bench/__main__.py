@@ -1,6 +1,8 @@
 """Everything that is measured, side by side, into bench/RESULTS.md: `make bench`.
 
 Each section is a program of its own whose table becomes a section of the file; sections that were not asked for stay.
+A section that was measured with the same code and options is not measured again, unless --fresh says so: a run that
+ends early goes on where it was.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +23,11 @@ from stack.common.console import say, step
 from stack.common.envs import ROOT, ensure, python_of
 from stack.common.errors import StackError
 from stack.common.java import find_java
+from tests.support.kept import KeptFile, digest
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
+KEPT = ROOT / ".proofs" / "bench.jsonl"
+INPUTS = ("bench", "!bench/RESULTS.md", "simulator", "spark_app", "requirements/stack.txt")
 TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
 SAMPLE_DAYS = 154  # 22 weeks of 5,000 cards: 1.5 million rows
 FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month of the public lake: 47 million rows
@@ -135,11 +141,27 @@ def sections_of(text: str) -> dict[str, str]:
     return {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in text.split("\n## ")[1:]}
 
 
-def record(title: str, text: str, note: str) -> None:
+def record(title: str, text: str) -> None:
+    """Puts a section into the results file, in place of the one before."""
     known = sections_of(RESULTS.read_text()) if RESULTS.exists() else {}
-    known[title] = f"\n{note}\n\n{text.strip()}\n"
+    known[title] = f"\n{text}\n"
     order = [name for name, _ in SECTIONS.values() if name in known]
     RESULTS.write_text(TITLE + "".join(f"\n## {name}\n{known[name]}" for name in order))
+
+
+def measure(bench: Bench, name: str, kept: KeptFile) -> None:
+    """Measures a section, or takes it from what is kept, into the results file."""
+    title, run = SECTIONS[name]
+    if part := kept.passed().get(name):
+        say(f"{title}: kept, measured on {part.date} with the same code and options; --fresh measures it again")
+        record(title, part.row["text"])
+        return
+    begun = time.monotonic()
+    with step(title):
+        note = f"{datetime.now(UTC):%Y-%m-%d}, image {bench.image}, {machine()}."
+        text = f"{note}\n\n{run(bench).strip()}"
+    kept.add(name, time.monotonic() - begun, {"text": text})
+    record(title, text)
 
 
 def chosen(only: str, full_size: bool, lake: Path | None) -> list[str]:
@@ -166,17 +188,19 @@ def main() -> int:
     parser.add_argument("--lake", type=Path, help="folder of raw files (default: generated)")
     parser.add_argument("--image", default="2.2", choices=("2.1", "2.2"))
     parser.add_argument("--memory", default="8g", help="of the JVM (default %(default)s)")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured with the same code")
     options = parser.parse_args()
     try:
         names = chosen(options.only, options.full, options.lake)
         ensure(f"spark-image-{options.image}", say)
+        inputs = (*INPUTS, f"requirements/spark-image-{options.image}.txt")
+        kept = KeptFile(KEPT, digest(ROOT, inputs, options.image, options.memory, str(options.lake), machine()))
+        if options.fresh:
+            kept.forget(names)
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
             bench = Bench(Path(scratch), options.lake, options.image, options.memory)
             for name in names:
-                title, run = SECTIONS[name]
-                note = f"{datetime.now(UTC):%Y-%m-%d}, image {options.image}, {machine()}."
-                with step(title):
-                    record(title, run(bench), note)
+                measure(bench, name, kept)
     except StackError as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1

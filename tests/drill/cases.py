@@ -1,16 +1,25 @@
 """The table of the drill: what befalls a run of `retrain`, and how the run must end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
-
-from tests.drill.rig import Rig, until
+from tests.drill.acts import (
+    WORST,
+    Act,
+    deploy,
+    freeze,
+    give_delete_up,
+    inject,
+    kill,
+    mark_run_failed,
+    mark_task_failed,
+    sweep_when_expired,
+    when,
+)
 
 CREATE, DELETE = ("*.dataproc.v1.ClusterService/Create", "*.dataproc.v1.ClusterService/Delete")
 JOB, POLL, SECRET = ("*.dataproc.v1.JobService/Create", "*.OperationService/Get", "*.lockbox.v1.PayloadService/Get")
-Act = Callable[[Rig, str], None]
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,10 @@ class Case:
     done: str
     green: bool
     rules: tuple[dict[str, Any], ...] = ()
-    act: Act = field(default=lambda rig, run_id: None)
+    act: Act = field(default=lambda stack, run_id: None)
     hours: float = 6
     dags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    reduced: bool = False
+    reduced: bool = False  # one of the few that tests/stack has time for
 
 
 def rule(method: str, when: str, code: str | None = None, **more: Any) -> dict[str, Any]:
@@ -36,86 +45,25 @@ def rule(method: str, when: str, code: str | None = None, **more: Any) -> dict[s
     return {"method": method, "when": when, **message, **more}
 
 
-# ------------------------------------------------------------------------------------------------ moments
-def running(task_id: str) -> Callable[[Rig, str], bool]:
-    return lambda rig, run_id: rig.task(run_id, task_id)["state"] == "running"
-
-
-def job_runs(task_id: str) -> Callable[[Rig, str], bool]:
-    return lambda rig, run_id: running(task_id)(rig, run_id) and rig.job_runs(task_id.removeprefix("cluster."))
-
-
-# The worst moment of each task: a cluster is there that nobody knows of yet, a job is under way.
-WHILE: dict[str, tuple[str, Callable[[Rig, str], bool]]] = {
-    "check": ("begins", running("check")),
-    "cluster.create": ("has a cluster in the making", lambda rig, _: rig.cluster_is(Cluster.CREATING)),
-    "cluster.prepare": ("has a job that runs", job_runs("cluster.prepare")),
-    "cluster.train": ("has a job that runs", job_runs("cluster.train")),
-    "cluster.delete": ("has its cluster stopping", lambda rig, _: rig.cluster_is(Cluster.STOPPING)),
-    "decide": ("begins", running("decide")),
-    "promote": ("begins", running("promote")),
-    "report": ("begins", running("report")),
-}
-
-
-def when(task_id: str, act: Act) -> Act:
-    """Does something at the worst moment of a task."""
-
-    def wait_and_act(rig: Rig, run_id: str) -> None:
-        moment, is_there = WHILE[task_id]
-        until(lambda: is_there(rig, run_id), f"{task_id} {moment}", pause=0.1)
-        act(rig, run_id)
-
-    return wait_and_act
-
-
-# ------------------------------------------------------------------------------------------------ acts
-def kill(victim: str, task_id: str) -> Act:
-    return when(task_id, lambda rig, run_id: rig.kill(victim, run_id, task_id))
-
-
-def fault(*rules: dict[str, Any]) -> Act:
-    return lambda rig, run_id: rig.faults(*rules)
-
-
-def mark_task_failed(task_id: str) -> Act:
-    return lambda rig, run_id: rig.mark(f"{run_id}/taskInstances/{task_id}", new_state="failed")
-
-
-def mark_run_failed(rig: Rig, run_id: str) -> None:
-    rig.mark(run_id, state="failed")
-
-
-def give_delete_up(rig: Rig, run_id: str) -> None:
-    """A person does not wait for a deletion that the cloud refuses."""
-    until(lambda: running("cluster.delete")(rig, run_id), "cluster.delete begins")
-    mark_task_failed("cluster.delete")(rig, run_id)
-
-
-def sweep_when_expired(rig: Rig, run_id: str) -> None:
-    """The cluster's life is over while its job hangs; the sweep comes by."""
-    until(rig.is_expired, "the expiry of the cluster")
-    assert rig.sweep()["state"] == "success"
-
-
-# ------------------------------------------------------------------------------------------------ the table
 VICTIMS = {"worker": "the task's worker", "airflow-scheduler": "the scheduler", "cloud": "the cloud's endpoint"}
 # A job is not tried twice: what it did half-way is for a person to look at. So these runs are red, and clean.
 RED = {
-    *(("worker", task) for task in ("cluster.prepare", "cluster.train")),
-    *(("cloud", task) for task in ("cluster.prepare", "cluster.train")),
+    ("worker", "cluster.prepare"),
+    ("worker", "cluster.train"),
+    ("cloud", "cluster.prepare"),
+    ("cloud", "cluster.train"),
 }
 REDUCED = {("worker", "cluster.create"), ("cloud", "cluster.train")}
 
 KILLS = [
     Case(
         name=f"{task}-{victim}",
-        done=f"kill -9 of {words} when `{task}` {WHILE[task][0]}",
+        done=f"kill -9 of {words} when `{task}` {WORST[task][0]}",
         green=(victim, task) not in RED,
         act=kill(victim, task),
         reduced=(victim, task) in REDUCED,
     )
-    for task in WHILE
+    for task in WORST
     for victim, words in VICTIMS.items()
 ]
 OTHER_KILLS = [
@@ -229,7 +177,7 @@ FAULTS = [
         "token-create",
         "the token has expired (UNAUTHENTICATED) while the cluster is created, once",
         True,
-        act=when("cluster.create", fault(rule(POLL, "call", "UNAUTHENTICATED", times=1))),
+        act=when("cluster.create", inject(rule(POLL, "call", "UNAUTHENTICATED", times=1))),
     ),
     Case(
         "token-delete",
@@ -241,19 +189,19 @@ FAULTS = [
         "cut-create",
         "the connection is cut (UNAVAILABLE) while the cluster is created, five times",
         True,
-        act=when("cluster.create", fault(rule(POLL, "call", "UNAVAILABLE", times=5))),
+        act=when("cluster.create", inject(rule(POLL, "call", "UNAVAILABLE", times=5))),
     ),
     Case(
         "cut-train",
         "the connection is cut (UNAVAILABLE) while the training runs, five times",
         True,
-        act=when("cluster.train", fault(rule(POLL, "call", "UNAVAILABLE", times=5))),
+        act=when("cluster.train", inject(rule(POLL, "call", "UNAVAILABLE", times=5))),
     ),
     Case(
         "cut-delete",
         "the connection is cut (UNAVAILABLE) while the cluster is deleted, five times",
         True,
-        act=when("cluster.delete", fault(rule(POLL, "call", "UNAVAILABLE", times=5))),
+        act=when("cluster.delete", inject(rule(POLL, "call", "UNAVAILABLE", times=5))),
     ),
     Case(
         "secrets-away",
@@ -265,7 +213,7 @@ FAULTS = [
         "frozen",
         "the cloud's endpoint stands still for 15 s while the training runs",
         True,
-        act=when("cluster.train", lambda rig, _: rig.freeze("cloud", 15)),
+        act=when("cluster.train", freeze("cloud", 15)),
     ),
 ]
 PLANNED = 'decision = decide(plan["run"])'
@@ -275,7 +223,9 @@ UPGRADES = [
         "upgrade",
         "a new DAG file, with one task more, is deployed while the training runs",
         True,
-        act=when("cluster.train", lambda rig, _: rig.upload({"retrain": (PLANNED, ONE_MORE)})),
+        act=when("cluster.train", deploy({"retrain": (PLANNED, ONE_MORE)})),
     ),
 ]
 CASES = [*KILLS, *OTHER_KILLS, *FAULTS, *UPGRADES]
+# Rows of the page that several runs make together (tests/drill/test_runs.py).
+SEVERAL_RUNS = ("two-triggers", "week-1", "week-2", "week-3", "week-4", "backfill")

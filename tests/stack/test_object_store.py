@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from stack.local import arrivals, services
 from stack.local.deploy import make_buckets, object_store
 from stack.local.services import listens
 from stack.local.state import State
+from tests.support.waiting import wait_until
 
 HEADER = "# tranaction_id | tx_datetime\n"
 
@@ -45,14 +45,11 @@ class running:
 
     def __enter__(self) -> None:
         self.process = subprocess.Popen(self.program.command, env=self.program.environment)
-        deadline = time.monotonic() + 30
-        while not listens(self.stack.ports["object_store"]):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: listens(self.stack.ports["object_store"]), "the object store", seconds=180)
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=15)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture

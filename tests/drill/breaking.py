@@ -1,0 +1,42 @@
+"""What befalls a run: kill -9, a program that stands still, a person who marks a task."""
+
+import contextlib
+import time
+
+import psutil
+
+from stack.local import supervisor
+from stack.local.airflow_api import DAG
+from tests.drill.findings import task
+from tests.drill.stack import DrillStack
+
+
+def program(stack: DrillStack, name: str) -> psutil.Process:
+    return psutil.Process(supervisor.rpc(stack.state).getProcessInfo(name)["pid"])
+
+
+def kill(stack: DrillStack, victim: str, run_id: str, task_id: str) -> None:
+    """kill -9 of the process of a running task with its supervisor, or of one of the stack's programs."""
+    if victim == "worker":
+        instance = task(stack, run_id, task_id)["id"]
+        found = [p for p in psutil.process_iter(["cmdline"]) if instance in " ".join(p.info["cmdline"] or ())]
+        assert found, f"no process of the task {task_id} ({instance})"
+    else:
+        found = [program(stack, victim)]
+        stack.orphans += found[0].children(recursive=True)
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def freeze(stack: DrillStack, name: str, seconds: float) -> None:
+    """One of the stack's programs stands still for so many seconds."""
+    process = program(stack, name)
+    process.suspend()
+    time.sleep(seconds)
+    process.resume()
+
+
+def mark(stack: DrillStack, path: str, **state: str) -> None:
+    """What a person does in Airflow's UI: `path` is a run or `<run>/taskInstances/<task>`."""
+    stack.airflow.call("PATCH", f"dags/{DAG}/dagRuns/{path}", json=state)

@@ -1,0 +1,42 @@
+"""One demo for all tests, in the order in which a person lives through it."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.demo import Demo, new_demo
+
+ORDER = [
+    "test_object_store.py",
+    "test_first_cycle.py",
+    "test_second_cycle.py",
+    "test_browser.py",
+    "test_red_runs.py",
+    "test_faults.py",
+    "test_stop.py",
+]
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.name) if item.path.parent == HERE else -1)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Demo]:
+    with new_demo() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def first(stack: Demo) -> subprocess.CompletedProcess[str]:
+    """The first cycle: thirteen weeks and no champion."""
+    return stack.demo(1)
+
+
+@pytest.fixture(scope="session")
+def second(stack: Demo, first: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The second cycle: one more week and a champion."""
+    return stack.demo(2)

@@ -1,0 +1,121 @@
+"""What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from tests.stack.demo import Demo
+
+TIMEOUT = 180_000  # milliseconds; a busy machine draws slowly
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium; it reaches nothing but this machine."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no `chromium` on PATH (Debian: apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    quiet = ("no-sandbox", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in quiet])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1440, "height": 720})
+    page.set_default_timeout(TIMEOUT)
+    yield page
+    page.close()
+
+
+def shoot(page: Any, name: str) -> None:
+    """Takes a picture for docs/img if SCREENSHOTS names the folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(2000)  # charts draw themselves in
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.fixture
+def in_mlflow(stack: Demo, browser: Any) -> Iterator[Any]:
+    """A page of somebody who is logged in to MLflow."""
+    login = {"username": "admin", "password": stack.state.secrets["mlflow_admin_password"]}
+    context = browser.new_context(http_credentials=login, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(TIMEOUT)
+    yield context.new_page()
+    context.close()
+
+
+def log_in(stack: Demo, page: Any) -> None:
+    page.goto(stack.state.url("airflow"))
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", stack.state.secrets["airflow_password"])
+    page.click("button[type=submit]")
+    page.wait_for_selector("text=Dags")
+
+
+def show_graph(page: Any) -> None:
+    """From the page of a run: its graph with all tasks."""
+    page.wait_for_selector("text=promote")
+    for button in ("Show Graph", "Expand all task groups", "Collapse Details Panel"):
+        page.get_by_label(button).click()
+    page.locator(".react-flow__controls-fitview").click()
+
+
+def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any) -> None:
+    log_in(stack, page)
+    page.goto(stack.last()["run_url"])
+    show_graph(page)
+    page.locator(".react-flow__node >> text=success").nth(7).wait_for()
+    shoot(page, "airflow-graph")
+
+
+def test_a_person_retrains_by_the_form(stack: Demo, second: Any, page: Any, in_mlflow: Any) -> None:
+    airflow, before, aliases = stack.airflow, stack.run_ids(), stack.aliases()
+    airflow.call("PATCH", "dags/retrain", json={"is_paused": True})
+    log_in(stack, page)
+    page.goto(f"{stack.state.url('airflow')}/dags/retrain")
+    page.locator("[data-scope=switch][data-part=control]").first.click()
+    page.wait_for_selector("[data-scope=switch][data-part=control][data-state=checked]")
+    assert not airflow.call("GET", "dags/retrain")["is_paused"]
+
+    page.get_by_label("Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    form.locator("input[name=element_as_of]").fill(stack.last()["decision"]["as_of"])
+    form.locator("input[name=element_compute_hosts]").fill("1")
+    for name in ("force", "dry_run"):
+        form.locator(f"[id='switch:element_{name}:control']").click()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    shoot(page, "airflow-trigger")
+    form.get_by_role("button", name="Trigger").click()
+    page.wait_for_url("**/dags/retrain/runs/manual__*")
+    run_id = unquote(page.url.rsplit("/", 1)[1])
+    assert run_id not in before
+    assert stack.run(run_id)["conf"].items() >= {"force": True, "dry_run": True}.items()
+
+    show_graph(page)
+    page.locator(".react-flow__node >> text=success").nth(7).wait_for(timeout=900_000)  # the page refreshes itself
+    page.goto(f"{airflow.run_url(run_id)}/tasks/report")
+    page.get_by_label("Full screen").click()
+    link = page.get_by_role("dialog").locator("a[href*='report.md']").first
+    link.wait_for()
+    shoot(page, "airflow-log")
+    in_mlflow.goto(link.get_attribute("href"))
+    in_mlflow.wait_for_selector("text=challenger")
+    assert stack.aliases() == aliases
+
+
+def test_the_run_is_readable_in_mlflow(stack: Demo, second: Any, in_mlflow: Any) -> None:
+    in_mlflow.goto(stack.last()["report_url"])
+    in_mlflow.wait_for_selector("text=challenger")
+    in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
+    shoot(in_mlflow, "mlflow-report")
+    in_mlflow.get_by_role("tab", name="Overview").click()
+    in_mlflow.wait_for_selector("text=average_precision")

@@ -1,0 +1,27 @@
+"""Three cases of the drill on the stack that runs: a killed worker, a killed endpoint, a job that hangs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.drill.cases import CASES, Case
+from tests.drill.one_case import prove
+from tests.drill.stack import DrillStack
+from tests.stack.demo import Demo
+
+REDUCED = [case for case in CASES if case.reduced]
+
+
+@pytest.fixture(scope="module")
+def drill(stack: Demo, second: Any) -> Iterator[DrillStack]:
+    drill = DrillStack(stack.state)
+    drill.prepare()
+    yield drill
+    drill.end_orphans()
+    drill.webhook.close()
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in REDUCED])
+def test_case(drill: DrillStack, case: Case, record_property: Callable[[str, object], None]) -> None:
+    prove(drill, case, lambda **row: record_property("row", row))

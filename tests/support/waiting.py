@@ -1,0 +1,23 @@
+"""Waiting for a fact instead of for a time."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 600, pause: float = 0.2) -> Any:
+    """The condition's value as soon as it is true. A server may be away meanwhile.
+
+    Raises:
+        AssertionError: it was not true within so many seconds; they only end what will never come.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.RequestException):
+            if value := condition():
+                return value
+        time.sleep(pause)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
