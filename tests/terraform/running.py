@@ -1,0 +1,93 @@
+"""Commands of Terraform, and changed copies of what they read."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from stack.common.envs import ROOT, find_uv
+
+MODULE = ROOT / "terraform"
+
+# TF_REATTACH_PROVIDERS while the schema is served; empty if the real provider is used.
+_served: dict[str, str] = {}
+
+
+def schema_server() -> Path | None:
+    """The command that serves the schema around another command; None if the real provider is to be used."""
+    folder = os.environ.get("FRAUD_TERRAFORM_SCHEMA")
+    server = Path(folder) / "with-schema-provider" if folder else None
+    return server if server and server.exists() else None
+
+
+def environment() -> dict[str, str]:
+    """This process's, with uv on PATH and without what would change a plan or ask the network."""
+    found = os.environ | {"PATH": f"{Path(find_uv()).parent}:{os.environ['PATH']}", "CHECKPOINT_DISABLE": "1"}
+    if not Path(found.get("TF_CLI_CONFIG_FILE", "")).is_file():
+        found.pop("TF_CLI_CONFIG_FILE", None)  # else Terraform warns at every command
+    # A command lives for a second and needs a few hundred MiB: collecting garbage would take a third of its time.
+    found |= {"GOGC": "400"} | _served
+    return {name: value for name, value in found.items() if not name.startswith("TF_VAR_")}
+
+
+@contextlib.contextmanager
+def provider() -> Iterator[None]:
+    """Serves the schema, if there is one to serve, for every command inside the block."""
+    server = schema_server()
+    if not server:
+        yield
+        return
+    held = ["sh", "-c", 'echo "$TF_REATTACH_PROVIDERS"; exec cat > /dev/null']  # ends when its input does
+    with subprocess.Popen(
+        [server, *held], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        line = process.stdout.readline().strip()
+        assert line, f"{server} printed no TF_REATTACH_PROVIDERS; run it by hand: {server} true"
+        _served["TF_REATTACH_PROVIDERS"] = line
+        try:
+            yield
+        finally:
+            _served.clear()
+            process.stdin.close()
+
+
+def terraform(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["terraform", *arguments], cwd=folder, env=environment(), capture_output=True, text=True, timeout=300
+    )
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stdout + done.stderr)[-6000:]
+
+
+def only_runs(tests: str, wanted: str) -> str:
+    """The text of a test file, of whose runs those are left in which the pattern `wanted` is found."""
+    head, *runs = re.split(r'^(?=run ")', tests, flags=re.M)
+    return head + "".join(run for run in runs if re.search(wanted, run))
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Changes the one place of the file that reads `old`."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name} has {text.count(old)} of {old!r}, 1 is expected: mend this test"
+    path.write_text(text.replace(old, new))
+
+
+@contextlib.contextmanager
+def copy_of(folder: Path) -> Iterator[Path]:
+    """A copy of an initialised module and of the lock beside it, for as long as the block runs."""
+    with tempfile.TemporaryDirectory() as parent:
+        # What `init` installed is linked: the real provider is some 100 MB.
+        shutil.copytree(folder, f"{parent}/terraform", ignore=shutil.ignore_patterns(".terraform"))
+        if (folder / ".terraform").exists():
+            Path(parent, "terraform/.terraform").symlink_to(folder / ".terraform")
+        if (folder.parent / "requirements").exists():
+            Path(parent, "requirements").symlink_to(folder.parent / "requirements")
+        yield Path(parent, "terraform")
