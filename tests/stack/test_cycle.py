@@ -23,7 +23,7 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
 from local_cloud.report import usage
-from simulator.generator import Faults, Generator
+from simulator import Faults, Generator
 from stack.common import release
 from stack.common.envs import ROOT
 from stack.local import deploy, supervisor
