@@ -87,7 +87,7 @@ class Bench:
         if not made.exists():
             lake = self.lake or self.scratch / "raw"
             if not self.lake:
-                self.run(self.stack("simulator.generator", "--out", lake, "--days", SAMPLE_DAYS))
+                self.run(self.stack("simulator", "--out", lake, "--days", SAMPLE_DAYS))
             self.run(self.spark("spark_app/features_job.py", "--lake", lake, "--out", made))
         return made
 
@@ -115,7 +115,7 @@ def tournament(bench: Bench) -> str:
 def full(bench: Bench) -> str:
     lake = bench.scratch / "full"
     sizes = [word for name, value in FULL.items() for word in (f"--{name}", value)]
-    made = bench.run(bench.stack("simulator.generator", "--out", lake / "raw", "--days-per-file", FULL["days"], *sizes))
+    made = bench.run(bench.stack("simulator", "--out", lake / "raw", "--days-per-file", FULL["days"], *sizes))
     return f"{bench.run(bench.spark('bench.full', lake))}\nGenerated in {made.splitlines()[-1]}.\n"
 
 

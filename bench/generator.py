@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from simulator.generator import COLUMNS, HEADER, Faults, Generator
+from simulator import COLUMNS, HEADER, Faults, Generator
 
 START = datetime(2018, 4, 1)
 CUSTOMERS, TERMINALS, RADIUS = 5_000, 10_000, 5.0

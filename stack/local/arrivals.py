@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from simulator.generator import Generator
+from simulator import Generator
 from stack.common.errors import StackError
 
 # A retrain on day T looks back 21 days (label delay, test week, delay), then 28 of training, then 37 of history.

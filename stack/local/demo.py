@@ -16,7 +16,7 @@ from stack.common.files import alone
 from stack.common.java import ensure_jars, find_java
 from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
-from stack.local.services import airflow_command
+from stack.local.programs.airflow import airflow_command
 from stack.local.state import State
 
 

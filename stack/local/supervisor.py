@@ -11,8 +11,9 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from stack.common.envs import ROOT, python_of
 from stack.common.errors import StackError
+from stack.common.files import write_private
 from stack.local.services import PROGRAMS, READY
-from stack.local.state import State, write_private
+from stack.local.state import State
 
 PATIENCE = 180  # seconds until a program must be ready; Airflow takes 30-60 on two busy cores
 RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator.generator import Generator
+from simulator import Generator
 from stack.common import release
 from stack.local import deploy
 from stack.local.airflow_api import DAG

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from simulator.generator import Faults, Generator
+from simulator import Faults, Generator
 from stack.common.envs import ROOT
 from stack.local.state import State
 from tests.drill.stack import SCHEDULE, configure_airflow

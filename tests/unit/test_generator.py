@@ -17,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.generator import handbook
-from simulator import generator
-from simulator.generator import COLUMNS, HEADER, Faults, Generator, main
+from simulator import COLUMNS, HEADER, Faults, Generator, population
+from simulator.__main__ import main
+from simulator.population import within
+from simulator.transactions import times_of_day
 
 START = date(2018, 4, 1)
 NO_FAULTS = Faults(**dict.fromkeys(asdict(Faults()), 0.0))
@@ -149,7 +151,7 @@ def test_rows_without_faults_are_consistent(seed, customers, first):
 
 
 def test_no_time_leaves_the_day():
-    times = generator._times_of_day(np.random.default_rng(0), 3_000_000)
+    times = times_of_day(np.random.default_rng(0), 3_000_000)
     assert (times.min(), times.max()) == (1, 86_399)
 
 
@@ -159,9 +161,9 @@ def test_ids_run_on_from_zero_over_the_days():
 
 
 def test_customers_buy_only_within_their_radius(monkeypatch):
-    monkeypatch.setattr(generator, "RADIUS", 1.0)
+    monkeypatch.setattr(population, "RADIUS", 1.0)
     world = Generator(customers=2_000, terminals=400, faults=NO_FAULTS)
-    reach = world._reach
+    reach = world.population.reach
     pairs = many_days(world, 0, 3).select("customer_id", pl.col("terminal_id").cast(pl.Int64)).rows()
     allowed = [reach.members[start : start + count] for start, count in zip(reach.offsets, reach.counts, strict=True)]
     assert (reach.counts == 0).any(), "the test needs a customer without a terminal"
@@ -179,7 +181,7 @@ def test_customers_buy_only_within_their_radius(monkeypatch):
 def test_grid_search_equals_measuring_every_distance(seed, homes, places, radius, chunk):
     rng = np.random.default_rng(seed)
     home, place = rng.uniform(0, 100, (homes, 2)), rng.uniform(0, 100, (places, 2))
-    reach = generator._within(home, place, radius, chunk)
+    reach = within(home, place, radius, chunk)
     distance = np.hypot(*(home[:, None] - place[None]).transpose(2, 0, 1))
     for i in range(homes):
         found = reach.members[reach.offsets[i] : reach.offsets[i] + reach.counts[i]]
@@ -230,7 +232,7 @@ def test_shares_of_fraud_do_not_depend_on_the_scale(customers):
     assert share[3] == pytest.approx(14 * 3 / 5_000 / 3, rel=0.2)
     assert share[1] == pytest.approx(0.00057, rel=0.3)
     assert rows.height / 28 / customers == pytest.approx(2 * 0.9688, rel=0.04)
-    assert np.median(world._reach.counts) == pytest.approx(np.pi * 25, rel=0.05)
+    assert np.median(world.population.reach.counts) == pytest.approx(np.pi * 25, rel=0.05)
 
 
 # --- faults ---

@@ -250,11 +250,13 @@ def test_no_lock_names_a_registry() -> None:
 
 def test_secrets_reach_programs_by_environment_or_file_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stack.local import services
+    from stack.local.programs import cloud, object_store
 
     state = State(tmp_path)
     state.create(None)
-    monkeypatch.setattr(services, "find_java", lambda: Path("/java"))
-    monkeypatch.setattr(services, "JARS", tmp_path)
+    for module in (cloud, object_store):
+        monkeypatch.setattr(module, "find_java", lambda: Path("/java"))
+        monkeypatch.setattr(module, "JARS", tmp_path)
     (tmp_path / "object-store").mkdir()
     (tmp_path / "object-store" / "s3proxy-1.jar").touch()
     for name, program in services.PROGRAMS.items():

@@ -1,0 +1,93 @@
+"""The embedded Yandex Cloud: its accounts, its network, the images of its clusters."""
+
+import json
+from typing import Any
+
+from stack.common.envs import ROOT, python_of
+from stack.common.files import write_private
+from stack.common.java import JARS, find_java
+from stack.common.storage import REGION
+from stack.local.programs.program import Program, base_environment, script
+from stack.local.state import (
+    CLOUD_ID,
+    DEPLOYER_KEY,
+    FOLDER_ID,
+    NETWORK_ID,
+    SERVICE_ACCOUNTS,
+    SUBNET_ID,
+    ZONE,
+    State,
+)
+
+
+def spark_image(image: str) -> dict[str, str]:
+    name = f"spark-image-{image}"
+    return {"python": str(python_of(name)), "java_home": str(find_java()), "jars": str(JARS / name)}
+
+
+def installed_images() -> list[str]:
+    return [image for image in ("2.1", "2.2") if python_of(f"spark-image-{image}").exists()]
+
+
+def cloud_config(state: State) -> dict[str, Any]:
+    roles = {
+        "airflow": [
+            "dataproc.editor",
+            "vpc.user",
+            "iam.serviceAccounts.user",
+            "lockbox.payloadViewer",
+            "managed-airflow.integrationProvider",
+            "storage.editor",
+        ],
+        # lockbox.payloadViewer is bound on the one secret that jobs need, when that secret is made
+        "dataproc": ["dataproc.agent", "dataproc.provisioner", "storage.editor", "logging.writer"],
+        "deployer": ["admin"],
+    }
+    accounts: dict[str, Any] = {name: {"id": SERVICE_ACCOUNTS[name], "roles": roles[name]} for name in roles}
+    accounts["deployer"]["key"] = {"id": DEPLOYER_KEY, "public_key": state.secrets["deployer_public_key"]}
+    return {
+        "state": str(state.folder / "cloud"),
+        "host": "127.0.0.1",
+        "grpc_port": state.ports["cloud"],
+        "rest_port": state.ports["cloud_rest"],
+        "cloud_id": CLOUD_ID,
+        "folder_id": FOLDER_ID,
+        "zone": ZONE,
+        "service_accounts": accounts,
+        "resources": [
+            {"@type": "yandex.cloud.vpc.v1.Network", "id": NETWORK_ID, "folderId": FOLDER_ID, "name": "default"},
+            {
+                "@type": "yandex.cloud.vpc.v1.Subnet",
+                "id": SUBNET_ID,
+                "folderId": FOLDER_ID,
+                "name": "default-a",
+                "networkId": NETWORK_ID,
+                "zoneId": ZONE,
+                "v4CidrBlocks": ["10.128.0.0/24"],
+            },
+        ],
+        "instances": [
+            {"name": "airflow", "service_account": "airflow", "metadata_port": state.ports["metadata"]},
+        ],
+        "object_store": {
+            "endpoint": state.url("object_store"),
+            "region": REGION,
+            "access_key": state.secrets["object_store_key"],
+            "secret_key": state.secrets["object_store_secret"],
+        },
+        "images": {image: spark_image(image) for image in installed_images()},
+        "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
+        # Seconds; the cloud takes minutes, but one wants to see that it is not at once.
+        "timings": {"dataproc.cluster.create": 5, "dataproc.cluster.delete": 2},
+    }
+
+
+def cloud(state: State) -> Program:
+    """The embedded Yandex Cloud API."""
+    (state.folder / "cloud").mkdir(exist_ok=True)
+    config = state.folder / "cloud.json"
+    write_private(config, json.dumps(cloud_config(state), indent=1))
+    return Program(
+        [script("stack", "python"), "-m", "local_cloud", "--config", str(config)],
+        base_environment() | {"PYTHONPATH": str(ROOT)},
+    )
