@@ -287,9 +287,11 @@ class Rig:
             )
             return [row[0] for row in rows]
 
-    def mlflow(self, path: str, **query: str) -> Any:
+    def mlflow(self, path: str, body: dict[str, Any] | None = None, **query: str) -> Any:
+        """MLflow's REST API in the name of its administrator: POST if there is a body."""
         login = ("admin", self.state.secrets["mlflow_admin_password"])
-        answer = requests.get(f"{self.state.url('mlflow')}/api/2.0/mlflow/{path}", params=query, auth=login, timeout=60)
+        url = f"{self.state.url('mlflow')}/api/2.0/mlflow/{path}"
+        answer = requests.request("POST" if body else "GET", url, params=query, json=body, auth=login, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
@@ -308,12 +310,10 @@ class Rig:
 
     def finished_runs(self, name: str | None) -> set[str]:
         """Ids of the finished MLflow runs of a retrain; a training that was tried again has several."""
-        server = deploy.Mlflow(self.state)
         query = f"tags.retrain_run_id = '{name}' and attributes.status = 'FINISHED'"
-        body = {"experiment_ids": [server.experiment_id(release.EXPERIMENT)], "filter": query}
-        answer = server.session.post(f"{server.url}/2.0/mlflow/runs/search", json=body, timeout=60)
-        answer.raise_for_status()
-        return {run["info"]["run_id"] for run in answer.json().get("runs", [])}
+        experiment = self.mlflow("experiments/get-by-name", experiment_name=release.EXPERIMENT)["experiment"]
+        found = self.mlflow("runs/search", {"experiment_ids": [experiment["experiment_id"]], "filter": query})
+        return {run["info"]["run_id"] for run in found.get("runs", [])}
 
     def who_deleted(self, run_id: str) -> str:
         """Who deleted the run's clusters, oldest first; the sweep has its turn where the run has left one."""

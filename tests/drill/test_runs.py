@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import pytest
 
 from simulator.generator import Generator
 from stack.common import release
-from stack.local import deploy
 from stack.local.airflow_api import DAG
+from stack.local.programs.mlflow import mlflow_server
 from tests.drill.rig import Rig, seconds, until
 
 START, FIRST_WEEKS, WEEKS = date(2018, 4, 1), 13, 4
@@ -71,13 +71,7 @@ class World:
     def enter(self) -> None:
         """Makes the world, and makes it the one that the next runs live in; the jobs are the real ones."""
         self.rig.s3.create_bucket(Bucket=self.name)
-        server = deploy.Mlflow(self.rig.state)
-        resources = {"experiment": server.experiment_id(self.name), "registered_model": self.name}
-        server.post("2.0/mlflow/registered-models/create", {"name": self.name})
-        for user in ("trainer", "airflow"):
-            for kind, name in resources.items():
-                grant = {"username": user, "resource_type": kind, "resource_id": name, "permission": "EDIT"}
-                server.post("3.0/mlflow/users/permissions/grant", grant)
+        replace(mlflow_server(self.rig.state), experiment=self.name, model=self.name).permit()
         self.rig.use(self.rig.real, lake_bucket=self.name, experiment=self.name, model=self.name)
 
     def deliver(self, files: list[Path]) -> None:
