@@ -17,6 +17,7 @@ from stack.common.java import ensure_jars, find_java
 from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
 from stack.local.programs.airflow import airflow_command
+from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
 
 
@@ -54,11 +55,13 @@ def bring_up(state: State, options: Options) -> None:
     supervisor.start_daemon(state)
     with step("starting services"):
         with airflow_database(state):
-            report_started(state, ["object-store", "cloud", "mlflow", "dag-sync"])
+            report_started(state, ["object-store", "cloud", "dag-sync"])
+            mlflow_server(state).prepare()
+            report_started(state, ["mlflow"])
         report_started(state, ["airflow-api", "airflow-scheduler", "airflow-dag-processor"])
     with step("deploying code, settings and secrets"):
         deploy.make_buckets(state)
-        deploy.make_mlflow_users(state)
+        mlflow_server(state).permit()
         s3 = deploy.object_store(state)
         deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), options.image)
         dags = release.dag_files(options.schedule)

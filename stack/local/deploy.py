@@ -1,16 +1,14 @@
-"""Brings code and settings to where the cloud's services look for them: buckets, Lockbox, MLflow's users.
+"""Brings code and settings to where the cloud's services look for them: buckets, Lockbox.
 
 The same steps serve one machine and the cloud; all of them can be run again.
 """
 
 from typing import Any
 
-import requests
 import yandexcloud
 
-from stack.common.errors import StackError
 from stack.common.lockbox import let_read, put_for_airflow, put_secret, secrets_by_name
-from stack.common.release import EXPERIMENT, MODEL, TRAINER_SECRET, retraining_variable
+from stack.common.release import TRAINER_SECRET, retraining_variable
 from stack.common.storage import REGION, storage_client
 from stack.local.state import BUCKETS, DEPLOYER_KEY, FOLDER_ID, SERVICE_ACCOUNTS, SUBNET_ID, ZONE, State
 
@@ -80,39 +78,3 @@ def put_secrets(state: State, release: str, image: str) -> None:
         ),
     }
     put_for_airflow(cloud, FOLDER_ID, known, values)
-
-
-# ------------------------------------------------------------------------------------------------ MLflow's users
-class Mlflow:
-    """MLflow's REST API in the name of its administrator."""
-
-    def __init__(self, state: State) -> None:
-        self.url = f"{state.url('mlflow')}/api"
-        self.session = requests.Session()
-        self.session.auth = ("admin", state.secrets["mlflow_admin_password"])
-
-    def post(self, path: str, body: dict[str, Any]) -> None:
-        """Calls the API; what exists already counts as done."""
-        answer = self.session.post(f"{self.url}/{path}", json=body, timeout=60)
-        if not answer.ok and '"RESOURCE_ALREADY_EXISTS"' not in answer.text:
-            raise StackError(f"MLflow refused {path}: status {answer.status_code}, {answer.text[:300]}")
-
-    def experiment_id(self, name: str) -> str:
-        self.post("2.0/mlflow/experiments/create", {"name": name})
-        query = {"experiment_name": name}
-        answer = self.session.get(f"{self.url}/2.0/mlflow/experiments/get-by-name", params=query, timeout=60)
-        answer.raise_for_status()
-        return answer.json()["experiment"]["experiment_id"]
-
-
-def make_mlflow_users(state: State) -> None:
-    """The users `trainer` (the jobs) and `airflow` (the DAG); both may edit the one experiment and the one model."""
-    server = Mlflow(state)
-    resources = {"experiment": server.experiment_id(EXPERIMENT), "registered_model": MODEL}
-    server.post("2.0/mlflow/registered-models/create", {"name": MODEL})
-    for user in ("trainer", "airflow"):
-        account = {"username": user, "password": state.secrets[f"mlflow_{user}_password"]}
-        server.post("2.0/mlflow/users/create", account)
-        for kind, name in resources.items():
-            grant = {"username": user, "resource_type": kind, "resource_id": name, "permission": "EDIT"}
-            server.post("3.0/mlflow/users/permissions/grant", grant)

@@ -13,7 +13,6 @@ from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from local_cloud.report import Usage, usage
 from stack.common import release
-from stack.local import deploy
 from stack.local.airflow_api import DAG, SWEEP
 from tests.drill.stack import DrillStack
 
@@ -97,12 +96,10 @@ def task_at(stack: DrillStack, run_id: str, moment: float) -> str:
 
 def finished_runs(stack: DrillStack, name: str | None) -> set[str]:
     """Ids of the finished MLflow runs of a retrain; a training that was tried again has several."""
-    server = deploy.Mlflow(stack.state)
     query = f"tags.retrain_run_id = '{name}' and attributes.status = 'FINISHED'"
-    body = {"experiment_ids": [server.experiment_id(release.EXPERIMENT)], "filter": query}
-    answer = server.session.post(f"{server.url}/2.0/mlflow/runs/search", json=body, timeout=60)
-    answer.raise_for_status()
-    return {run["info"]["run_id"] for run in answer.json().get("runs", [])}
+    experiment = stack.mlflow("experiments/get-by-name", experiment_name=release.EXPERIMENT)["experiment"]
+    found = stack.mlflow("runs/search", {"experiment_ids": [experiment["experiment_id"]], "filter": query})
+    return {run["info"]["run_id"] for run in found.get("runs", [])}
 
 
 def was_alerted(stack: DrillStack, run_id: str, seconds: float) -> bool:

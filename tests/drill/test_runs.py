@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import pytest
 
 from simulator import Generator
 from stack.common import release
-from stack.local import deploy
 from stack.local.airflow_api import DAG
+from stack.local.programs.mlflow import mlflow_server
 from tests.drill import findings
 from tests.drill.findings import seconds_of
 from tests.drill.stack import DrillStack
@@ -75,13 +75,7 @@ class World:
     def enter(self) -> None:
         """Makes the world, and makes it the one that the next runs live in; the jobs are the real ones."""
         self.drill.s3.create_bucket(Bucket=self.name)
-        server = deploy.Mlflow(self.drill.state)
-        resources = {"experiment": server.experiment_id(self.name), "registered_model": self.name}
-        server.post("2.0/mlflow/registered-models/create", {"name": self.name})
-        for user in ("trainer", "airflow"):
-            for kind, name in resources.items():
-                grant = {"username": user, "resource_type": kind, "resource_id": name, "permission": "EDIT"}
-                server.post("3.0/mlflow/users/permissions/grant", grant)
+        replace(mlflow_server(self.drill.state), experiment=self.name, model=self.name).permit()
         self.drill.use(self.drill.real, lake_bucket=self.name, experiment=self.name, model=self.name)
 
     def deliver(self, files: list[Path]) -> None:

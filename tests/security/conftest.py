@@ -6,19 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from stack.common.envs import python_of
 from tests.support.mlflow_server import Server, from_file, started
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def programs() -> Path:
+    """The folder of programs of MLflow's environment."""
+    programs = python_of("mlflow").parent
+    if not programs.exists():
+        pytest.skip(f"MLflow's environment is missing ({programs}): `python3 -m stack.common.envs mlflow` makes it")
+    return programs
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if target := os.environ.get("FRAUD_SECURITY_TARGET"):
         yield from_file(Path(target))
         return
-    python = ROOT / ".envs" / "mlflow" / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"MLflow's environment is missing ({python}): `python3 -m stack.common.envs mlflow` makes it")
-    with started(tmp_path_factory.mktemp("mlflow"), python) as server:
+    with started(tmp_path_factory.mktemp("mlflow"), request.getfixturevalue("programs")) as server:
         yield server
 
 

@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import os
 import secrets
 import socket
 import ssl
@@ -17,10 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support import ROOT
-
-ROLE = ROOT / "roles" / "mlflow" / "files"
-USERS = ("admin", "trainer", "airflow", "viewer")
+from stack.local.programs.mlflow import USERS, MlflowServer
 
 
 @dataclass(frozen=True)
@@ -104,41 +100,31 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(folder: Path, python: Path) -> Iterator[Server]:
-    """gunicorn with the role's own access rules and settings; SQLite and a folder stand for database and bucket."""
-    port, passwords = free_port(), {name: secrets.token_urlsafe(16) for name in USERS}
-    users = {"trainer": {"create_models": True}, "airflow": {}, "viewer": {}}
-    (folder / "accounts.json").write_text(json.dumps({"users": users}))
-    (folder / "auth.ini").write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nauth_cache_ttl_seconds = 10\n"
-        f"database_uri = sqlite:///{folder}/auth.db\nauthorization_function = access:authenticate\n"
+def started(folder: Path, bin: Path, **more: Any) -> Iterator[Server]:
+    """MLflow as the role starts it, over SQLite and a folder of artifacts; `more`: other fields of MlflowServer."""
+    server = MlflowServer(
+        folder=folder,
+        port=free_port(),
+        bin=bin,
+        passwords={name: secrets.token_urlsafe(16) for name in ("admin", *USERS)},
+        session_key=secrets.token_hex(),
+        artifacts=str(folder / "artifacts"),
+        experiment="fraud-retraining",
+        model="fraud",
+        **more,
     )
-    hosts = f"127.0.0.1:{port},localhost:{port}"
-    environment = {
-        **{
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "PYTHONPATH": str(ROLE),
-            "ACCOUNTS": f"{folder}/accounts.json",
-        },
-        **{"MLFLOW_AUTH_CONFIG_PATH": f"{folder}/auth.ini", "MLFLOW_AUTH_ADMIN_PASSWORD": passwords["admin"]},
-        **{"MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(), "MLFLOW_SERVER_ALLOWED_HOSTS": hosts},
-        **{"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}", "PYTHONDONTWRITEBYTECODE": "1"},
-        **{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-    }
-    command = [
-        *(str(python), "-W", "ignore::FutureWarning", "-m", "mlflow", "server", "--app-name", "basic-auth"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--serve-artifacts"),
-        *("--gunicorn-opts", "--worker-class gthread --threads 4 --no-control-socket"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"),
-    ]
+    server.prepare()
+    target = Server(
+        f"http://127.0.0.1:{server.port}", server.passwords, server.experiment, server.model, hosts=["127.0.0.1"]
+    )
     with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
-    server = Server(f"http://127.0.0.1:{port}", passwords, "fraud-retraining", "fraud", hosts=["127.0.0.1"])
+        process = subprocess.Popen(
+            server.command("serve"), env=server.environment("serve"), stdout=log, stderr=log, cwd=folder
+        )
     try:
-        wait_for(server, process, folder / "log")
-        make_accounts(server)
-        yield server
+        wait_for(target, process, folder / "log")
+        server.permit()
+        yield target
     finally:
         process.terminate()
         process.wait(30)
@@ -153,15 +139,3 @@ def wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
         except OSError:
             time.sleep(0.3)
     raise RuntimeError(f"MLflow did not start within 120 s; the end of its log:\n{log.read_text()[-2000:]}")
-
-
-def make_accounts(server: Server) -> None:
-    """The same users and permissions that the role's accounts.py and permissions.py make."""
-    experiment = server.made("admin", "experiments/create", {"name": server.experiment})["experiment_id"]
-    server.made("admin", "registered-models/create", {"name": server.model})
-    for user in USERS[1:]:
-        server.made("admin", "users/create", {"username": user, "password": server.passwords[user]})
-        for kind, name in (("experiment", experiment), ("registered_model", server.model)):
-            permission = "READ" if user == "viewer" else "EDIT"
-            grant = {"username": user, "resource_type": kind, "resource_id": name, "permission": permission}
-            server.made("admin", "users/permissions/grant", grant, version="3.0")

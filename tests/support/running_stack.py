@@ -60,9 +60,11 @@ class RunningStack:
     def clusters_alive(self) -> list[Cluster]:
         return list(self.cloud.client(ClusterServiceStub).List(ListClustersRequest(folder_id=FOLDER_ID)).clusters)
 
-    def mlflow(self, path: str, **query: str) -> Any:
+    def mlflow(self, path: str, body: dict[str, Any] | None = None, **query: str) -> Any:
+        """MLflow's REST API in the name of its administrator: POST if there is a body."""
         login = ("admin", self.state.secrets["mlflow_admin_password"])
-        answer = requests.get(f"{self.state.url('mlflow')}/api/2.0/mlflow/{path}", params=query, auth=login, timeout=60)
+        url = f"{self.state.url('mlflow')}/api/2.0/mlflow/{path}"
+        answer = requests.request("POST" if body else "GET", url, params=query, json=body, auth=login, timeout=60)
         answer.raise_for_status()
         return answer.json()
 

@@ -22,10 +22,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-import psycopg
+import psycopg2
 from botocore.config import Config
-from mlflow.server.auth.config import read_auth_config
-from psycopg import sql
+from psycopg2 import sql
 
 BUCKET, PREFIX = os.environ["BACKUP_BUCKET"], os.environ["BACKUP_PREFIX"].strip("/")
 BIN = Path(os.environ["POSTGRESQL_BIN"])
@@ -51,22 +50,36 @@ def backups_store() -> Any:
 
 def databases() -> dict[str, str]:
     """Name in a backup -> libpq's address; the password comes from PGPASSFILE."""
-    urls = {"mlflow": os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow_auth": read_auth_config().database_uri}
-    return {name: url.replace("postgresql+psycopg:", "postgresql:") for name, url in urls.items()}
+    urls = {"mlflow": os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow_auth": os.environ["AUTH_DATABASE_URI"]}
+    return {name: url.replace("postgresql+psycopg2:", "postgresql:") for name, url in urls.items()}
 
 
-def count_rows(connection: psycopg.Connection) -> dict[str, int]:
+@contextlib.contextmanager
+def connected(address: str, **session: Any) -> Iterator[Any]:
+    """A cursor, whose connection is closed afterwards; `session`: arguments of psycopg2's `set_session`."""
+    with contextlib.closing(psycopg2.connect(address)) as connection:
+        connection.set_session(**session)
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+def ask(cursor: Any, statement: Any, *values: Any) -> list[tuple[Any, ...]]:
+    cursor.execute(statement, values or None)
+    return cursor.fetchall()
+
+
+def count_rows(cursor: Any) -> dict[str, int]:
     """Rows of every table of the schema `public`."""
-    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").fetchall()
+    tables = ask(cursor, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
     count = sql.SQL("SELECT count(*) FROM public.{}")
-    return {name: connection.execute(count.format(sql.Identifier(name))).fetchone()[0] for (name,) in tables}
+    return {name: ask(cursor, count.format(sql.Identifier(name)))[0][0] for (name,) in tables}
 
 
-def schema_of(connection: psycopg.Connection) -> str:
+def schema_of(cursor: Any) -> str:
     for table in VERSION_TABLES:
-        if connection.execute("SELECT to_regclass(%s)", (f"public.{table}",)).fetchone()[0]:
-            row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(table))).fetchone()
-            return row[0] if row else ""
+        if ask(cursor, "SELECT to_regclass(%s)", f"public.{table}")[0][0]:
+            rows = ask(cursor, sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(table)))
+            return rows[0][0] if rows else ""
     return ""
 
 
@@ -79,19 +92,17 @@ def program(name: str, *arguments: str, **more: Any) -> None:
 # ------------------------------------------------------------------------------------------------ make
 def dump(url: str, file: Path) -> dict[str, Any]:
     """Dumps a database; rows are counted in the very snapshot that is dumped."""
-    with psycopg.connect(url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        server, ours = connection.info.server_version // 10000, int(BIN.parent.name)
+    with connected(url, isolation_level="REPEATABLE READ", readonly=True) as cursor:
+        server, ours = cursor.connection.server_version // 10000, int(BIN.parent.name)
         if server > ours:
             sys.exit(
                 f"PostgreSQL {server} cannot be dumped by pg_dump {ours}: put MLflow on a Debian that brings "
                 f"PostgreSQL {server} (Debian 13 has 17), or use a server of version {ours}."
             )
-        snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()[0]
-        tables = count_rows(connection)
+        snapshot = ask(cursor, "SELECT pg_export_snapshot()")[0][0]
+        tables = count_rows(cursor)
         program("pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--file={file}", url)
-        return {"schema": schema_of(connection), "tables": tables, "bytes": file.stat().st_size, "sha256": digest(file)}
+        return {"schema": schema_of(cursor), "tables": tables, "bytes": file.stat().st_size, "sha256": digest(file)}
 
 
 def digest(file: Path) -> str:
@@ -207,8 +218,8 @@ def load(url: str, file: Path) -> None:
 
 def compare(url: str, name: str, facts: dict[str, Any]) -> None:
     """Fails unless a database has exactly the rows that the manifest counted."""
-    with psycopg.connect(url) as connection:
-        rows = count_rows(connection)
+    with connected(url) as cursor:
+        rows = count_rows(cursor)
     wrong = {t: (rows.get(t), n) for t, n in facts["tables"].items() if rows.get(t) != n}
     if wrong:
         sys.exit(f"{name} restored: rows (got, expected) differ in {wrong}")
@@ -267,8 +278,8 @@ def verify() -> None:
     with throwaway_server() as folder:
         for name, facts in manifest["databases"].items():
             address = f"host={folder} user=test dbname="
-            with psycopg.connect(address + "postgres", autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            with connected(address + "postgres", autocommit=True) as cursor:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             load(address + name, fetch(store, manifest, f"{name}.dump", facts["sha256"], folder))
             compare(address + name, name, facts)
         compare_artifacts(fetch(store, manifest, "artifacts.jsonl.gz", manifest["artifacts"]["sha256"], folder))
@@ -298,8 +309,8 @@ def show(name: str) -> None:
     manifest = find(backups_store(), name)
     print(f"backup {manifest['id']} of MLflow {manifest['mlflow']}")
     for database, url in databases().items():
-        with psycopg.connect(url) as connection:
-            now, then = count_rows(connection), manifest["databases"][database]["tables"]
+        with connected(url) as cursor:
+            now, then = count_rows(cursor), manifest["databases"][database]["tables"]
         for table in sorted(now.keys() | then.keys()):
             if now.get(table) != then.get(table):
                 print(f"{database}.{table}: {now.get(table, 'no such table')} rows now, {then.get(table, 'none')} then")
