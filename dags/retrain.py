@@ -31,9 +31,8 @@ def check(params: dict, dag_run: Any = None) -> dict:
             f"nothing new: of {len(raw)} raw files all{before} have been used; force=true retrains anyway"
         )
     uri = registry.tracking_uri(compat.connection(registry.CONNECTION))
-    return plan.make(
-        known, uri, dag_run.run_id, begun, files, as_of, hosts=params["compute_hosts"], dry_run=params["dry_run"]
-    )
+    run = plan.Run(dag_run.run_id, begun, files, as_of, params["compute_hosts"], params["dry_run"])
+    return plan.make(known, uri, run)
 
 
 @task(**QUICK)

@@ -1,5 +1,7 @@
-"""What is new in the lake: raw files that no finished retrain has used."""
+"""The lake as the DAGs see it: its objects, its small JSON files, and raw files that no finished retrain has used."""
 
+import io
+import json
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
@@ -27,9 +29,25 @@ def client() -> Any:
 
 def names(s3: Any, bucket: str, prefix: str) -> list[str]:
     """Names of the objects right under `prefix`, sorted, without the prefix."""
+    return sorted(name for name in objects(s3, bucket, prefix) if name)
+
+
+def objects(s3: Any, bucket: str, prefix: str) -> dict[str, Any]:
+    """Objects right under `prefix` by name, with their Size, ETag and LastModified."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    keys = (item["Key"][len(prefix) :] for page in pages for item in page.get("Contents", ()))
-    return sorted(key for key in keys if key)
+    return {item["Key"][len(prefix) :]: item for page in pages for item in page.get("Contents", ())}
+
+
+def read(s3: Any, bucket: str, key: str) -> Any | None:
+    """A JSON object of the lake, or None."""
+    try:
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        return None
+
+
+def write(s3: Any, bucket: str, key: str, value: Any) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=io.BytesIO(json.dumps(value, indent=1).encode()))
 
 
 def is_raw(name: str) -> bool:

@@ -2,12 +2,29 @@
 
 import hashlib
 import re
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from dags.retraining import clusters
 
 NAME_LIMIT = 63
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of the DAG `retrain` is asked for.
+
+    `begun` is the moment that the run is for, `files` are the raw files that it uses up, `as_of` is the day of the
+    retrain (None: the newest), `hosts` the number of compute hosts (None: as configured).
+    """
+
+    dag_run_id: str
+    begun: datetime
+    files: list[str] = field(default_factory=list)
+    as_of: str | None = None
+    hosts: int | None = None
+    dry_run: bool = False
 
 
 def run_name(dag_run_id: str, begun: datetime) -> str:
@@ -99,28 +116,17 @@ def job(settings: dict[str, Any], name: str, script: str, *arguments: str) -> di
     }
 
 
-def make(
-    settings: dict[str, Any],
-    tracking_uri: str,
-    dag_run_id: str,
-    begun: datetime,
-    files: list[str],
-    as_of: str | None,
-    hosts: int | None = None,
-    dry_run: bool = False,
-) -> dict[str, Any]:
+def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks need, as one JSON object. A dry run uses no files up."""
-    name = run_name(dag_run_id, begun)
-    train = [
-        *("--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]),
-        *("--experiment", settings["experiment"], "--model", settings["model"]),
-        *(("--as-of", as_of) if as_of else ()),
-        *(("--dry-run",) if dry_run else ()),
-    ]
+    name = run_name(run.dag_run_id, run.begun)
+    train = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
+    train += ["--experiment", settings["experiment"], "--model", settings["model"]]
+    train += ["--as-of", run.as_of] if run.as_of else []
+    train += ["--dry-run"] if run.dry_run else []
     return {
         "run": name,
-        "files": [] if dry_run else files,
-        "cluster": cluster(settings, name, dag_run_id, hosts),
+        "files": [] if run.dry_run else run.files,
+        "cluster": cluster(settings, name, run.dag_run_id, run.hosts),
         "prepare": job(settings, name, "prepare"),
         "train": job(settings, name, "train", *train),
     }

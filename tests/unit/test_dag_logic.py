@@ -47,7 +47,7 @@ def test_a_name_belongs_to_its_run() -> None:
 
 
 def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
-    made = plan.make(SETTINGS, "http://mlflow", "scheduled__1", BEGUN, ["2018-06-24.txt"], None)
+    made = plan.make(SETTINGS, "http://mlflow", plan.Run("scheduled__1", BEGUN, ["2018-06-24.txt"]))
     assert made["cluster"]["cluster_name"] == made["run"]
     assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"]}
     assert made["cluster"]["hours"] == 6
@@ -55,19 +55,25 @@ def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     assert made["prepare"]["main_python_file_uri"] == "s3a://jobs/abc/prepare.py"
     assert made["prepare"]["args"] == ["--lake", "s3a://lake", "--run-id", made["run"]]
     assert made["train"]["args"][-8:] == [
-        *("--mlflow-uri", "http://mlflow", "--mlflow-secret", "secret-1"),
-        *("--experiment", "e", "--model", "fraud"),
+        "--mlflow-uri",
+        "http://mlflow",
+        "--mlflow-secret",
+        "secret-1",
+        "--experiment",
+        "e",
+        "--model",
+        "fraud",
     ]
 
 
 def test_an_as_of_date_reaches_the_training_job_and_no_argument_is_empty() -> None:
-    made = plan.make(SETTINGS, "http://mlflow", "manual__1", BEGUN, [], "2018-07-01")
+    made = plan.make(SETTINGS, "http://mlflow", plan.Run("manual__1", BEGUN, as_of="2018-07-01"))
     assert made["train"]["args"][-2:] == ["--as-of", "2018-07-01"]
     assert all(made["train"]["args"])
 
 
 def test_a_dry_run_tells_the_job_so_and_uses_no_file_up() -> None:
-    made = plan.make(SETTINGS, "http://mlflow", "manual__1", BEGUN, ["2018-06-24.txt"], None, dry_run=True)
+    made = plan.make(SETTINGS, "http://mlflow", plan.Run("manual__1", BEGUN, ["2018-06-24.txt"], dry_run=True))
     assert (made["train"]["args"][-1], made["files"]) == ("--dry-run", [])
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.retraining import monitoring
+from dags.retraining import drift, monitoring, raw_files
 
 NOW = datetime(2018, 5, 20, tzinfo=UTC)
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)
@@ -22,7 +22,7 @@ COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)
 # ------------------------------------------------------------------------------------------------ arithmetic
 def test_psi_of_a_value_computed_by_hand() -> None:
     # shares .5 .3 .2 and .4 .4 .2: (-.1)(ln .8) + (.1)(ln 4/3) + 0 = .0223144 + .0287682
-    assert monitoring.psi([50, 30, 20], [8, 8, 4]) == pytest.approx(0.0510826, abs=1e-7)
+    assert drift.psi([50, 30, 20], [8, 8, 4]) == pytest.approx(0.0510826, abs=1e-7)
 
 
 @given(st.data())
@@ -32,25 +32,25 @@ def test_psi_is_the_sum_of_both_relative_entropies(data: Any) -> None:
     p = np.maximum(np.array(expected) / sum(expected), 1e-4)
     q = np.maximum(np.array(found) / sum(found), 1e-4)
     reference = np.sum(q * np.log(q / p)) + np.sum(p * np.log(p / q))
-    assert monitoring.psi(expected, found) == pytest.approx(reference, abs=1e-9)
-    assert monitoring.psi(expected, found) == pytest.approx(monitoring.psi(found, expected), abs=1e-9)
-    assert monitoring.psi(expected, expected) == 0
+    assert drift.psi(expected, found) == pytest.approx(reference, abs=1e-9)
+    assert drift.psi(expected, found) == pytest.approx(drift.psi(found, expected), abs=1e-9)
+    assert drift.psi(expected, expected) == 0
 
 
 def test_psi_of_nothing_is_nothing_and_of_other_bins_an_error() -> None:
-    assert monitoring.psi([0, 0], [1, 2]) == 0
+    assert drift.psi([0, 0], [1, 2]) == 0
     with pytest.raises(ValueError, match="histograms of 2 and 3 bins"):
-        monitoring.psi([1, 2], [1, 2, 3])
+        drift.psi([1, 2], [1, 2, 3])
 
 
 @given(
     st.dictionaries(st.integers(-40, 40), st.integers(1, 500)), st.dictionaries(st.integers(-40, 40), st.integers(1))
 )
 def test_coarse_bins_lose_no_row(expected: dict[int, int], found: dict[int, int]) -> None:
-    left, right = monitoring.coarsen(expected, found)
+    left, right = drift.coarsen(expected, found)
     assert (sum(left), sum(right)) == (sum(expected.values()), sum(found.values()))
-    assert len(left) == len(right) <= monitoring.BINS
-    assert all(count >= sum(left) / monitoring.BINS for count in left[:-1])
+    assert len(left) == len(right) <= drift.BINS
+    assert all(count >= sum(left) / drift.BINS for count in left[:-1])
 
 
 # ------------------------------------------------------------------------------------------------ two of five
@@ -89,7 +89,7 @@ def test_rows_are_counted_and_what_is_no_row_too() -> None:
         row(1, time="noon"),
         row(1, time="2018-04-01 25:00:00"),
     ]
-    found = monitoring.count([b"# tranaction_id | tx_datetime", row(1), row(2, "11.00"), row(3, "80.0"), *bad])
+    found = raw_files.count([b"# tranaction_id | tx_datetime", row(1), row(2, "11.00"), row(3, "80.0"), *bad])
     assert (found["rows"], found["bad"]) == (9, 6)
     assert found["hour"] == {13: 3}
     assert found["amount"] == {math.floor(4 * math.log2(10)): 2, math.floor(4 * math.log2(80)): 1}
@@ -121,7 +121,9 @@ class Store:
     def item(self, key: str) -> dict[str, Any]:
         content = self.content[key]
         return {
-            **{"Key": key, "Size": len(content), "ETag": str(hash(content))},
+            "Key": key,
+            "Size": len(content),
+            "ETag": str(hash(content)),
             "LastModified": self.modified.get(key, NOW - timedelta(days=1)),
         }
 
@@ -130,21 +132,21 @@ class Store:
 
 
 def test_a_large_file_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitoring, "BLOCK", 2000)
-    monkeypatch.setattr(monitoring, "BLOCKS", 10)
+    monkeypatch.setattr(raw_files, "BLOCK", 2000)
+    monkeypatch.setattr(raw_files, "BLOCKS", 10)
     content = b"\n".join(row(number) for number in range(20_000))
     store = Store(big=content)
-    numbers = [int(line.split(b",")[0]) for line in monitoring.sample(store, "b", "big", len(content))]
+    numbers = [int(line.split(b",")[0]) for line in raw_files.sample(store, "b", "big", len(content))]
     assert store.read == 20_000
     assert numbers == sorted(set(numbers))
     assert (min(numbers) < 50, max(numbers) > 19_900) == (True, True)
-    assert monitoring.count(monitoring.sample(store, "b", "big", len(content)))["bad"] == 0
+    assert raw_files.count(raw_files.sample(store, "b", "big", len(content)))["bad"] == 0
 
 
 def test_a_packed_file_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitoring, "MOST_ROWS", 30)
+    monkeypatch.setattr(raw_files, "MOST_ROWS", 30)
     content = gzip.compress(b"\r\n".join(row(number) for number in range(100)))
-    found = list(monitoring.sample(Store(**{"f.gz": content}), "b", "f.gz", len(content)))
+    found = list(raw_files.sample(Store(**{"f.gz": content}), "b", "f.gz", len(content)))
     assert (len(found), found[29]) == (30, row(29))
 
 
@@ -157,13 +159,17 @@ def test_a_packed_file_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_files_belong_to_the_training_or_came_later(names: list[str], known: list[str], later: list[str]) -> None:
-    assert monitoring.split(names, ["2018-04-14", "2018-04-21"], "2018-04-08") == (known, later)
+    assert raw_files.split(names, ["2018-04-14", "2018-04-21"], "2018-04-08") == (known, later)
 
 
 # ------------------------------------------------------------------------------------------------ findings
 SETTINGS = {"lake_bucket": "lake", "model": "fraud"}
 REFERENCE = {
-    **{"model": "fraud", "version": "3", "run_id": "r3", "as_of": "2018-05-06", "average_precision": 0.7},
+    "model": "fraud",
+    "version": "3",
+    "run_id": "r3",
+    "as_of": "2018-05-06",
+    "average_precision": 0.7,
     "windows": {"train": ["2018-04-01", "2018-04-14"], "delay": [], "test": ["2018-04-22", "2018-04-28"]},
     "histograms": {
         "tx_amount": {"edges": [10], "counts": [50, 50, 0]},
@@ -174,8 +180,12 @@ REFERENCE = {
 
 def run(number: int, score: list[int], precision: float = 0.7, version: str = "3") -> dict[str, Any]:
     return {
-        **{"run_id": f"r{number}", "model": "fraud", "version": version, "as_of": f"2018-06-{number:02}"},
-        **{"average_precision": precision, "counts": {"tx_amount": [49, 51, 0], "score": score}},
+        "run_id": f"r{number}",
+        "model": "fraud",
+        "version": version,
+        "as_of": f"2018-06-{number:02}",
+        "average_precision": precision,
+        "counts": {"tx_amount": [49, 51, 0], "score": score},
     }
 
 
