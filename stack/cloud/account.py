@@ -129,7 +129,7 @@ class Account:
         return environment_without_secrets() | storage | {TOKEN: self.token}
 
     def object_store(self) -> Any:
-        """A client of the object store: by the storage key where one is set, else by the token, as Terraform does."""
+        """A client of the object store: by the storage key if one is set, else by the token, as Terraform does."""
         key, secret = os.environ.get("YC_STORAGE_ACCESS_KEY"), os.environ.get("YC_STORAGE_SECRET_KEY")
         if key:
             return storage_client(storage_endpoint(), key, secret)

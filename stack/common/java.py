@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from stack.common.envs import ENVS, ensure, python_of, run
+from stack.common.envs import ENVS, ensure, python_of
 from stack.common.errors import StackError
+from stack.common.processes import run
 
 JARS = ENVS / "jars"
 TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  Java's own default: the store holds public certificates only

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from simulator import Generator
 from stack.common.errors import StackError
 
 # A retrain on day T looks back 21 days (label delay, test week, delay), then 28 of training, then 37 of history.
@@ -129,6 +128,8 @@ class GeneratedSource:
     START = date(2018, 4, 1)
 
     def __init__(self, customers: int, seed: int) -> None:
+        from simulator import Generator  # brings polars, which no other command needs
+
         self.label = f"generated, {customers} customers, seed {seed}"
         self.generator = Generator(seed=seed, customers=customers, terminals=2 * customers, start=self.START)
 

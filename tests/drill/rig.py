@@ -33,7 +33,8 @@ from stack.common import lockbox, release
 from stack.common.envs import ROOT
 from stack.local import demo, deploy, supervisor
 from stack.local.airflow_api import DAG, SWEEP, Airflow
-from stack.local.state import FIRST_BASE, FOLDER_ID, LAST_BASE, PORTS, STEP, State, port_is_free, write_private
+from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
+from stack.local.state import FOLDER_ID, State, write_private
 
 ENDED = ("success", "failed")
 PATIENCE = 600  # seconds a run may take
