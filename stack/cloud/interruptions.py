@@ -32,7 +32,7 @@ def wait_for_terraform(deployment: Deployment) -> None:
     if is_running(last):
         say(f"Terraform (process {last['pid']}) of an earlier command is still at work: waiting until it has ended")
         while is_running(last):
-            time.sleep(1)
+            time.sleep(0.2)
 
 
 def release_stale_lock(deployment: Deployment, terraform: Terraform, s3: Any, bucket: str) -> None:

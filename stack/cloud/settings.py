@@ -1,5 +1,6 @@
 """The settings file, terraform.tfvars, as Terraform itself reads it."""
 
+import functools
 import json
 import re
 import shutil
@@ -23,8 +24,9 @@ class Settings:
     prefix: str
 
 
+@functools.cache
 def read_settings(deployment: Deployment) -> Settings:
-    """What this program itself needs of the settings file.
+    """What this program itself needs of the settings file, read once.
 
     Raises:
         StackError: the file is missing, is not understood, or has no folder_id.
