@@ -110,7 +110,7 @@ def ensure(name: str, say: Callable[[str], None] = print) -> Path:
             return python_of(name)
         begun = time.monotonic()
         uv = find_uv()
-        # Without a local interpreter uv may download one, where the network lets it.
+        # Without a local interpreter uv may download one, if the network lets it.
         python = find_python(name) or environment(name).pythons[0]
         try:
             run(uv, "venv", "-q", "--clear", "--no-project", "--python", python, ENVS / name)

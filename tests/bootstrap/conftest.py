@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.cloud.state import Deployment
+from stack.cloud.deployment import Deployment
 from stack.local.state import State
 from tests.bootstrap.cloud_fixture import CloudFixture, needs, object_store
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.cloud.state import Deployment, contents
+from stack.cloud.deployment import Deployment, contents
 from stack.common.errors import StackError
 
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from stack.cloud import inventory
+from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import Outputs
-from stack.cloud.state import Deployment
 from stack.common.envs import ROOT
 from tests.bootstrap.test_cost import SIZES
 from tests.support.cloud import FOLDER

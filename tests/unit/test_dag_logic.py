@@ -55,8 +55,14 @@ def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     assert made["prepare"]["main_python_file_uri"] == "s3a://jobs/abc/prepare.py"
     assert made["prepare"]["args"] == ["--lake", "s3a://lake", "--run-id", made["run"]]
     assert made["train"]["args"][-8:] == [
-        *("--mlflow-uri", "http://mlflow", "--mlflow-secret", "secret-1"),
-        *("--experiment", "e", "--model", "fraud"),
+        "--mlflow-uri",
+        "http://mlflow",
+        "--mlflow-secret",
+        "secret-1",
+        "--experiment",
+        "e",
+        "--model",
+        "fraud",
     ]
 
 

@@ -121,7 +121,9 @@ class Store:
     def item(self, key: str) -> dict[str, Any]:
         content = self.content[key]
         return {
-            **{"Key": key, "Size": len(content), "ETag": str(hash(content))},
+            "Key": key,
+            "Size": len(content),
+            "ETag": str(hash(content)),
             "LastModified": self.modified.get(key, NOW - timedelta(days=1)),
         }
 
@@ -163,7 +165,11 @@ def test_files_belong_to_the_training_or_came_later(names: list[str], known: lis
 # ------------------------------------------------------------------------------------------------ findings
 SETTINGS = {"lake_bucket": "lake", "model": "fraud"}
 REFERENCE = {
-    **{"model": "fraud", "version": "3", "run_id": "r3", "as_of": "2018-05-06", "average_precision": 0.7},
+    "model": "fraud",
+    "version": "3",
+    "run_id": "r3",
+    "as_of": "2018-05-06",
+    "average_precision": 0.7,
     "windows": {"train": ["2018-04-01", "2018-04-14"], "delay": [], "test": ["2018-04-22", "2018-04-28"]},
     "histograms": {
         "tx_amount": {"edges": [10], "counts": [50, 50, 0]},
@@ -174,8 +180,12 @@ REFERENCE = {
 
 def run(number: int, score: list[int], precision: float = 0.7, version: str = "3") -> dict[str, Any]:
     return {
-        **{"run_id": f"r{number}", "model": "fraud", "version": version, "as_of": f"2018-06-{number:02}"},
-        **{"average_precision": precision, "counts": {"tx_amount": [49, 51, 0], "score": score}},
+        "run_id": f"r{number}",
+        "model": "fraud",
+        "version": version,
+        "as_of": f"2018-06-{number:02}",
+        "average_precision": precision,
+        "counts": {"tx_amount": [49, 51, 0], "score": score},
     }
 
 
