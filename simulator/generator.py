@@ -1,5 +1,6 @@
 """A world of customers and terminals, and its days: as tables, or as files of the lake."""
 
+import functools
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -130,6 +131,7 @@ class Generator:
         return pl.DataFrame(dict(zip(COLUMNS, columns, strict=True))), {name: len(at) for name, at in faulty.items()}
 
 
+@functools.cache
 def _clock() -> pl.Series:
     """HH:MM:SS of every second of a day, and of the hour 24 that does not exist: 90,000 strings."""
     second = pl.int_range(DAY_SECONDS + 3600, eager=True)

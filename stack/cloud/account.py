@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import grpc
 import yandexcloud
-from botocore import UNSIGNED
-from botocore.config import Config
 from yandex.cloud.iam.v1.iam_token_service_pb2 import CreateIamTokenRequest
 from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
 from yandexcloud.auth import get_auth_token_requester
 
 from stack.common.errors import StackError
-from stack.common.storage import REGION, storage_client
+from stack.common.storage import storage_client
 
 KEY_FILE, TOKEN = "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_TOKEN"
 # Of another cloud; Terraform's S3 back-end would take them for its own.
@@ -129,16 +126,11 @@ class Account:
         return environment_without_secrets() | storage | {TOKEN: self.token}
 
     def object_store(self) -> Any:
-        """A client of the object store: by the storage key where one is set, else by the token, as Terraform does."""
+        """A client of the object store: by the storage key if one is set, else by the token, as Terraform does."""
         key, secret = os.environ.get("YC_STORAGE_ACCESS_KEY"), os.environ.get("YC_STORAGE_SECRET_KEY")
         if key:
             return storage_client(storage_endpoint(), key, secret)
-        client = boto3.client(
-            "s3",
-            endpoint_url=storage_endpoint(),
-            region_name=REGION,
-            config=Config(signature_version=UNSIGNED, s3={"addressing_style": "path"}),
-        )
+        client = storage_client(storage_endpoint())
 
         def authorise(request: Any, **_: object) -> None:
             request.headers["X-YaCloud-SubjectToken"] = self.token

@@ -12,88 +12,92 @@ from yandex.cloud.compute.v1.snapshot_service_pb2 import DeleteSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from dags.retraining import clusters
-from stack.cloud import bootstrap, buckets, leftovers, readiness
+from stack.cloud import buckets, leftovers
 from stack.cloud.account import Account
+from stack.cloud.deployment import Deployment
+from stack.cloud.infrastructure import REMOVAL, main_module, passwords
 from stack.cloud.leftovers import ours
-from stack.cloud.site import Site
+from stack.cloud.readiness import log_in
+from stack.cloud.remote_state import remote_state, state_module
+from stack.cloud.settings import Settings, read_settings
 from stack.cloud.terraform import Terraform
-from stack.common.console import console, say, step
+from stack.common.console import confirm, console, say, step
 from stack.common.errors import StackError
-from stack.common.files import alone
+from stack.common.files import exclusive
 
 
 @dataclass(frozen=True)
-class Place:
+class CloudFolder:
     """The folder that is cleared, in the name of the operator."""
 
     account: Account
-    folder_id: str
-    prefix: str
+    settings: Settings
 
     def ours(self, *kinds: str) -> list[leftovers.Leftover]:
-        return ours(self.account.sdk(), self.folder_id, self.prefix, *kinds)
+        return ours(self.account.sdk(), self.settings.folder_id, self.settings.prefix, *kinds)
 
 
-def destroy(site: Site, yes: bool) -> None:
-    if not site.folder.exists():
-        raise StackError(f"{site.folder} does not exist: nothing was made from here. CLOUD=… names another folder.")
-    with alone(site, "make destroy", "CLOUD"):
-        account = bootstrap.ready(site)
-        place = Place(account, **readiness.require_settings(site))
-        found = place.ours()
+def destroy(deployment: Deployment, yes: bool) -> None:
+    if not deployment.folder.exists():
+        raise StackError(
+            f"{deployment.folder} does not exist: nothing was made from here. CLOUD=… names another folder."
+        )
+    with exclusive(deployment, "make destroy", "CLOUD"):
+        account = log_in(deployment)
+        target = CloudFolder(account, read_settings(deployment))
+        found = target.ours()
         for each in found:
             say(f"  {each}")
         question = f"Remove these {len(found)}, with the lake, the models and all other data in them, for good?"
-        bootstrap.confirm(question, yes)
-        if site.load("remote-state", None):
-            remove(site, place)
-        say_what_is_left(place)
-    shutil.rmtree(site.folder)
-    site.inventory.unlink(missing_ok=True)
+        confirm(question, yes)
+        if deployment.load("remote-state", None):
+            remove(deployment, target)
+        say_what_is_left(target)
+    shutil.rmtree(deployment.folder)
+    deployment.inventory.unlink(missing_ok=True)
 
 
-def remove(site: Site, place: Place) -> None:
-    site.forget("machines")
-    bucket = site.load("remote-state", {})["bucket"]
-    site.once(bootstrap.REMOVAL, [], lambda: remove_main(site, place))
-    site.forget("remote state")
+def remove(deployment: Deployment, target: CloudFolder) -> None:
+    deployment.forget("machines")
+    bucket = deployment.load("remote-state", {})["bucket"]
+    deployment.run_step(REMOVAL, [], lambda: remove_main(deployment, target))
+    deployment.forget("remote state")
     with step("remote state"):
-        buckets.empty(place.account.object_store(), bucket)
-        module = bootstrap.state_module(site, place.account)
+        buckets.empty(target.account.object_store(), bucket)
+        module = state_module(deployment, target.account)
         module.init()
         lift_protection(module)
         module.destroy()
-        site.save("remote-state", None)
+        deployment.save("remote-state", None)
 
 
-def remove_main(site: Site, place: Place) -> None:
+def remove_main(deployment: Deployment, target: CloudFolder) -> None:
     """Everything but the remote state."""
-    remote = bootstrap.remote_state(site, place.account, yes=True)
+    remote = remote_state(deployment, target.account, yes=True)
     with step("clusters of runs"):
-        delete_clusters(place)
+        delete_clusters(target)
     with step("contents of buckets"):
-        for bucket in filter(None, site.load("outputs", {}).get("buckets", {}).values()):
-            buckets.empty(place.account.object_store(), bucket)
+        for bucket in filter(None, deployment.load("outputs", {}).get("buckets", {}).values()):
+            buckets.empty(target.account.object_store(), bucket)
     with step("Terraform: destroy"):
-        passwords = bootstrap.passwords(place.account, {"folder_id": place.folder_id, "prefix": place.prefix})
-        module = bootstrap.main_module(site, place.account, remote, passwords)
+        module = main_module(deployment, target.account, remote, passwords(target.account, target.settings))
         lift_protection(module)
         try:
             module.destroy()
         except StackError:
             # A run that was under way may have made a cluster in the meantime; it holds the network.
-            if not delete_clusters(place):
+            if not delete_clusters(target):
                 raise
             module.destroy()
     with step("what Terraform did not make"):
-        delete_snapshots(place)
+        delete_snapshots(target)
 
 
-def delete_clusters(place: Place) -> int:
+def delete_clusters(target: CloudFolder) -> int:
     """Deletes every cluster of our runs, in use or not; returns how many there were."""
-    sdk = place.account.sdk()
-    runs = filter(clusters.is_ours, clusters.everything(sdk, place.folder_id))
-    mine = [each for each in runs if leftovers.is_ours(each, place.prefix)]
+    sdk = target.account.sdk()
+    runs = filter(clusters.is_ours, clusters.everything(sdk, target.settings.folder_id))
+    mine = [each for each in runs if leftovers.is_ours(each, target.settings.prefix)]
     for cluster in mine:
         say(f"  deleting the cluster {cluster.name} ({cluster.id})")
         clusters.delete(sdk, cluster.id)
@@ -114,23 +118,25 @@ def is_protected(values: dict[str, Any]) -> bool:
     return values.get("deletion_protection") in (True, "true") or values.get("force_destroy") is False
 
 
-def delete_snapshots(place: Place) -> None:
+def delete_snapshots(target: CloudFolder) -> None:
     """Snapshots outlive their disks and their schedule. Only those that the schedule has labelled."""
-    sdk = place.account.sdk()
-    for each in leftovers.everything(sdk, place.folder_id, "snapshot"):
-        if each.labels.get("stack") != place.prefix:
+    sdk = target.account.sdk()
+    for each in leftovers.everything(sdk, target.settings.folder_id, "snapshot"):
+        if each.labels.get("stack") != target.settings.prefix:
             continue
         say(f"  deleting the snapshot {each.name} ({each.id})")
         operation = sdk.client(SnapshotServiceStub).Delete(DeleteSnapshotRequest(snapshot_id=each.id))
         sdk.wait_operation_and_get_result(operation)
 
 
-def say_what_is_left(place: Place) -> None:
-    """Raises StackError where the cloud still has something of ours."""
-    left = place.ours()
-    console.print(f"\nLeft in the folder {place.folder_id}: [bold]{', '.join(map(str, left)) or 'nothing'}[/]")
+def say_what_is_left(target: CloudFolder) -> None:
+    """Raises StackError if the cloud still has something of ours."""
+    left = target.ours()
+    console.print(
+        f"\nLeft in the folder {target.settings.folder_id}: [bold]{', '.join(map(str, left)) or 'nothing'}[/]"
+    )
     if left:
         raise StackError(
             f"{len(left)} things of ours are left. Run `make destroy` again; what it cannot remove, remove by hand: "
-            f"https://console.yandex.cloud/folders/{place.folder_id}"
+            f"https://console.yandex.cloud/folders/{target.settings.folder_id}"
         )

@@ -2,10 +2,12 @@
 
 import ipaddress
 import json
+from dataclasses import asdict
 from typing import Any
 
 from stack.cloud.account import storage_endpoint
-from stack.cloud.site import Site
+from stack.cloud.deployment import Deployment
+from stack.cloud.outputs import Outputs
 from stack.common.files import write_private
 from stack.common.storage import REGION
 
@@ -13,9 +15,9 @@ HEADER = "# Made by `make bootstrap` from Terraform's outputs; the next one over
 MLFLOW_CA = "/etc/certificates/tls-proxy/ca.crt"  # the role tls_proxy's own authority
 
 
-def hosts(outputs: dict[str, Any]) -> dict[str, str]:
+def hosts(outputs: Outputs) -> dict[str, str]:
     """Name of each machine of ours -> address for ssh."""
-    return {name: address for name, address in outputs["ssh"]["hosts"].items() if address}
+    return {name: address for name, address in asdict(outputs.ssh.hosts).items() if address}
 
 
 def is_private(address: str) -> bool:
@@ -26,15 +28,15 @@ def is_private(address: str) -> bool:
         return False
 
 
-def ssh_config(site: Site, outputs: dict[str, Any]) -> str:
+def ssh_config(deployment: Deployment, outputs: Outputs) -> str:
     """One `Host` for each machine; MLflow's is the only way to the database's."""
     lines = []
     for name, address in hosts(outputs).items():
         lines += [f"Host {name}", f"  HostName {address}"] + ["  ProxyJump mlflow"] * (name != "mlflow")
     lines += [
         "Host *",
-        f"  User {outputs['ssh']['user']}",
-        f'  UserKnownHostsFile "{site.folder / "known_hosts"}"',
+        f"  User {outputs.ssh.user}",
+        f'  UserKnownHostsFile "{deployment.folder / "known_hosts"}"',
         "  StrictHostKeyChecking accept-new",  # the first connection trusts; a changed key is refused
         "  PasswordAuthentication no",
         "  ServerAliveInterval 15",
@@ -42,83 +44,81 @@ def ssh_config(site: Site, outputs: dict[str, Any]) -> str:
     return HEADER + "\n".join(lines) + "\n"
 
 
-# ------------------------------------------------------------------------------------------------ the roles' variables
-def secret(secret_id: str, key: str = "password") -> dict[str, str]:
+def secret(secret_id: str | None, key: str = "password") -> dict[str, str | None]:
     """A secret as the roles take it: the machine reads it from Lockbox with its own identity."""
     return {"lockbox": secret_id, "key": key}
 
 
-def storage_key(prefix: str, secret_id: str) -> dict[str, Any]:
+def storage_key(prefix: str, secret_id: str | None) -> dict[str, Any]:
     """A role's variables for an S3 key kept in Lockbox."""
     return {f"{prefix}_key_id": secret(secret_id, "access_key"), f"{prefix}_secret": secret(secret_id, "secret_key")}
 
 
-def mlflow_variables(outputs: dict[str, Any]) -> dict[str, Any]:
+def mlflow_variables(outputs: Outputs) -> dict[str, Any]:
     """Of the group `mlflow`: roles mlflow, tls_proxy, backup and baseline."""
-    mlflow, database = outputs["mlflow"], outputs["database"]
-    secrets = {name: secret(secret_id, mlflow["secret_key"]) for name, secret_id in mlflow["secret_ids"].items()}
-    names = [mlflow["host"], mlflow["internal_address"], *filter(None, [mlflow["public_address"]])]
+    mlflow, database = outputs.mlflow, outputs.database
+    secrets = {name: secret(secret_id, mlflow.secret_key) for name, secret_id in asdict(mlflow.secret_ids).items()}
+    names = [mlflow.host, mlflow.internal_address, *filter(None, [mlflow.public_address])]
     variables = {
         "mlflow_hosts": names,
-        "mlflow_database_host": database["host"],
-        "mlflow_database_port": database["port"],
-        "mlflow_database_name": database["name"],
-        "mlflow_database_auth_name": database["auth_name"],
-        "mlflow_database_user": database["user"],
-        "mlflow_database_sslmode": database["sslmode"],
-        "mlflow_database_password": secret(database["password_secret_id"], database["password_secret_key"]),
-        "mlflow_artifacts_destination": f"s3://{outputs['buckets']['artifacts']}/mlflow",
+        "mlflow_database_host": database.host,
+        "mlflow_database_port": database.port,
+        "mlflow_database_name": database.name,
+        "mlflow_database_auth_name": database.auth_name,
+        "mlflow_database_user": database.user,
+        "mlflow_database_sslmode": database.sslmode,
+        "mlflow_database_password": secret(database.password_secret_id, database.password_secret_key),
+        "mlflow_artifacts_destination": f"s3://{outputs.buckets.artifacts}/mlflow",
         "mlflow_artifacts_endpoint": storage_endpoint(),
         "mlflow_artifacts_region": REGION,
-        **storage_key("mlflow_artifacts", mlflow["storage_secret_id"]),
+        **storage_key("mlflow_artifacts", mlflow.storage_secret_id),
         "mlflow_session_key": secrets.pop("session"),
         "mlflow_passwords": secrets,
         "mlflow_ca_file": MLFLOW_CA,
         "tls_proxy_hosts": names,
         # With PostgreSQL as a service its machine has the artifacts' bucket alone.
-        "backup_bucket": outputs["buckets"]["artifacts"],
+        "backup_bucket": outputs.buckets.artifacts,
         "backup_endpoint": storage_endpoint(),
         "backup_region": REGION,
-        **storage_key("backup", mlflow["storage_secret_id"]),
+        **storage_key("backup", mlflow.storage_secret_id),
         "baseline_firewall_inbound": [{"port": 443, "proto": "tcp", "from": [], "comment": "MLflow"}],
-        # The way to the database's machine, and a browser's where MLflow has no public address.
-        "baseline_ssh_tcp_forwarding": database["kind"] == "vm" or not mlflow["public_address"],
+        # The way to the database's machine, and a browser's if MLflow has no public address.
+        "baseline_ssh_tcp_forwarding": database.kind == "vm" or not mlflow.public_address,
     }
-    if database["kind"] == "managed":
+    if database.kind == "managed":
         # The vendor's authority, which its documentation says to take from there.
         url = f"{storage_endpoint()}/cloud-certs/CA.pem"
         variables["mlflow_database_ca"] = f"{{{{ lookup('ansible.builtin.url', '{url}', split_lines=False) }}}}"
     return variables
 
 
-def database_variables(outputs: dict[str, Any]) -> dict[str, Any]:
+def database_variables(outputs: Outputs) -> dict[str, Any]:
     """Of the group `database`: roles postgresql, backup and baseline."""
-    database, client = outputs["database"], f"{outputs['mlflow']['internal_address']}/32"
-    bucket = outputs["buckets"]["backups"]
+    database, client = outputs.database, f"{outputs.mlflow.internal_address}/32"
+    bucket = outputs.buckets.backups
     return {
-        "postgresql_hosts": [database["host"], database["internal_address"]],
-        "postgresql_port": database["port"],
+        "postgresql_hosts": [database.host, database.internal_address],
+        "postgresql_port": database.port,
         "postgresql_clients": [client],
-        "postgresql_databases": [database["name"], database["auth_name"]],
-        "postgresql_user": database["user"],
-        "postgresql_password": secret(database["password_secret_id"], database["password_secret_key"]),
+        "postgresql_databases": [database.name, database.auth_name],
+        "postgresql_user": database.user,
+        "postgresql_password": secret(database.password_secret_id, database.password_secret_key),
         "backup_bucket": bucket,
         "backup_endpoint": storage_endpoint(),
         "backup_region": REGION,
-        **storage_key("backup", database["storage_secret_id"]),
+        **storage_key("backup", database.storage_secret_id),
         "postgresql_archive_bucket": bucket,
         "postgresql_archive_endpoint": storage_endpoint().partition("://")[2],
         "postgresql_archive_region": REGION,
-        **storage_key("postgresql_archive", database["storage_secret_id"]),
-        "postgresql_archive_cipher": secret(database["archive_cipher_secret_id"]),
+        **storage_key("postgresql_archive", database.storage_secret_id),
+        "postgresql_archive_cipher": secret(database.archive_cipher_secret_id),
         "baseline_firewall_inbound": [
-            {"port": database["port"], "proto": "tcp", "from": [client], "comment": "PostgreSQL, for MLflow only"}
+            {"port": database.port, "proto": "tcp", "from": [client], "comment": "PostgreSQL, for MLflow only"}
         ],
     }
 
 
-# ------------------------------------------------------------------------------------------------ the files
-def inventory(site: Site, outputs: dict[str, Any]) -> dict[str, Any]:
+def inventory(deployment: Deployment, outputs: Outputs) -> dict[str, Any]:
     """The inventory: a group for each machine with its roles' variables, and all outputs as the variable `cloud`."""
     variables = {"mlflow": mlflow_variables, "database": database_variables}
     groups = {
@@ -126,12 +126,12 @@ def inventory(site: Site, outputs: dict[str, Any]) -> dict[str, Any]:
         name: {"hosts": {f"{name}-vm": {"ansible_host": name}}, "vars": variables[name](outputs)}
         for name in hosts(outputs)
     }
-    common = {"ansible_ssh_common_args": f"-F '{site.ssh_config}'", "cloud": outputs}
+    common = {"ansible_ssh_common_args": f"-F '{deployment.ssh_config}'", "cloud": outputs.raw}
     return {"all": {"children": groups, "vars": common}}
 
 
-def write(site: Site, outputs: dict[str, Any]) -> None:
+def write(deployment: Deployment, outputs: Outputs) -> None:
     """Writes both files. JSON is YAML, so no library is needed for the inventory."""
-    write_private(site.ssh_config, ssh_config(site, outputs))
-    site.inventory.parent.mkdir(parents=True, exist_ok=True)
-    write_private(site.inventory, HEADER + json.dumps(inventory(site, outputs), indent=2) + "\n")
+    write_private(deployment.ssh_config, ssh_config(deployment, outputs))
+    deployment.inventory.parent.mkdir(parents=True, exist_ok=True)
+    write_private(deployment.inventory, HEADER + json.dumps(inventory(deployment, outputs), indent=2) + "\n")

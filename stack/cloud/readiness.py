@@ -3,22 +3,21 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
 
 import grpc
 from yandex.cloud.resourcemanager.v1.folder_service_pb2 import GetFolderRequest
 from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
 
 from stack.cloud.account import Account, api_endpoint
-from stack.cloud.site import Site
-from stack.cloud.terraform import settings
-from stack.common import envs
+from stack.cloud.deployment import Deployment
+from stack.cloud.interruptions import wait_for_terraform
+from stack.cloud.settings import read_settings
+from stack.common.checks import Checks, find_python, run_checks
+from stack.common.console import step
 from stack.common.errors import StackError
-from stack.local.preflight import python_for
 
 TERRAFORM = (1, 11)  # write-only arguments, lock files in S3; terraform/versions.tf says the same
-PREFIX = "fraud"  # where the settings say nothing; terraform/variables.tf says the same
 
 
 def require_terraform() -> str:
@@ -40,14 +39,6 @@ def require_program(name: str, package: str) -> str:
     raise StackError(f"`{name}` is not on PATH. Install it (Debian: `apt-get install {package}`).")
 
 
-def require_settings(site: Site) -> dict[str, Any]:
-    """`folder_id` and `prefix` of the settings file."""
-    found = settings(site, "folder_id", "prefix")
-    if not found["folder_id"]:
-        raise StackError(f"{site.settings} has no folder_id; `yc resource-manager folder list` shows yours.")
-    return {"folder_id": found["folder_id"], "prefix": found["prefix"] or PREFIX}
-
-
 def require_access(account: Account, folder_id: str) -> str:
     """Asks the cloud for the folder: the token is valid and sees it."""
     try:
@@ -62,23 +53,31 @@ def require_access(account: Account, folder_id: str) -> str:
     return f"{account.source} sees the folder {folder.name} ({folder_id})"
 
 
-def checks(site: Site) -> dict[str, Callable[[], str]]:
-    """Name of each check -> a function that returns what was found, or raises StackError."""
+def require_playbook(deployment: Deployment) -> str:
+    if not (deployment.project / "site.yml").exists():
+        raise StackError(f"{deployment.project} has no site.yml: run this in a whole clone (`git status`).")
+    return str(deployment.project / "site.yml")
+
+
+def checks(deployment: Deployment) -> Checks:
     return {
         "Terraform": require_terraform,
         "ssh": lambda: require_program("ssh", "openssh-client"),
-        "Python for Ansible": lambda: python_for("ansible"),
-        "settings": lambda: ", ".join(f"{name} {value}" for name, value in require_settings(site).items()),
-        "playbook": lambda: require_playbook(site),
-        "credentials": lambda: require_access(Account.find(), require_settings(site)["folder_id"]),
+        "Python for Ansible": lambda: find_python("ansible"),
+        "settings": lambda: ", ".join(f"{name} {value}" for name, value in asdict(read_settings(deployment)).items()),
+        "playbook": lambda: require_playbook(deployment),
+        "credentials": lambda: require_access(Account.find(), read_settings(deployment).folder_id),
     }
 
 
-def require_playbook(site: Site) -> str:
-    if not (site.project / "site.yml").exists():
-        raise StackError(f"{site.project} has no site.yml: run this in a whole clone (`git status`).")
-    return str(site.project / "site.yml")
+def log_in(deployment: Deployment) -> Account:
+    """The operator's account, after all checks.
 
-
-def require_environment() -> None:
-    envs.ensure("ansible")
+    Raises:
+        StackError: one of them does not hold; what is wrong was printed.
+    """
+    with step("checking tools, settings and credentials"):
+        if not run_checks(checks(deployment)):
+            raise StackError("Mend what is marked FAIL, then run this again; nothing was changed.")
+    wait_for_terraform(deployment)
+    return Account.find()

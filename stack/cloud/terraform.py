@@ -1,30 +1,21 @@
 """Terraform as a person would run it: plans are shown, state is remote, an interrupted run is taken up again."""
 
 import codecs
-import contextlib
-import getpass
 import json
-import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
-from botocore.exceptions import ClientError
 
-from stack.cloud.site import Site
-from stack.common.console import say
+from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
-STATE_KEY = "fraud-retraining.tfstate"
-LOCK_KEY = f"{STATE_KEY}.tflock"
 QUIET = {
     "TF_IN_AUTOMATION": "1",
     "TF_INPUT": "0",
@@ -34,7 +25,7 @@ QUIET = {
 
 
 class Terraform:
-    """One root module. What Terraform keeps beside it (providers, plans) is in the site's folder, not in the tree.
+    """One root module. What Terraform keeps beside it (providers, plans) is in the folder of the deployment.
 
     Args:
         module: the folder below `terraform/`, `.` for the main module.
@@ -42,9 +33,11 @@ class Terraform:
         state: the file of a local state; without it the module's back-end says where the state is.
     """
 
-    def __init__(self, site: Site, module: str, environment: dict[str, str], state: Path | None = None) -> None:
-        self.site, self.path = site, (site.terraform / module).resolve()
-        data = site.folder / "terraform" / (self.path.name if module != "." else "main")
+    def __init__(
+        self, deployment: Deployment, module: str, environment: dict[str, str], state: Path | None = None
+    ) -> None:
+        self.deployment, self.path = deployment, (deployment.terraform / module).resolve()
+        data = deployment.folder / "terraform" / (self.path.name if module != "." else "main")
         data.mkdir(parents=True, exist_ok=True)
         self.plan_file = data / "plan"
         self.environment = environment | QUIET | {"TF_DATA_DIR": str(data)}
@@ -71,9 +64,9 @@ class Terraform:
                 start_new_session=True,
             )
         started = psutil.Process(process.pid).create_time()
-        self.site.save("terraform-process", {"pid": process.pid, "started": started})
+        self.deployment.save("terraform-process", {"pid": process.pid, "started": started})
         if arguments[0] in ("plan", "apply", "destroy"):
-            self.site.save("terraform-lock", {"since": started})
+            self.deployment.save("terraform-lock", {"since": started})
         try:
             show_while(log, lambda: process.poll() is None)
         except BaseException:
@@ -98,7 +91,6 @@ class Terraform:
     def command(self, *arguments: str) -> list[str]:
         return ["terraform", f"-chdir={self.path}", *arguments]
 
-    # ------------------------------------------------------------------------------------------ the usual commands
     def init(self, *options: str) -> None:
         self.run("init", "-reconfigure", *options)
 
@@ -142,52 +134,6 @@ class Terraform:
         self.run("destroy", "-auto-approve", *self.options)
 
 
-# ------------------------------------------------------------------------------------------------ settings
-def settings(site: Site, *names: str) -> dict[str, Any]:
-    """Values that the settings file gives to these variables, read by Terraform itself; no provider, no network.
-
-    Raises:
-        StackError: the file is missing, is not understood, or lacks one of the names.
-    """
-    if not site.settings.exists():
-        raise StackError(
-            f"{site.settings} is missing: copy {site.terraform / 'terraform.tfvars.example'} there and fill it in."
-        )
-    if not shutil.which("terraform"):
-        raise StackError(f"{site.settings} is read by `terraform`, which is not on PATH.")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "main.tf").write_text("".join(f'variable "{name}" {{ default = null }}\n' for name in names))
-        expression = "jsonencode({" + ", ".join(f"{name} = var.{name}" for name in names) + "})\n"
-        done = subprocess.run(
-            ["terraform", f"-chdir={folder}", "console", f"-var-file={site.settings.resolve()}"],
-            input=expression,
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        message = re.sub(r"\x1b\[\d+m", "", done.stderr).strip()[-800:]
-        raise StackError(f"{site.settings} is not understood by Terraform:\n{message}")
-    # Warnings of values for other variables come first; the answer is a JSON text in a JSON string.
-    return dict(json.loads(json.loads(done.stdout.strip().splitlines()[-1])))
-
-
-# ------------------------------------------------------------------------------------------------ interruptions
-def is_running(process: dict[str, Any] | None) -> bool:
-    """Whether that very process lives: a number is given again, together with its time of birth it is not."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process is not None and psutil.Process(process["pid"]).create_time() == process["started"]
-    return False
-
-
-def wait_for_terraform(site: Site) -> None:
-    """Waits for a Terraform which an earlier command has left at work when it was killed."""
-    last = site.load("terraform-process", None)
-    if is_running(last):
-        say(f"Terraform (process {last['pid']}) of an earlier command is still at work: waiting until it has ended")
-        while is_running(last):
-            time.sleep(1)
-
-
 def show_while(file: Path, goes_on: Callable[[], bool]) -> None:
     """Shows what is written to the file, from its beginning, until `goes_on` says no and all is shown."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a letter may be half written
@@ -199,25 +145,6 @@ def show_while(file: Path, goes_on: Callable[[], bool]) -> None:
                 time.sleep(0.1)
 
 
-def release_stale_lock(site: Site, terraform: Terraform, s3: Any, bucket: str) -> None:
-    """Takes away the lock that our own killed Terraform has left on the remote state.
-
-    Raises:
-        StackError: the lock is somebody else's; with who it is and since when.
-    """
-    try:
-        lock = json.loads(s3.get_object(Bucket=bucket, Key=LOCK_KEY)["Body"].read())
-    except ClientError as problem:
-        if problem.response["Error"]["Code"] in ("NoSuchKey", "404"):
-            return
-        raise
-    wait_for_terraform(site)
-    began = site.load("terraform-lock", {"since": time.time()})["since"]
-    ours = lock["Who"] == f"{getpass.getuser()}@{socket.gethostname()}"
-    if not ours or lock["Created"] < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began)):
-        raise StackError(
-            f"The state is locked by {lock['Who']} since {lock['Created']} ({lock['Operation']}). Wait for that; "
-            f"where it has died: `terraform -chdir={terraform.path} force-unlock {lock['ID']}`."
-        )
-    say(f"the lock {lock['ID']} was left by our Terraform, which was killed: taking it away")
-    terraform.run("force-unlock", "-force", lock["ID"])
+def count_actions(changes: dict[str, str]) -> str:
+    """A plan as a person reads it: how many resources to create, to delete and so on."""
+    return ", ".join(f"{number} to {action}" for action, number in Counter(changes.values()).items())

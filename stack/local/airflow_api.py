@@ -6,10 +6,12 @@ from typing import Any
 import requests
 
 from stack.common.errors import StackError
+from stack.common.waiting import wait_until
 from stack.local.state import State
 
 DAG, SWEEP = "retrain", "sweep"
 LAKE_ASSET = "fraud-lake"
+DAGS_TIMEOUT = 120  # seconds until Airflow must have parsed the DAGs
 
 
 class Airflow:
@@ -42,18 +44,19 @@ class Airflow:
             return answer.json() if answer.content else None
         raise StackError(f"Airflow at {self.url} refuses the log-in of `admin`; its log is airflow-api.log.")
 
-    def wait_for_dags(self, patience: float = 120) -> None:
-        """Returns when the DAGs are parsed; raises StackError with its import error, or after `patience` seconds."""
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if {DAG, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
-                return
-            for error in self.call("GET", "importErrors")["import_errors"]:
-                raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
-            time.sleep(1)
-        raise StackError(
-            f"Airflow found no `{DAG}` or `{SWEEP}` within {patience:.0f} s; see airflow-dag-processor.log."
-        )
+    def wait_for_dags(self, seconds: float = DAGS_TIMEOUT) -> None:
+        """Returns when the DAGs are parsed; raises StackError with an import error, or after so many seconds."""
+        if not wait_until(self.has_dags, seconds, 1):
+            raise StackError(
+                f"Airflow found no `{DAG}` or `{SWEEP}` within {seconds:.0f} s; see airflow-dag-processor.log."
+            )
+
+    def has_dags(self) -> bool:
+        if {DAG, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
+            return True
+        for error in self.call("GET", "importErrors")["import_errors"]:
+            raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
+        return False
 
     def unpause(self) -> None:
         for dag in (SWEEP, DAG):

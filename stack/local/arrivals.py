@@ -8,8 +8,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from simulator import Generator
+from botocore.exceptions import BotoCoreError, ClientError
+
 from stack.common.errors import StackError
+from stack.common.storage import storage_client
 
 # A retrain on day T looks back 21 days (label delay, test week, delay), then 28 of training, then 37 of history.
 HISTORY = timedelta(days=91)
@@ -52,7 +54,7 @@ def data_files(names: Iterable[str], where: str) -> list[str]:
 
 
 def check_file(path: Path) -> None:
-    """Reads a file as the jobs will and raises StackError where it is broken, before a cluster is paid for."""
+    """Reads a file as the jobs will and raises StackError if it is broken, before a cluster is paid for."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as handle:
@@ -94,15 +96,10 @@ class BucketSource:
     """Files of a public bucket."""
 
     def __init__(self, url: str, endpoint: str) -> None:
-        import boto3
-        from botocore import UNSIGNED
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-
         self.label = url
         self.bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.prefix = prefix.rstrip("/") + "/" if prefix else ""
-        self.s3 = boto3.client("s3", endpoint_url=endpoint, config=Config(signature_version=UNSIGNED))
+        self.s3 = storage_client(endpoint)
         try:
             pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
@@ -129,6 +126,8 @@ class GeneratedSource:
     START = date(2018, 4, 1)
 
     def __init__(self, customers: int, seed: int) -> None:
+        from simulator import Generator  # brings polars, which no other command needs
+
         self.label = f"generated, {customers} customers, seed {seed}"
         self.generator = Generator(seed=seed, customers=customers, terminals=2 * customers, start=self.START)
 

@@ -1,20 +1,21 @@
 """One retraining cycle of the demo: data arrive, Airflow notices, its scheduler runs `retrain`, we watch."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from stack.common.console import say
 from stack.common.errors import StackError
+from stack.common.waiting import wait_until
 from stack.local import arrivals, deploy, supervisor
 from stack.local.airflow_api import DAG, Airflow
 from stack.local.memory import Peak
 from stack.local.state import State
 
 SHOWN = {"running": "…", "success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "failed, will retry"}
-PATIENCE = 3600  # seconds after which a cycle that does not end is given up
+CYCLE_TIMEOUT = 3600  # seconds after which a cycle that does not end is given up
 
 
 @dataclass
@@ -107,7 +108,7 @@ def what_failed(state: State, airflow: Airflow, run_id: str, tasks: dict[str, An
 
 
 def has_retrained(run: dict[str, Any], tasks: dict[str, Any]) -> bool:
-    """True where the run went to its end (a run that found nothing new is a success too, with all tasks skipped)."""
+    """True if the run went to its end (a run that found nothing new is a success too, with all tasks skipped)."""
     return run["state"] == "success" and tasks["report"]["state"] == "success"
 
 
@@ -122,29 +123,49 @@ def done_meanwhile(state: State, airflow: Airflow) -> str | None:
     return None
 
 
+@dataclass
+class Watch:
+    """Follows the runs that are not in `before` until one has retrained, whose id is then `retrained`."""
+
+    state: State
+    airflow: Airflow
+    before: set[str]
+    seen: set[tuple[str, ...]] = field(default_factory=set)
+    retrained: str | None = None
+
+    def look(self) -> bool:
+        """Says what is new; True if a run has retrained.
+
+        Raises:
+            StackError: a run failed; with the failed task, its last words and its log.
+        """
+        for run in reversed(self.airflow.runs()):
+            run_id = run["dag_run_id"]
+            if run_id in self.before:
+                continue
+            tasks = self.airflow.tasks(run_id)
+            tell(self.state, run_id, tasks, self.seen)
+            if run["state"] == "failed":
+                raise StackError(what_failed(self.state, self.airflow, run_id, tasks))
+            if has_retrained(run, tasks):
+                self.retrained = run_id
+                return True
+            if run["state"] == "success":
+                self.before.add(run_id)
+        return False
+
+
 def watch(state: State, airflow: Airflow, before: set[str]) -> str:
-    """Follows the runs that are not in `before` until one has retrained; returns its id.
+    """Waits for a run that is not in `before` and has retrained; returns its id.
 
     Raises:
-        StackError: the run failed; with the failed task, its last words and its log.
+        StackError: a run failed, or none has retrained in time.
     """
-    seen: set[tuple[str, ...]] = set()
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        for run in reversed(airflow.runs()):
-            run_id = run["dag_run_id"]
-            if run_id in before:
-                continue
-            tasks = airflow.tasks(run_id)
-            tell(state, run_id, tasks, seen)
-            if run["state"] == "failed":
-                raise StackError(what_failed(state, airflow, run_id, tasks))
-            if has_retrained(run, tasks):
-                return run_id
-            if run["state"] == "success":
-                before.add(run_id)
-        time.sleep(2)
-    raise StackError(f"No retraining ended within {PATIENCE} s. Look at {airflow.url}/dags/{DAG}.")
+    watched = Watch(state, airflow, before)
+    wait_until(watched.look, CYCLE_TIMEOUT, 2)
+    if not watched.retrained:
+        raise StackError(f"No retraining ended within {CYCLE_TIMEOUT} s. Look at {airflow.url}/dags/{DAG}.")
+    return watched.retrained
 
 
 def run(state: State, files: arrivals.Source, progress: Progress) -> None:

@@ -6,48 +6,49 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
 from stack.common import release
-from stack.common.console import console, say, step
+from stack.common.console import console, say, say_indented, step
 from stack.common.envs import ensure
 from stack.common.errors import StackError
-from stack.common.files import alone
+from stack.common.files import exclusive
 from stack.common.java import ensure_jars, find_java
+from stack.common.waiting import wait_until
 from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
+from stack.local.options import ImageOptions
 from stack.local.programs.airflow import airflow_command
 from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
 
+CODE_TIMEOUT = 60  # seconds until Airflow's folder must hold what was uploaded
+
 
 @dataclass(frozen=True)
-class Options:
+class Options(ImageOptions):
     """What a person may say to `make demo`."""
 
-    state: Path
-    weeks: int = 1
-    port: int | None = None
-    lake: str | None = None
-    lake_endpoint: str = arrivals.PUBLIC_STORAGE
-    image: str = "2.2"
-    customers: int = 5000
-    seed: int = 0
-    schedule: str = "*/15 * * * *"
-    force: bool = False
+    weeks: Annotated[int, "cycles to be done in all (default %(default)s)"] = 1
+    port: Annotated[int | None, "first of seven ports (default: the first free ones)"] = None
+    lake: Annotated[str | None, "folder or s3:// address of data files (default: generated)"] = None
+    lake_endpoint: Annotated[str, "storage service of an s3:// lake"] = arrivals.PUBLIC_STORAGE
+    customers: Annotated[int, "cards to generate (default %(default)s)"] = 5000
+    seed: Annotated[int, "of the generated data (default %(default)s)"] = 0
+    schedule: Annotated[str, "cron expression of the DAG, UTC"] = "*/15 * * * *"
+    force: Annotated[bool, "go on if memory is short"] = False
 
 
-# ------------------------------------------------------------------------------------------------ bringing it up
 def prepare_machine(options: Options) -> None:
     with step("checking this machine"):
         for check in preflight.checks(options.state, options.image, options.force).values():
             check()
     with step("Python environments and jars"):
         for name in ("mlflow", "airflow", f"spark-image-{options.image}"):
-            ensure(name, lambda text: say(f"  {text}"))
+            ensure(name, say_indented)
         java = find_java()
         for name in ("object-store", f"spark-image-{options.image}"):
-            ensure_jars(name, java, lambda text: say(f"  {text}"))
+            ensure_jars(name, java, say_indented)
 
 
 def bring_up(state: State, options: Options) -> None:
@@ -70,13 +71,15 @@ def bring_up(state: State, options: Options) -> None:
         Airflow(state).wait_for_dags()
 
 
-def wait_for_code(state: State, files: dict[str, bytes], patience: float = 60) -> None:
+def wait_for_code(state: State, files: dict[str, bytes], seconds: float = CODE_TIMEOUT) -> None:
     """Returns when Airflow's folder holds what was uploaded; a run must never begin with older code."""
-    folder, deadline = state.folder / "airflow" / "code", time.monotonic() + patience
-    while any(not (folder / key).exists() or (folder / key).read_bytes() != files[key] for key in files):
-        if time.monotonic() > deadline:
-            raise StackError(f"The DAGs did not reach {folder} within {patience:.0f} s; see dag-sync.log.")
-        time.sleep(0.3)
+    folder = state.folder / "airflow" / "code"
+
+    def is_there() -> bool:
+        return all((folder / key).exists() and (folder / key).read_bytes() == files[key] for key in files)
+
+    if not wait_until(is_there, seconds, 0.3):
+        raise StackError(f"The DAGs did not reach {folder} within {seconds:.0f} s; see dag-sync.log.")
 
 
 @contextlib.contextmanager
@@ -98,13 +101,14 @@ def report_started(state: State, names: list[str]) -> None:
         say(f"  {name} is ready after {seconds:.0f} s; its log is {state.logs / f'{name}.log'}")
 
 
-# ------------------------------------------------------------------------------------------------ commands
 def demo(options: Options) -> None:
     begun = time.monotonic()
+    if options.weeks < 1:
+        raise StackError(f"WEEKS={options.weeks}: a number from 1 on is expected, e.g. `make demo WEEKS=2`.")
     files = arrivals.source(options.lake, options.lake_endpoint, options.customers, options.seed)
     state = State(options.state)
     state.folder.mkdir(parents=True, exist_ok=True)
-    with alone(state):
+    with exclusive(state):
         progress = cycle.Progress.of(state, files.label)
         prepare_machine(options)
         state.create(options.port)

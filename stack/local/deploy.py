@@ -63,11 +63,17 @@ def put_secrets(state: State, release: str, image: str) -> None:
     trainer = put_secret(cloud, FOLDER_ID, known, TRAINER_SECRET, account)
     let_read(cloud, trainer, SERVICE_ACCOUNTS["dataproc"])
     mlflow = {
-        **{"conn_type": "http", "schema": "http", "host": "127.0.0.1", "port": state.ports["mlflow"]},
-        **{"login": "airflow", "password": secrets["mlflow_airflow_password"]},
+        "conn_type": "http",
+        "schema": "http",
+        "host": "127.0.0.1",
+        "port": state.ports["mlflow"],
+        "login": "airflow",
+        "password": secrets["mlflow_airflow_password"],
     }
     storage = {
-        **{"conn_type": "aws", "login": secrets["object_store_key"], "password": secrets["object_store_secret"]},
+        "conn_type": "aws",
+        "login": secrets["object_store_key"],
+        "password": secrets["object_store_secret"],
         "extra": {"endpoint_url": state.url("object_store"), "region_name": REGION},
     }
     values: dict[str, dict[str, Any]] = {

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
 from stack.common import envs
+from stack.common.checks import Checks, find_python, run_checks
 from stack.common.errors import StackError
 from stack.common.java import find_java
 
@@ -49,19 +49,14 @@ def require_memory() -> str:
 
 
 def require_pythons(image: str) -> str:
-    """Names the interpreter of each environment; uv downloads one that is missing where the network lets it."""
+    """Names the interpreter of each environment; uv downloads one that is missing if the network lets it."""
     names = ("airflow", "mlflow", f"spark-image-{image}")
-    found = {name: python_for(name) for name in names}
+    found = {name: find_python(name) for name in names}
     return ", ".join(f"{name}: {python}" for name, python in found.items())
 
 
-def python_for(name: str) -> str:
-    return envs.find_python(name) or f"none here, uv will fetch {envs.PYTHONS[name][0]}"
-
-
-def checks(state: Path, image: str, force: bool) -> dict[str, Callable[[], str]]:
-    """Name of each check -> a function that returns what was found, or raises StackError."""
-    every: dict[str, Callable[[], str]] = {
+def checks(state: Path, image: str, force: bool) -> Checks:
+    every: Checks = {
         "state folder": lambda: require_writable(state),
         "disk for state": lambda: require_disk(state, DISK_STATE, "`make demo STATE=…`"),
         "disk for environments": lambda: require_disk(envs.ENVS, DISK_ENVIRONMENTS, "clone the repository there"),
@@ -77,17 +72,5 @@ def checks(state: Path, image: str, force: bool) -> dict[str, Callable[[], str]]
 
 
 def doctor(state: Path, image: str) -> bool:
-    """Checks this machine for the demo; True where all holds."""
-    return report(checks(state, image, force=False))
-
-
-def report(checks: dict[str, Callable[[], str]]) -> bool:
-    """Prints every check with its outcome; True where all hold."""
-    fine = True
-    for name, check in checks.items():
-        try:
-            print(f"ok    {name}: {check()}")
-        except StackError as problem:
-            fine = False
-            print(f"FAIL  {name}: {problem}")
-    return fine
+    """Checks this machine for the demo; True if all holds."""
+    return run_checks(checks(state, image, force=False))

@@ -12,10 +12,12 @@ from supervisor.xmlrpc import SupervisorTransport
 from stack.common.envs import ROOT, python_of
 from stack.common.errors import StackError
 from stack.common.files import write_private
+from stack.common.waiting import wait_until
 from stack.local.services import PROGRAMS, READY
 from stack.local.state import State
 
-PATIENCE = 180  # seconds until a program must be ready; Airflow takes 30-60 on two busy cores
+START_TIMEOUT, STOP_TIMEOUT = 15, 20  # seconds of supervisord itself
+READY_TIMEOUT = 180  # seconds until a program must be ready; Airflow takes 30-60 on two busy cores
 RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 UNDER_WAY = ("STARTING", "RUNNING", "BACKOFF", "EXITED")  # supervisord starts again what ended by itself
 SOCKET_LIMIT = 100  # bytes a Unix socket's path may have (the kernel's limit is 107)
@@ -32,20 +34,39 @@ def socket_of(state: State) -> str:
 
 
 def configuration(state: State) -> str:
-    lines = [
-        *("[unix_http_server]", f"file={socket_of(state)}", "chmod=0600"),
-        *("[supervisord]", f"logfile={state.logs}/supervisord.log", f"pidfile={state.folder}/supervisord.pid"),
-        *(f"directory={state.folder}", "logfile_maxbytes=5MB", "logfile_backups=1", "silent=true"),
-        *("[rpcinterface:supervisor]", f"supervisor.rpcinterface_factory={RPC_FACTORY}"),
-    ]
+    """supervisord.conf: the daemon, its socket, and every program."""
+    sections: dict[str, dict[str, Any]] = {
+        "unix_http_server": {"file": socket_of(state), "chmod": "0600"},
+        "supervisord": {
+            "logfile": f"{state.logs}/supervisord.log",
+            "pidfile": f"{state.folder}/supervisord.pid",
+            "directory": state.folder,
+            "logfile_maxbytes": "5MB",
+            "logfile_backups": 1,
+            "silent": "true",
+        },
+        "rpcinterface:supervisor": {"supervisor.rpcinterface_factory": RPC_FACTORY},
+    }
     for name in PROGRAMS:
-        lines += [
-            *(f"[program:{name}]", f"command={python_of('stack')} -m stack.local.services {state.folder} {name}"),
-            *(f'environment=PYTHONPATH="{ROOT}"', "autostart=false", "autorestart=true", "startsecs=2"),
-            *("redirect_stderr=true", f"stdout_logfile={state.logs}/{name}.log", "stdout_logfile_maxbytes=20MB"),
-            *("stdout_logfile_backups=1", "stopasgroup=true", "killasgroup=true", "stopwaitsecs=20"),
-        ]
-    return "\n".join(lines) + "\n"
+        sections[f"program:{name}"] = {
+            "command": f"{python_of('stack')} -m stack.local.services {state.folder} {name}",
+            "environment": f'PYTHONPATH="{ROOT}"',
+            "autostart": "false",
+            "autorestart": "true",
+            "startsecs": 2,
+            "redirect_stderr": "true",
+            "stdout_logfile": f"{state.logs}/{name}.log",
+            "stdout_logfile_maxbytes": "20MB",
+            "stdout_logfile_backups": 1,
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "stopwaitsecs": 20,
+        }
+    return "\n".join(
+        line
+        for section, settings in sections.items()
+        for line in (f"[{section}]", *(f"{key}={value}" for key, value in settings.items()), "")
+    )
 
 
 def rpc(state: State) -> Any:
@@ -74,11 +95,8 @@ def start_daemon(state: State) -> None:
     done = subprocess.run(
         [python_of("stack").parent / "supervisord", "-c", config], capture_output=True, text=True, cwd=state.folder
     )
-    deadline = time.monotonic() + 15
-    while not is_running(state):
-        if done.returncode or time.monotonic() > deadline:
-            raise StackError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
-        time.sleep(0.1)
+    if done.returncode or not wait_until(lambda: is_running(state), START_TIMEOUT, 0.1):
+        raise StackError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
 
 
 def tail_of_log(state: State, name: str, lines: int = 12) -> str:
@@ -104,7 +122,7 @@ def start(state: State, names: list[str]) -> Iterator[tuple[str, float]]:
             if status in UNDER_WAY and READY[name](state):
                 waiting.remove(name)
                 yield name, time.monotonic() - begun
-            elif status not in UNDER_WAY or time.monotonic() - begun > PATIENCE:
+            elif status not in UNDER_WAY or time.monotonic() - begun > READY_TIMEOUT:
                 raise StackError(
                     f"{name} is {status} after {time.monotonic() - begun:.0f} s and was not ready. The end of its log "
                     f"({state.logs / f'{name}.log'}):\n{tail_of_log(state, name)}"
@@ -126,7 +144,5 @@ def stop(state: State, say: Callable[[str], None] = print) -> bool:
             server.stopProcess(name, True)
             say(f"stopped {name}")
     server.shutdown()
-    deadline = time.monotonic() + 20
-    while is_running(state) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: not is_running(state), STOP_TIMEOUT, 0.1)
     return True

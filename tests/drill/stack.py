@@ -22,7 +22,9 @@ from stack.common import lockbox, release
 from stack.common.envs import ROOT
 from stack.local import demo, deploy, supervisor
 from stack.local.airflow_api import DAG
-from stack.local.state import FIRST_BASE, FOLDER_ID, LAST_BASE, PORTS, STEP, State, port_is_free, write_private
+from stack.common.files import write_private
+from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
+from stack.local.state import FOLDER_ID, State
 from tests.drill.webhook import Webhook
 from tests.support.running_stack import ENDED, RunningStack
 from tests.support.waiting import wait_until

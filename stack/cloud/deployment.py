@@ -9,11 +9,11 @@ from pathlib import Path
 
 from stack.common.console import say, step
 from stack.common.envs import ROOT
-from stack.common.files import Kept
+from stack.common.files import KeptFolder
 
 
 @dataclass(frozen=True)
-class Site(Kept):
+class Deployment(KeptFolder):
     """`folder` remembers; `project` holds `terraform/`, `site.yml` and `inventory/`; `force` does done steps again."""
 
     project: Path = ROOT
@@ -36,8 +36,8 @@ class Site(Kept):
     def ssh_config(self) -> Path:
         return self.folder / "ssh_config"
 
-    def once(self, name: str, inputs: object, action: Callable[[], None]) -> None:
-        """Does a step, unless it was done with the same inputs; what is interrupted is not done."""
+    def run_step(self, name: str, inputs: object, action: Callable[[], None]) -> None:
+        """Runs a step, unless it was done with the same inputs; what is interrupted is not done."""
         journal, digest = self.load("journal", {}), digest_of(inputs)
         done = journal.get(name)
         if done and done["inputs"] == digest and not self.force:

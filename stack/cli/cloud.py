@@ -1,0 +1,56 @@
+"""The commands of the cloud: `make bootstrap`, `make destroy` and `make cost`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from dags.retraining.settings import DEFAULTS
+from stack.cloud import bootstrap, cost, destroy
+from stack.cloud.deployment import Deployment
+from stack.common.envs import ROOT
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    state: Annotated[Path, "folder of its state (default %(default)s)"] = Path(".cloud")
+    project: Annotated[Path, "folder with terraform/, site.yml, inventory/"] = ROOT
+
+    def deployment(self, force: bool = False) -> Deployment:
+        return Deployment(self.state, self.project.resolve(), force)
+
+
+@dataclass(frozen=True)
+class Bootstrap(CloudOptions):
+    """make the whole system in the cloud, or bring it up to date"""
+
+    yes: Annotated[bool, "ask nothing"] = False
+    schedule: Annotated[str, "cron expression of the DAG, UTC"] = DEFAULTS["schedule"]
+    force: Annotated[bool, "do the steps that are done already, too"] = False
+
+    def run(self) -> None:
+        bootstrap.bootstrap(self.deployment(self.force), self.schedule, self.yes)
+
+
+@dataclass(frozen=True)
+class Destroy(CloudOptions):
+    """remove all of it, and say what is left"""
+
+    yes: Annotated[bool, "ask nothing"] = False
+
+    def run(self) -> None:
+        destroy.destroy(self.deployment(), self.yes)
+
+
+@dataclass(frozen=True)
+class Cost(CloudOptions):
+    """say what it costs per month and per retrain"""
+
+    minutes: Annotated[float, "a retrain takes in the cloud"] = cost.MINUTES
+    runs: Annotated[float, "retrains in a month"] = cost.RUNS
+
+    def run(self) -> None:
+        cost.show(self.deployment(), self.minutes, self.runs)
+
+
+COMMANDS = (Bootstrap, Destroy, Cost)
+INTERRUPTED = "The same command goes on from here."

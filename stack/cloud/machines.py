@@ -1,0 +1,55 @@
+"""Ansible on the machines that Terraform has made."""
+
+import subprocess
+from pathlib import Path
+
+from stack.cloud import inventory
+from stack.cloud.account import environment_without_secrets
+from stack.cloud.deployment import Deployment, contents
+from stack.cloud.outputs import Outputs
+from stack.common import envs
+from stack.common.console import say, say_indented
+from stack.common.errors import StackError
+
+SSH_TIMEOUT = 600  # seconds until a new machine answers ssh
+
+
+def set_up_machines(deployment: Deployment, outputs: Outputs) -> None:
+    """Sets up the machines by the playbook, if it, the inventory or the machines have changed."""
+    inventory.write(deployment, outputs)
+    sources = ("roles", "site.yml", "ansible.cfg", "inventory")
+    inputs = contents(*(deployment.project / name for name in sources), envs.LOCKS / "mlflow.txt")
+    deployment.run_step("machines", inputs, lambda: play(deployment, outputs))
+
+
+def play(deployment: Deployment, outputs: Outputs) -> None:
+    envs.ensure("ansible", say_indented)
+    for name, address in inventory.hosts(outputs).items():
+        if name == "mlflow" and inventory.is_private(address):
+            say(
+                f"  {name} has only the internal address {address}: this computer must be in that network (VPN), "
+                "or set mlflow = { public = true } in terraform.tfvars"
+            )
+    say(f"  waiting up to {SSH_TIMEOUT} s for the machines to answer")
+    run_ansible(
+        deployment, "ansible", "all", "-m", "ansible.builtin.wait_for_connection", "-a", f"timeout={SSH_TIMEOUT}"
+    )
+    run_ansible(deployment, "ansible-playbook", str(deployment.project / "site.yml"))
+    copy = f"src={{{{ mlflow_ca_file }}}} dest={certificate(deployment)} flat=true"
+    run_ansible(deployment, "ansible", "mlflow", "--become", "-m", "ansible.builtin.fetch", "-a", copy)
+
+
+def certificate(deployment: Deployment) -> Path:
+    """MLflow's own authority, for whoever is to trust it."""
+    return deployment.folder / "mlflow-ca.pem"
+
+
+def run_ansible(deployment: Deployment, program: str, *arguments: str) -> None:
+    command = [str(envs.ENVS / "ansible" / "bin" / program), "-i", str(deployment.inventory), *arguments]
+    path = f"{envs.ENVS / 'ansible' / 'bin'}:{environment_without_secrets()['PATH']}"
+    done = subprocess.run(command, cwd=deployment.project, env=environment_without_secrets() | {"PATH": path})
+    if done.returncode:
+        raise StackError(
+            f"`{program}` ended with status {done.returncode}; what failed is above. Mend it and run this again; it "
+            f"goes on from here. To look at the machine: `ssh -F {deployment.ssh_config} mlflow`."
+        )

@@ -1,0 +1,206 @@
+"""A cloud for `make bootstrap`: real Terraform and Ansible, the API of local_cloud, an S3 server, our own module.
+
+Only the provider stands in (provider.py): it has the real one's schema, which FRAUD_TERRAFORM_SCHEMA brings.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from stack.cloud import leftovers
+from stack.cloud.deployment import Deployment
+from stack.common import envs, lockbox
+from stack.common.envs import ROOT
+from stack.common.java import ensure_jars, find_java
+from stack.local import deploy, services
+from stack.local.services import listens
+from stack.local.state import State, write_private
+from tests.support.cloud import DEPLOYER, FOLDER, KEY_ID, Endpoint, fake_image, wait_until
+
+PREFIX = "trial"
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nof MLflow\n-----END CERTIFICATE-----\n"
+NO_METADATA = {"YC_METADATA_ADDR": "127.0.0.1:1"}
+# Commands are started by the dozen: what they import is compiled once, outside the source tree.
+KEEP_BYTECODE = {"PYTHONPYCACHEPREFIX": str(envs.ENVS / "bytecode")}
+SITE = """---
+- name: Machines
+  hosts: mlflow:database
+  gather_facts: false
+  tasks:
+    - name: What a machine is told
+      ansible.builtin.copy:
+        content: "{{ cloud | to_json }}"
+        dest: "{{ mark }}/{{ inventory_hostname }}.json"
+        mode: "0600"
+"""
+
+
+class CloudFixture:
+    """One cloud and one project folder; `run` types a command there, as a person would."""
+
+    def __init__(self, folder: Path, state: State, schemas: Path) -> None:
+        self.folder, self.store, self.project = folder, state, folder / "project"
+        self.state = folder / "deployment"
+        store = {"endpoint": state.url("object_store"), "access_key": state.secrets["object_store_key"]}
+        store["secret_key"] = state.secrets["object_store_secret"]
+        images = {"2.2": fake_image(folder / "image")}
+        self.endpoint = Endpoint(folder / "cloud", store["endpoint"], images, object_store=store).start()
+        self.key = folder / "key.json"
+        key = {"id": KEY_ID, "service_account_id": DEPLOYER, "private_key": self.endpoint.private_key}
+        write_private(self.key, json.dumps(key))
+        address = self.endpoint.address
+        config = {
+            "schemas": str(schemas),
+            "grpc": address["grpc"],
+            "ca": address["ca"],
+            "key": key,
+            "object_store": store,
+        }
+        write_private(folder / "provider.json", json.dumps(config))
+        self.make_project()
+        self.provider = subprocess.Popen(
+            [sys.executable, "-m", "tests.bootstrap.provider", str(folder)],
+            stdout=subprocess.PIPE,
+            # the schema's own modules lie beside it
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{schemas}", **KEEP_BYTECODE, **NO_METADATA},
+        )
+        assert self.provider.stdout is not None
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ},
+            "TF_REATTACH_PROVIDERS": self.provider.stdout.readline().decode(),
+            "YC_SERVICE_ACCOUNT_KEY_FILE": str(self.key),
+            "YC_ENDPOINT": address["grpc"],
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": address["ca"],
+            "YC_STORAGE_ENDPOINT_URL": store["endpoint"],
+            "YC_STORAGE_ACCESS_KEY": store["access_key"],
+            "YC_STORAGE_SECRET_KEY": store["secret_key"],
+            **KEEP_BYTECODE,
+            **NO_METADATA,
+        }
+
+    def make_project(self) -> None:
+        """The repository's Terraform, and a playbook for a machine that is this one."""
+        leave = shutil.ignore_patterns(".terraform*", "*.tfvars", "tests")
+        shutil.copytree(ROOT / "terraform", self.project / "terraform", ignore=leave)
+        (self.project / "requirements").symlink_to(ROOT / "requirements")
+        (self.project / "site.yml").write_text(SITE)
+        marks = self.folder / "machines"
+        marks.mkdir()
+        variables = self.project / "inventory" / "group_vars" / "all.yml"
+        variables.parent.mkdir(parents=True)
+        variables.write_text(
+            'ansible_connection: local\nansible_python_interpreter: "{{ ansible_playbook_python }}"\n'
+            f"mark: {marks}\n"
+        )
+        public = Ed25519PrivateKey.generate().public_key()
+        openssh = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+        (marks / "ca.crt").write_text(AUTHORITY)
+        (variables.parent / "mlflow.yml").write_text(f"mlflow_ca_file: {marks}/ca.crt\n")
+        (self.folder / "operator.pub").write_text(f"{openssh} operator\n")
+        self.settings()
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(self.state)
+
+    def settings(self, more: str = "") -> None:
+        """Writes terraform.tfvars."""
+        (self.project / "terraform" / "terraform.tfvars").write_text(
+            f'folder_id = "{FOLDER}"\nprefix = "{PREFIX}"\noperator_cidrs = ["198.51.100.7/32"]\n'
+            f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "operator" }}\n{more}'
+        )
+
+    def trouble(self, **kinds: Literal["hold"] | str) -> None:
+        """Making or removing a type waits as long as it is "hold", or ends with another text as its error."""
+        write_private(self.folder / "trouble.json", json.dumps(kinds))
+
+    def calls(self) -> list[str]:
+        """The type of everything that was made, removed, or (`data.…`) looked up."""
+        file = self.folder / "calls"
+        return file.read_text().split() if file.exists() else []
+
+    def start(self, command: str, *options: str, **environment: str) -> "subprocess.Popen[str]":
+        line = [sys.executable, "-m", "stack", command, "--state", str(self.state), "--project", str(self.project)]
+        return subprocess.Popen(
+            [*line, *options],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, command: str, *options: str, answer: str = "", **environment: str) -> tuple[int, str]:
+        """(exit status, everything printed)."""
+        process = self.start(command, *options, **environment)
+        printed, _ = process.communicate(answer, timeout=240)
+        return process.returncode, printed
+
+    def bootstrap(self, **environment: str) -> str:
+        status, printed = self.run("bootstrap", "--yes", **environment)
+        assert status == 0, printed
+        return printed
+
+    def ours(self) -> list[leftovers.Leftover]:
+        return leftovers.ours(self.endpoint.sdk(), FOLDER, PREFIX)
+
+    def buckets(self) -> dict[str, list[str]]:
+        """Bucket -> its keys."""
+        s3 = deploy.object_store(self.store)
+        names = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+        return {name: [o["Key"] for o in s3.list_objects_v2(Bucket=name).get("Contents", ())] for name in names}
+
+    def secret(self, name: str) -> dict[str, str]:
+        sdk = self.endpoint.sdk()
+        return lockbox.payload(sdk, lockbox.secrets_by_name(sdk, FOLDER)[name].id)
+
+    def passwords(self) -> list[str]:
+        """Every value in Lockbox that nobody but its readers may see."""
+        sdk = self.endpoint.sdk()
+        known = [each for each in lockbox.secrets_by_name(sdk, FOLDER).values() if each.current_version.id]
+        return [value for each in known for value in lockbox.payload(sdk, each.id).values()]
+
+    def close(self) -> None:
+        for name in self.buckets():
+            shutil.rmtree(self.store.folder / "object-store" / name)
+        self.provider.terminate()
+        self.provider.wait(timeout=15)
+        self.endpoint.stop()
+
+
+@contextlib.contextmanager
+def object_store(folder: Path) -> Iterator[State]:
+    ensure_jars("object-store", find_java())
+    state = State(folder)
+    state.create(None)
+    program = services.object_store(state)
+    process = subprocess.Popen(program.command, env=program.environment, stdout=subprocess.DEVNULL)
+    wait_until(lambda: listens(state.ports["object_store"]), "the object store does not start", 120)
+    yield state
+    process.terminate()
+    process.wait(timeout=15)
+
+
+def needs() -> str | None:
+    """What is missing for these tests, or None."""
+    if not shutil.which("terraform"):
+        return "terraform is not on PATH"
+    schemas = os.environ.get("FRAUD_TERRAFORM_SCHEMA")
+    if not schemas or not (Path(schemas) / "with-schema-provider").exists():
+        return f"FRAUD_TERRAFORM_SCHEMA={schemas} names no folder with the provider's schema"
+    return None if envs.find_python("ansible") else "no Python for Ansible"
+
+
+def bucket(purpose: str) -> str:
+    return f"{PREFIX}-{purpose}-{FOLDER}"

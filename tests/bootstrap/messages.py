@@ -1,0 +1,93 @@
+"""The part of Terraform's plugin protocol that the stand-in answers: its messages, and values by their schema."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+Json = dict[str, Any]
+UNKNOWN = msgpack.ExtType(0, b"\0")
+ERROR = 1
+MESSAGES: dict[str, dict[int, str]] = {
+    "Value": {1: "bytes msgpack", 2: "bytes json"},
+    "Diagnostic": {1: "int32 severity", 2: "string summary", 3: "string detail"},
+    "ReadRequest": {1: "string type_name", 2: "Value state"},
+    "ReadResponse": {1: "Value state", 2: "repeated Diagnostic diagnostics"},
+    "ChangeRequest": {1: "string type_name", 2: "Value prior", 3: "Value new", 4: "Value config"},
+    "PlanResponse": {1: "Value state", 4: "repeated Diagnostic diagnostics", 5: "bool legacy_type_system"},
+    "ApplyResponse": {1: "Value state", 3: "repeated Diagnostic diagnostics", 4: "bool legacy_type_system"},
+}
+
+
+def messages() -> dict[str, Any]:
+    """A message class for each entry of MESSAGES; only numbers and wire types count."""
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="stand_in.proto", package="stand_in", syntax="proto3")
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for number, declaration in fields.items():
+            *label, type_name, field_name = declaration.split()
+            field = message.field.add(name=field_name, number=number)
+            field.label = kind.LABEL_REPEATED if label else kind.LABEL_OPTIONAL
+            if type_name in MESSAGES:
+                field.type, field.type_name = kind.TYPE_MESSAGE, f".stand_in.{type_name}"
+            else:
+                field.type = kind.Type.Value(f"TYPE_{type_name.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"stand_in.{name}")) for name in MESSAGES}
+
+
+MESSAGE = messages()
+
+
+def load(value: Any) -> Any:
+    return msgpack.unpackb(value.msgpack, strict_map_key=False) if value.msgpack else None
+
+
+def dump(value: Any) -> Any:
+    return MESSAGE["Value"](msgpack=msgpack.packb(value))
+
+
+def members(nesting: str, value: Any) -> list[Any]:
+    if nesting in ("single", "group"):
+        return [value]
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def walk(spec: Json, value: Any, visit: Callable[[str, Json, Any], Any]) -> None:
+    """Replaces every attribute of a block or object, at any depth, by what `visit(name, spec, value)` returns."""
+    if not isinstance(value, dict):
+        return
+    for name, attribute in spec.get("attributes", {}).items():
+        value[name] = visit(name, attribute, value.get(name))
+        if nested := attribute.get("nested_type"):
+            for member in members(nested["nesting_mode"], value[name]):
+                walk(nested, member, visit)
+    for name, inner in spec.get("block_types", {}).items():
+        for member in members(inner["nesting_mode"], value.get(name)):
+            walk(inner["block"], member, visit)
+
+
+def planned(_: str, attribute: Json, value: Any) -> Any:
+    if attribute.get("write_only"):
+        return None
+    return UNKNOWN if value is None and attribute.get("computed") else value
+
+
+def unwritten(_: str, attribute: Json, value: Any) -> Any:
+    return None if attribute.get("write_only") else value
+
+
+def made(name: str, attribute: Json, value: Any) -> Any:
+    """A value for what the provider sets."""
+    if value != UNKNOWN:
+        return value
+    kind = attribute.get("type")
+    if kind == "string":
+        return secrets.token_hex(10) if name.endswith("id") else f"203.0.113.{secrets.randbelow(250)}"
+    if kind in ("number", "bool"):
+        return 0 if kind == "number" else False
+    return {"list": [], "set": [], "map": {}}.get(kind[0]) if isinstance(kind, list) else None

@@ -1,0 +1,117 @@
+"""What it costs: sums, what has no known price, and sizes before anything is built."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from stack.cloud.outputs import CostInputs
+from stack.cloud.price_list import PRICES, line, retrain, standing
+from stack.common.envs import ROOT
+from tests.bootstrap.cloud_fixture import CloudFixture
+
+SIZES: dict[str, Any] = {
+    "airflow": {"scheduler": {"count": 2, "preset": "c1-m4"}},
+    "database": {"preset": "s3-c2-m8", "hosts": 1, "disk_gib": 20, "disk_type": "network-ssd", "backup_days": 7},
+    "machines": {
+        "mlflow": {
+            "platform": "standard-v3",
+            "cores": 2,
+            "memory_gib": 4,
+            "disk_gib": 30,
+            "disk_type": "network-ssd",
+            "snapshots": 0,
+        },
+    },
+    "cluster": {
+        "master_preset": "s3-c2-m8",
+        "compute_preset": "s3-c4-m16",
+        "compute_count": 2,
+        "disk_gib": 64,
+        "preemptible": False,
+        "image": "2.1",
+        "compute_max_count": None,
+        "hours": 6,
+    },
+    "public_addresses": 0,
+    "nat_gateways": 1,
+    "dns_zones": 1,
+    "kms_keys": 2,
+    "buckets": ["lake"],
+    "log_days": 14,
+    "secrets": 14,
+}
+
+
+def test_the_sums_are_those_of_a_pocket_calculator() -> None:
+    lines = {(each.what, each.item): each.amount for each in standing(CostInputs.parse(SIZES))}
+    assert lines["Airflow scheduler", "Airflow vCPU"] == pytest.approx(2 * 1 * 720 * 2.50)
+    assert lines["Airflow scheduler", "Airflow RAM GB"] == pytest.approx(2 * 4 * 720 * 0.84)
+    assert lines["machine mlflow", "disk network-ssd GB"] == pytest.approx(30 * 11.88)
+    assert lines["Lockbox", "secret version"] == pytest.approx(15 * 18)
+    hour = (2 + 2 * 4) * 1.17 + (8 + 2 * 16) * 0.31 + 3 * 64 * 11.88 / 720
+    assert retrain(CostInputs.parse(SIZES), 30).amount == pytest.approx(hour / 2)
+
+
+def test_what_has_no_known_price_is_said_to_have_none() -> None:
+    lines = {each.item: each.amount for each in standing(CostInputs.parse(SIZES))}
+    assert lines["NAT gateway"] is None
+    assert line("x", "machine Intel Nonsense vCPU", 1).amount is None
+    preemptible = SIZES | {"cluster": SIZES["cluster"] | {"preemptible": True}}
+    assert str(retrain(CostInputs.parse(preemptible), 30)).startswith("no known price for preemptible")
+
+
+def test_every_price_has_a_source_and_a_date() -> None:
+    for item, entry in PRICES["prices"].items():
+        assert entry["source"] in PRICES["sources"], item
+        assert entry["per"] in ("hour", "month", "use"), item
+    assert len(PRICES["read"].split("-")) == 3
+
+
+def run_cost(untouched: CloudFixture, *options: str) -> tuple[int, str]:
+    """`cost` as it is before anything is built; only the provider's schema is served."""
+    line = [
+        sys.executable,
+        "-m",
+        "stack",
+        "cost",
+        "--state",
+        str(untouched.folder / "unbuilt"),
+        "--project",
+        str(untouched.project),
+    ]
+    done = subprocess.run([*line, *options], cwd=ROOT, env=untouched.environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_before_anything_is_built_the_configuration_is_priced(untouched: CloudFixture) -> None:
+    status, small = run_cost(untouched)
+    assert status == 0, small
+    assert "the configuration, nothing is built yet" in small
+    assert "no known price" in small
+    untouched.settings('airflow = { worker = { min = 2, max = 4, preset = "c2-m8" } }\n')
+    _, large = run_cost(untouched)
+    untouched.settings()
+    assert "│ Airflow worker           │ Airflow vCPU" in large
+    assert total(large) - total(small) == pytest.approx((3 * 2.50 + 12 * 0.84) * 720, abs=0.02)
+    assert untouched.calls() == []
+
+
+def total(printed: str) -> float:
+    line = next(line for line in printed.splitlines() if "per month: " in line)
+    return float(line.split("per month: ")[1].split(" ")[0].replace(",", ""))
+
+
+def test_a_configuration_that_terraform_refuses_is_said(untouched: CloudFixture) -> None:
+    untouched.settings('zone = "nowhere"\n')
+    status, printed = run_cost(untouched)
+    untouched.settings()
+    assert status == 1
+    assert 'zone is "nowhere", which has no subnet' in printed
+
+
+def test_senseless_numbers_are_refused(untouched: CloudFixture) -> None:
+    status, printed = run_cost(untouched, "--minutes=0")
+    assert status == 1
+    assert "make cost MINUTES=30" in printed

@@ -1,0 +1,146 @@
+"""What a bootstrap that came to its end has made, and what another one does then."""
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dags.retraining import plan, settings
+from stack.cloud.outputs import Outputs
+from stack.common import lockbox
+from stack.local import deploy
+from tests.bootstrap.cloud_fixture import AUTHORITY, PREFIX, CloudFixture, bucket
+from tests.support.cloud import FOLDER
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_the_machines_are_told_where_everything_is(cloud: CloudFixture, finished: object) -> None:
+    told = json.loads((cloud.folder / "machines" / "mlflow-vm.json").read_text())
+    assert told["mlflow"]["host"] == "mlflow.trial.internal"
+    assert told["buckets"]["artifacts"] == bucket("artifacts")
+
+
+def names_of(value: Any) -> Any:
+    """The names at any depth, without the values; of what has no names, nothing."""
+    return {name: names_of(inner) for name, inner in value.items()} if isinstance(value, dict) else None
+
+
+def test_what_terraform_puts_out_is_what_the_records_hold(cloud: CloudFixture, finished: object) -> None:
+    raw = cloud.deployment.load("outputs", {})
+    held = asdict(Outputs.parse(raw))
+    del held["raw"]
+    for name, part in held["cost_inputs"]["airflow"].items():
+        if name != "worker":
+            assert part.pop("max_count") is None
+    assert names_of(held) == names_of(raw)
+
+
+def test_code_is_in_its_buckets(cloud: CloudFixture, finished: object) -> None:
+    there = cloud.buckets()
+    release = there[bucket("jobs")][0].split("/")[0]
+    names = {key.removeprefix(f"{release}/") for key in there[bucket("jobs")]}
+    assert {"train.py", "prepare.py", "fraud_retraining.zip", "pins-2.1.txt", "pins-2.2.txt"} <= names
+    assert {"dags/retrain.py", "dags/sweep.py", "dags/retraining/settings.json"} <= set(there[bucket("dags")])
+    variable = json.loads(cloud.secret("airflow/variables/fraud_retraining")["value"])
+    assert variable["release"] == release
+    assert variable["jobs_bucket"] == bucket("jobs")
+
+
+def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finished: object) -> None:
+    told = json.loads(cloud.secret("airflow/variables/fraud_retraining")["value"])
+    assert not [key for key in settings.REQUIRED if key not in told]
+    spec = plan.cluster(told, "fraud-retrain-x", "manual__1")
+    outputs = cloud.deployment.load("outputs", {})
+    assert spec["subnet_id"] == outputs["dataproc"]["subnet_id"]
+    assert spec["security_group_ids"] == outputs["dataproc"]["security_group_ids"]
+    assert spec["service_account_id"] == outputs["dataproc"]["service_account_id"]
+    assert plan.run_name("manual__1", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_passwords_went_from_secret_to_secret(cloud: CloudFixture, finished: object) -> None:
+    connection = json.loads(cloud.secret("airflow/connections/mlflow")["value"])
+    assert connection["password"] == cloud.secret(f"{PREFIX}-mlflow-airflow")["password"]
+    assert connection["host"] == "mlflow.trial.internal"
+    jobs = {"username": "trainer", "password": cloud.secret(f"{PREFIX}-mlflow-trainer")["password"], "ca": AUTHORITY}
+    assert cloud.secret("jobs/mlflow") == jobs
+    storage = json.loads(cloud.secret("airflow/connections/object_storage")["value"])
+    assert storage["password"] == cloud.store.secrets["object_store_secret"]
+
+
+def test_no_secret_in_arguments_output_or_files_of_others(
+    cloud: CloudFixture, finished: tuple[str, set[bytes]]
+) -> None:
+    printed, lines = finished
+    hidden = [value for value in cloud.passwords() if len(value) > 12 and value != AUTHORITY]
+    hidden += [cloud.endpoint.private_key.splitlines()[1], "t1."]
+    assert len(hidden) > 10
+    assert any(b"terraform" in line for line in lines), "the watcher saw nothing"
+    for value in hidden:
+        assert value not in printed
+        assert not [line for line in lines if value.encode() in line]
+    hidden.remove("t1.")
+    for path in (*cloud.state.rglob("*"), *(cloud.project / "inventory").rglob("*")):
+        if path.is_file():
+            text = path.read_bytes()
+            assert not [value for value in hidden if value.encode() in text], path
+    assert stat.S_IMODE(cloud.state.stat().st_mode) == 0o700
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text at any depth."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts_of(inner)
+
+
+def test_the_state_holds_one_secret_only(cloud: CloudFixture, finished: object) -> None:
+    s3 = deploy.object_store(cloud.store)
+    state = json.loads(s3.get_object(Bucket=bucket("tfstate"), Key="fraud-retraining.tfstate")["Body"].read())
+    texts = set(texts_of(state))
+    names = [name for name in lockbox.secrets_by_name(cloud.endpoint.sdk(), FOLDER) if name.startswith(f"{PREFIX}-")]
+    inside = [name for name in names for value in cloud.secret(name).values() if value in texts]
+    assert inside == [f"{PREFIX}-airflow-admin"]
+
+
+def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) -> None:
+    def made() -> list[str]:
+        return [kind for kind in cloud.calls() if not kind.startswith("data.")]
+
+    calls, versions = made(), cloud.passwords()
+    printed = cloud.bootstrap()
+    assert "machines: skipped, done on" in printed
+    assert "Terraform: everything is as the settings say" in printed
+    assert (made(), cloud.passwords()) == (calls, versions)
+
+
+def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: CloudFixture, finished: object) -> None:
+    cloud.settings("mlflow = { public = true }\n")
+    status, printed = cloud.run("bootstrap", answer="y\n")
+    assert status == 0, printed
+    assert "Make it so?" in printed
+    assert "machines: skipped" not in printed
+    assert "yandex_vpc_address" in cloud.calls()
+
+
+def test_a_failing_apply_says_how_to_go_on(cloud: CloudFixture, finished: object) -> None:
+    cloud.settings('mlflow = { public = true }\nairflow = { connections = ["telegram"] }\n')
+    cloud.trouble(yandex_lockbox_secret="the quota of secrets is used up")
+    status, printed = cloud.run("bootstrap", "--yes")
+    cloud.trouble()
+    assert status == 1
+    assert "the quota of secrets is used up" in printed
+    assert "run the same command again; it goes on" in printed
+    assert "Traceback" not in printed
+
+
+def test_the_cost_is_of_what_was_built(cloud: CloudFixture, finished: object) -> None:
+    status, printed = cloud.run("cost")
+    assert status == 0, printed
+    assert "Cost of what was built" in printed
+    assert "from the internet" in printed  # the public address
