@@ -14,7 +14,7 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Cost:
-    """`amount` in `currency`, or None where a price is not known; `missing` then names what."""
+    """`amount` in `currency`, or None if a price is not known; `missing` then names what."""
 
     amount: float | None
     currency: str = PRICES["currency"]

@@ -41,9 +41,8 @@ def endpoint(
     tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore, image: dict[str, str]
 ) -> Iterator[Endpoint]:
     """The shared endpoint; a test leaves nothing in it that another could trip over."""
-    running = Endpoint(tmp_path_factory.mktemp("endpoint"), object_store.url, {"2.2": image}).start()
-    yield running
-    assert running.stop() == 0, running.log()
+    with Endpoint(tmp_path_factory.mktemp("endpoint"), object_store.url, {"2.2": image}).serving() as running:
+        yield running
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from tests.support.dataproc import CREATE_CLUSTER, cluster_fields, clusters, cre
 def faulty(
     tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore, image: dict[str, str]
 ) -> Iterator[Endpoint]:
-    running = Endpoint(tmp_path_factory.mktemp("faulty"), object_store.url, {"2.2": image}).start()
-    yield running
-    assert running.stop() == 0, running.log()
+    with Endpoint(tmp_path_factory.mktemp("faulty"), object_store.url, {"2.2": image}).serving() as running:
+        yield running
 
 
 @pytest.fixture

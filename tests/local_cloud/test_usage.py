@@ -13,7 +13,7 @@ from tests.support.cloud import Endpoint, stack_python
 from tests.support.dataproc import cluster_fields
 
 
-def report(endpoint: Endpoint) -> list[dict[str, Any]]:
+def told(endpoint: Endpoint) -> list[dict[str, Any]]:
     """What `python -m local_cloud.report --json` says."""
     command = [stack_python(), "-B", "-m", "local_cloud.report", "--state", str(endpoint.state), "--json"]
     return list(json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=120).stdout))
@@ -27,7 +27,7 @@ def test_usage_tells_age_and_cost_also_of_what_is_gone(new_endpoint: Callable[..
     priceless = {"computenode_max_hosts_count": 4, "computenode_preemptible": True}
     wrapper.create_cluster(**cluster_fields("alive", **priceless))
     own.stop(signal.SIGKILL)
-    first, second = report(own)
+    first, second = told(own)
     assert (first["name"], first["status"], first["labels"]) == ("gone", "DELETED", {"run": "r1"})
     assert first["seconds"] == pytest.approx(first["deleted"] - first["created"])
     # Three hosts of 2 vCPU, 8 GB and 20 GB of SSD each, at list prices by the hour.

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -166,6 +167,12 @@ class Endpoint:
                 env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
             )
         return self.process
+
+    @contextmanager
+    def serving(self) -> Iterator["Endpoint"]:
+        """The endpoint, started; in the end it must have stopped well."""
+        yield self.start()
+        assert self.stop() == 0, self.log()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None

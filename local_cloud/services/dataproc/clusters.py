@@ -7,28 +7,26 @@ from google.protobuf.message import Message
 from yandex.cloud.dataproc.v1 import cluster_service_pb2, common_pb2
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
-from local_cloud.core.context import Context
+from local_cloud.core.context import Context, Site
 from local_cloud.core.resources import Row, status_of
+from local_cloud.services.base import Service
 from local_cloud.services.dataproc import checks
-from local_cloud.services.dataproc.engine import Engine
+from local_cloud.services.dataproc.engine import LocalEngine
 from local_cloud.services.dataproc.models import CLUSTER, JOB, SUBCLUSTER, hosts_of, new_subcluster
 from local_cloud.services.generic.listing import numbered_page
-from local_cloud.services.generic.verbs import Resources
 
 _CLUSTERS = "yandex.cloud.dataproc.v1.ClusterService"
 
 
-class Clusters:
+class Clusters(Service):
     """What clusters do besides the shared verbs; what stands for their machines is the engine's."""
 
-    def __init__(self, context: Context, engine: Engine) -> None:
-        self._context = context
-        self._store = context.store
+    def __init__(self, context: Context, site: Site, engine: LocalEngine) -> None:
+        super().__init__(context, site)
         self._engine = engine
-        self._resources = Resources(context)
 
     def handlers(self) -> Mapping[str, Handler]:
-        shared = self._resources
+        shared = self.resources
         return {
             f"{_CLUSTERS}/Create": Verb(self._create, self._provision, shared.undo_create),
             f"{_CLUSTERS}/Start": Verb(shared.begin_change, self._provision, shared.undo_change),
@@ -39,7 +37,7 @@ class Clusters:
 
     def resume(self) -> None:
         """After a restart: the machines of the clusters that run."""
-        for row in self._store.select(CLUSTER):
+        for row in self.store.select(CLUSTER):
             if status_of(row.message) == "RUNNING":
                 self._engine.open(row)
 
@@ -47,42 +45,42 @@ class Clusters:
         request = call.request
         self._engine.image(request.config_spec.version_id)
         checks.check_layout(request.config_spec)
-        checks.check_surroundings(self._context, request)
-        row = self._resources.create(call)
+        checks.check_surroundings(self.context, request)
+        row = self.resources.create(call)
         for specification in request.config_spec.subclusters_spec:
             subcluster = new_subcluster(row, specification)
-            self._store.insert(subcluster, subcluster.id, row.folder, {"cluster_id": row.key})
+            self.store.insert(subcluster, subcluster.id, row.folder, {"cluster_id": row.key})
         return Begun(row)
 
     def _provision(self, work: Work) -> Message:
         """What takes the cloud minutes: look at the bucket and the packages, then let the machines answer."""
-        cluster = self._resources.current(work)
+        cluster = self.resources.current(work)
         self._engine.prepare(cluster)
         self._engine.open(cluster)
         self._set_alive(work)
-        return self._resources.finish(work)
+        return self.resources.finish(work)
 
     def _set_alive(self, work: Work) -> None:
-        with self._store.transaction():
-            row = self._resources.current(work)
+        with self.store.transaction():
+            row = self.resources.current(work)
             row.message.health = common_pb2.ALIVE
-            self._store.save(row)
+            self.store.save(row)
 
     def _stop(self, work: Work) -> Message:
         self._take_down(work.resource)
-        return self._resources.finish(work)
+        return self.resources.finish(work)
 
     def _delete(self, work: Work) -> Message:
         self._take_down(work.resource)
-        return self._resources.finish_delete(work)
+        return self.resources.finish_delete(work)
 
     def _take_down(self, cluster: str) -> None:
-        for job in self._store.select(JOB, {"cluster_id": cluster}):
-            self._context.operations.cancel_on(job.key, "Create")
+        for job in self.store.select(JOB, {"cluster_id": cluster}):
+            self.context.operations.cancel_on(job.key, "Create")
         self._engine.close(cluster)
 
     def _list_hosts(self, call: Call) -> Message:
-        cluster = self._resources.named(call)
+        cluster = self.resources.named(call)
         hosts = [host for subcluster in self._subclusters(cluster) for host in hosts_of(cluster, subcluster)]
         answer: Any = cluster_service_pb2.ListClusterHostsResponse()
         page, answer.next_page_token = numbered_page(call.request, hosts)
@@ -90,4 +88,4 @@ class Clusters:
         return answer
 
     def _subclusters(self, cluster: Row) -> list[Row]:
-        return self._store.select(SUBCLUSTER, {"cluster_id": cluster.key})
+        return self.store.select(SUBCLUSTER, {"cluster_id": cluster.key})

@@ -1,6 +1,6 @@
 """Where a cluster's jobs run: on this machine, as `spark-submit` of the image's own pyspark.
 
-All that clusters and jobs know of it is what `Engine` offers, so that another engine can take its place.
+All that clusters and jobs know of it are the public methods of `LocalEngine`, so that another can take its place.
 """
 
 import logging
@@ -30,7 +30,7 @@ class Submission:
     environment: Mapping[str, str]
 
 
-class Engine:
+class LocalEngine:
     """The machines of all clusters: one metadata service for each cluster that runs, one process for each job."""
 
     def __init__(self, config: Config, site: Site) -> None:
@@ -80,7 +80,7 @@ class Engine:
         specification = specification_of(job.message)
         image = self.image(cluster.message.config.version_id)
         runtime = _runtime(image)
-        folder = self.job_folder(cluster.key, job.key)
+        folder = self._job_folder(job)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / "job.properties"
         places = dict.fromkeys(("spark.local.dir", "spark.jars.ivy"), str(folder / "tmp"))
@@ -91,30 +91,48 @@ class Engine:
         return Submission(argv, folder, environment)
 
     def run(self, submission: Submission, stop: Stop, started: Callable[[int, float], None]) -> int:
-        """The exit status; see `spark.run`."""
-        return spark.run(submission.argv, submission.folder, submission.environment, stop, started)
+        """Run a job to its end and return its exit status; raises CANCELLED or UNAVAILABLE when it is told to stop.
+
+        `started` is told the process id and its start time (UNIX seconds), by which `end_left_behind` recognises it.
+        """
+        try:
+            return spark.run(submission.argv, submission.folder, submission.environment, stop, started)
+        except spark.JobStopped:
+            raise errors.job_stopped(stop.reason) from None
+        except OSError as error:
+            raise errors.job_not_run(submission.argv[0], error) from error
+
+    def end_left_behind(self, pid: int, started: float) -> None:
+        """End a job that outlived the endpoint."""
+        spark.end_left_behind(pid, started)
 
     def why(self, submission: Submission) -> str:
         """Why a job has failed, by its log."""
         file = submission.folder / spark.LOG_NAME
-        tail = read_part(file, max(0, file.stat().st_size - _TAIL), _TAIL)
+        tail = _read_part(file, max(0, file.stat().st_size - _TAIL), _TAIL)
         return spark.reason(tail.decode(errors="replace"))
 
-    def keep_log(self, cluster: Row, job: str) -> None:
+    def read_log(self, job: Row, start: int, size: int) -> bytes:
+        """So many bytes of a job's output, from a position on; none as long as there is no output."""
+        return _read_part(self._log_file(job), start, size)
+
+    def keep_log(self, cluster: Row, job: Row) -> None:
         """Copy the log to where the cloud keeps it; a job does not fail because that did."""
-        file = self.log_file(cluster.key, job)
-        key = f"dataproc/clusters/{cluster.key}/jobs/{job}/driveroutput.000000000"
+        file = self._log_file(job)
+        key = f"dataproc/clusters/{cluster.key}/jobs/{job.key}/driveroutput.000000000"
         if self._objects is not None and file.exists():
             try:
                 self._objects.upload(file, cluster.message.bucket, key)
             except Exception as error:
-                log.warning("the log of job %s was not copied to %s/%s: %s", job, cluster.message.bucket, key, error)
+                log.warning(
+                    "the log of job %s was not copied to %s/%s: %s", job.key, cluster.message.bucket, key, error
+                )
 
-    def log_file(self, cluster: str, job: str) -> Path:
-        return self.job_folder(cluster, job) / spark.LOG_NAME
+    def _log_file(self, job: Row) -> Path:
+        return self._job_folder(job) / spark.LOG_NAME
 
-    def job_folder(self, cluster: str, job: str) -> Path:
-        return self._cluster_folder(cluster) / "jobs" / job
+    def _job_folder(self, job: Row) -> Path:
+        return self._cluster_folder(job.message.cluster_id) / "jobs" / job.key
 
     def _cluster_folder(self, cluster: str) -> Path:
         return self._config.state / "clusters" / cluster
@@ -156,7 +174,7 @@ def _runtime(image: Image) -> spark.Runtime:
         raise errors.unusable_image(image.python, detail) from error
 
 
-def read_part(file: Path, start: int, size: int) -> bytes:
+def _read_part(file: Path, start: int, size: int) -> bytes:
     """So many bytes of a file from a position on; of a file that does not exist, none."""
     if not file.exists():
         return b""

@@ -8,26 +8,24 @@ from google.protobuf.message import Message
 from yandex.cloud.dataproc.v1 import job_pb2, job_service_pb2
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
-from local_cloud.core.context import Context
+from local_cloud.core.context import Context, Site
 from local_cloud.core.errors import ApiError
 from local_cloud.core.resources import Row, belongs, status_of
-from local_cloud.services.dataproc import errors, spark
-from local_cloud.services.dataproc.engine import Engine, read_part
+from local_cloud.services.base import Service
+from local_cloud.services.dataproc import errors
+from local_cloud.services.dataproc.engine import LocalEngine
 from local_cloud.services.dataproc.models import CLUSTER, FINAL, JOB, JOB_KINDS, is_light, set_job_status
-from local_cloud.services.generic.verbs import Resources
 
 _JOBS = "yandex.cloud.dataproc.v1.JobService"
 _LOG_PAGE = 1 << 20
 
 
-class Jobs:
+class Jobs(Service):
     """What jobs do besides the shared verbs. The store knows the process of each that runs."""
 
-    def __init__(self, context: Context, engine: Engine) -> None:
-        self._context = context
-        self._store = context.store
+    def __init__(self, context: Context, site: Site, engine: LocalEngine) -> None:
+        super().__init__(context, site)
         self._engine = engine
-        self._resources = Resources(context)
 
     def handlers(self) -> Mapping[str, Handler]:
         return {
@@ -37,7 +35,7 @@ class Jobs:
         }
 
     def _create(self, call: Call) -> Begun:
-        cluster = self._store.get(CLUSTER, call.request.cluster_id)
+        cluster = self.store.get(CLUSTER, call.request.cluster_id)
         if (status := status_of(cluster.message)) != "RUNNING":
             raise errors.cluster_not_running(cluster, status)
         kind = call.request.WhichOneof("job_spec")
@@ -47,31 +45,27 @@ class Jobs:
             raise errors.job_kind_not_offered(kind)
         if is_light(cluster.message.config.hadoop) and getattr(call.request, kind).file_uris:
             raise errors.no_files_on_light_clusters(kind)
-        row = self._resources.create(call)
+        row = self.resources.create(call)
         row.message.created_by = call.subject
-        self._store.save(row)
+        self.store.save(row)
         return Begun(row)
 
     def _run(self, work: Work) -> Message:
         """Run the job to its end. The operation fails as the job does, with the line of the log that tells why."""
-        job = self._resources.current(work)
-        cluster = self._store.get(CLUSTER, job.message.cluster_id)
+        job = self.resources.current(work)
+        cluster = self.store.get(CLUSTER, job.message.cluster_id)
         submission = self._engine.submission(cluster, job)
         self._set_status(job.key, job_pb2.Job.PENDING)
 
         def started(pid: int, at: float) -> None:
-            self._store.execute("INSERT INTO processes VALUES (?,?,?)", job.key, pid, at)
+            self.store.execute("INSERT INTO processes VALUES (?,?,?)", job.key, pid, at)
             self._set_status(job.key, job_pb2.Job.RUNNING)
 
         try:
             status = self._engine.run(submission, work.stop, started)
-        except spark.JobStopped:
-            raise errors.job_stopped(work.stop.reason) from None
-        except OSError as error:
-            raise errors.job_not_run(submission.argv[0], error) from error
         finally:
             self._forget_process(job.key)
-            self._engine.keep_log(cluster, job.key)
+            self._engine.keep_log(cluster, job)
         if status != 0:
             raise errors.job_failed(job, status, self._engine.why(submission))
         return self._set_status(job.key, job_pb2.Job.DONE)
@@ -82,19 +76,19 @@ class Jobs:
 
     def _interrupted(self, work: Work) -> Message:
         """The endpoint was killed while the job ran: end what is left of it, and say so."""
-        for record in self._store.execute("SELECT * FROM processes WHERE job = ?", work.resource):
-            spark.end_left_behind(record["pid"], record["started"])
+        for record in self.store.execute("SELECT * FROM processes WHERE job = ?", work.resource):
+            self._engine.end_left_behind(record["pid"], record["started"])
         self._forget_process(work.resource)
         raise errors.job_left_behind()
 
     def _forget_process(self, job: str) -> None:
-        self._store.execute("DELETE FROM processes WHERE job = ?", job)
+        self.store.execute("DELETE FROM processes WHERE job = ?", job)
 
     def _set_status(self, key: str, status: int) -> Any:
-        with self._store.transaction():
-            row = self._store.get(JOB, key)
+        with self.store.transaction():
+            row = self.store.get(JOB, key)
             set_job_status(row.message, status)
-            self._store.save(row)
+            self.store.save(row)
         return row.message
 
     def _begin_cancel(self, call: Call) -> Begun:
@@ -105,27 +99,32 @@ class Jobs:
         return Begun(row)
 
     def _cancel(self, work: Work) -> Message:
-        self._context.operations.cancel_on(work.resource, "Create")
-        message: Message = self._store.get(JOB, work.resource).message
+        self.context.operations.cancel_on(work.resource, "Create")
+        message: Message = self.store.get(JOB, work.resource).message
         return message
 
     def _named(self, call: Call) -> Row:
-        row = self._store.get(JOB, call.request.job_id)
+        row = self.store.get(JOB, call.request.job_id)
         if not belongs(row, "cluster_id", call.request.cluster_id):
             raise errors.job_not_found(call.request.cluster_id, row.key)
         return row
 
     def _list_log(self, call: Call) -> Message:
-        """One page of the job's output, cut between characters; the token is the offset in bytes."""
+        """One page of the job's output; the token is the offset in bytes."""
         job, token = self._named(call), call.request.page_token
         if token and not token.isdecimal():
             raise errors.not_a_log_token(token)
-        file = self._engine.log_file(job.message.cluster_id, job.key)
         start, size = int(token or 0), call.request.page_size or _LOG_PAGE
-        content = read_part(file, start, size + 1)
-        end = min(size, len(content))
-        while 0 < end < len(content) and content[end] & 0xC0 == 0x80:
-            end -= 1
+        content = self._engine.read_log(job, start, size + 1)
+        end = _end_of_page(content, size)
         answer = job_service_pb2.ListJobLogResponse(content=content[:end].decode(errors="replace"))
         answer.next_page_token = str(start + end) if end < len(content) else ""
         return answer
+
+
+def _end_of_page(content: bytes, size: int) -> int:
+    """Where a page of at most that many bytes ends, so that no character is cut."""
+    end = min(size, len(content))
+    while 0 < end < len(content) and content[end] & 0xC0 == 0x80:
+        end -= 1
+    return end

@@ -6,16 +6,16 @@ from local_cloud.core.calls import Handler
 from local_cloud.core.context import Context, Site
 from local_cloud.services.base import Service
 from local_cloud.services.dataproc.clusters import Clusters
-from local_cloud.services.dataproc.engine import Engine
+from local_cloud.services.dataproc.engine import LocalEngine
 from local_cloud.services.dataproc.jobs import Jobs
 
 
 class Dataproc(Service):
     def __init__(self, context: Context, site: Site) -> None:
         super().__init__(context, site)
-        self._engine = Engine(context.config, site)
-        self._clusters = Clusters(context, self._engine)
-        self._jobs = Jobs(context, self._engine)
+        self._engine = LocalEngine(context.config, site)
+        self._clusters = Clusters(context, site, self._engine)
+        self._jobs = Jobs(context, site, self._engine)
 
     def handlers(self) -> Mapping[str, Handler]:
         return {**self._clusters.handlers(), **self._jobs.handlers()}
