@@ -14,7 +14,7 @@ import yaml
 from local_cloud.machines import host, layers
 from tests.roles.conftest import Machines
 from tests.support import ROOT
-from tests.support.layers import INPUTS, INSTALL
+from tests.support.installation import INPUTS, INSTALL
 
 NAME = "kind-debian-12-0123456789"
 
