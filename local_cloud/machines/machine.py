@@ -15,6 +15,16 @@ from local_cloud.machines.lab import GATEWAY, NETWORK, Lab, checked
 BOOT_SECONDS = 60
 STOP_SECONDS = 30
 ADDRESSES = range(11, 250)
+# What no two machines should share; a timer that has run would catch up at the next machine's first boot.
+PERSONAL = (
+    "etc/ssh/ssh_host_*",
+    "etc/sudoers.d/90-first-user",
+    "root/.ansible",
+    "tmp/*",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/timers/*",
+    "var/log/journal/*",
+)
 
 
 @dataclass(frozen=True)
@@ -165,16 +175,10 @@ class Machine:
         host.run("chroot", self.root, "chown", "-R", owner, f"/home/{record.user}/.ssh")
 
     def forget(self) -> None:
-        """Takes back from its disk what made it this machine: the first user, host keys, identity, logs."""
+        """Takes back from its disk what made it this machine: the first user, host keys, identity, logs, timers."""
         self.mount(self.record)
         host.run("chroot", self.root, "userdel", "--remove", "--force", self.record.user)
-        for pattern in (
-            "etc/ssh/ssh_host_*",
-            "etc/sudoers.d/90-first-user",
-            "root/.ansible",
-            "tmp/*",
-            "var/log/journal/*",
-        ):
+        for pattern in PERSONAL:
             for path in self.root.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         (self.root / "etc/machine-id").write_text("")

@@ -22,13 +22,15 @@ ADDRESS, PORT = "10.231.7.1", 9443
 
 
 def key_store(folder: Path) -> Path:
-    """Certificate and key of the server for Java; the authority goes to FOLDER/ca.crt."""
+    """Certificate and key of the server for Java, made unless they exist; the authority goes to FOLDER/ca.crt."""
+    store = folder / "server.p12"
+    if store.exists():
+        return store
     authority = trustme.CA(organization_name="lab")
     server = authority.issue_cert("lab", ADDRESS)
     (folder / "ca.crt").write_bytes(authority.cert_pem.bytes())
     key = load_pem_private_key(server.private_key_pem.bytes(), None)
     certificate = load_pem_x509_certificate(server.cert_chain_pems[0].bytes())
-    store = folder / "server.p12"
     secret = BestAvailableEncryption(SECRET.encode())
     store.write_bytes(pkcs12.serialize_key_and_certificates(b"lab", key, certificate, None, secret))  # type: ignore[arg-type]
     return store

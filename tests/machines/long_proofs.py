@@ -119,7 +119,7 @@ def drill(debian: str, only: str, fresh: bool) -> int:
 def nothing_left(*pytest: str) -> bool:
     """Whether every case has passed before; it needs no machines."""
     environment = os.environ | {"PATH": f"{TOOLS}:{os.environ['PATH']}"}
-    command = [TOOLS / pytest[0], *pytest[1:], "--collect-only", "-q"]
+    command = [str(TOOLS / pytest[0]), *pytest[1:], "--collect-only", "-q"]
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     return found.returncode == 0 and "::" not in found.stdout
 

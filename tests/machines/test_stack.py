@@ -1,6 +1,6 @@
 """The machines of `site.yml`, from bare Debian to a restore: `make molecule` and `make drill-machines` in short.
 
-What `site.yml` installs comes from a layer, if there is one of the same inputs (tests/support/layers.py).
+What `site.yml` installs comes from a layer, if there is one of the same inputs (tests/support/installation.py).
 Left to those two: Debian 13, the dry run, lynis, the reboot, a whole gibibyte, and most faults and maintenance.
 """
 
@@ -19,8 +19,9 @@ from typing import IO
 
 import pytest
 
-from local_cloud.machines import host
-from tests.support import ROOT, layers
+from local_cloud.machines import host, layers
+from tests.support import ROOT
+from tests.support.installation import INSTALL, layer_names
 from tests.support.playbooks import changed
 
 LAB = os.environ.get("MACHINES_LAB", "test-machines")
@@ -103,14 +104,14 @@ def machines() -> Iterator[None]:
     if problems := host.missing():
         pytest.skip("machines cannot run here: " + "; ".join(problems))
     playbook(SCENARIO / "destroy.yml")
-    wanted = layers.names("12")
+    wanted = layer_names("12")
     with host.exclusive("layers"):
         if problems := [problem for name in wanted.values() if (problem := layers.problem(name))]:
             print(f"measured: installed anew, because {'; '.join(problems)}")
             with phase("bare machines"):
                 playbook(SCENARIO / "create.yml")
             with phase("installation"):
-                playbook(layers.INSTALL)
+                playbook(INSTALL)
             with phase("layers kept"):
                 for machine, layer in wanted.items():
                     run("python", "-m", "local_cloud.machines", f"--lab={LAB}", "keep", machine, layer)

@@ -38,6 +38,10 @@ def test_machines_know_each_other_by_name(lab: Machines) -> None:
     assert lab("ssh", "one", f'python3 -c "{code}"').stdout == "b'SSH-'\n"
 
 
+def test_a_command_runs_outside_of_the_machines_in_their_network(lab: Machines) -> None:
+    assert "10.231.7.1/24" in lab("exec", "--", "ip", "-brief", "address", "show", "br0").stdout
+
+
 def test_packages_come_through_the_proxy(lab: Machines) -> None:
     assert lab("ssh", "one", "sudo apt-get update -qq && apt-cache policy lynis | grep -c Candidate").stdout == "1\n"
 

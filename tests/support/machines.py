@@ -22,8 +22,8 @@ SSH_CONFIG = STATE / "labs" / LAB / "ssh_config"
 GATEWAY = "10.231.7.1"  # the lab itself
 ATTACKER = "10.231.7.9"
 Done = subprocess.CompletedProcess[str]
-# What puts a command into the lab's network.
-ENTER = (sys.executable, "-m", "local_cloud.machines", f"--lab={LAB}", "exec", "--")
+# What puts a command into the lab's network, as `python -m local_cloud.machines exec` does.
+ENTER = ("nsenter", f"--net=/run/netns/fraud-{LAB}", "--")
 
 
 @cache

@@ -29,7 +29,7 @@ def made_from(debian: str) -> str:
     return digest(ROOT, paths, base.ensure(debian).name)[:10]
 
 
-def names(debian: str) -> dict[str, str]:
+def layer_names(debian: str) -> dict[str, str]:
     """The layer of each machine of molecule/stack."""
     inputs = made_from(debian)
     return {
