@@ -10,7 +10,7 @@ from fraud_retraining import dataset
 from fraud_retraining.dataset import Days, each_day, fit_to_lake, split_as_of
 from fraud_retraining.errors import RetrainingError
 from tests.spark.reference import DAY
-from tests.support.transactions import prepared, random_rows
+from tests.spark.transactions import prepared, random_rows
 
 
 def test_the_handbooks_split():

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES, HISTORY_DAYS, all_features, handbook_features
 from tests.spark.reference import DAY, features
-from tests.support.transactions import CENTS, prepared, random_rows
+from tests.spark.transactions import CENTS, prepared, random_rows
 
 EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
 STEPS = sorted({edge + shift for edge in EDGES for shift in (-1, 0, 1) if edge + shift >= 0})

@@ -15,7 +15,7 @@ import pytest
 from fraud_retraining import credentials, jobs
 from fraud_retraining.errors import RetrainingError
 from tests.spark.session import APP, JAVA_OPTIONS
-from tests.support.transactions import line, write
+from tests.spark.transactions import line, write
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from fraud_retraining import preparation
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
-from tests.support.transactions import FAULTS, HEADER, line, write
+from tests.spark.transactions import FAULTS, HEADER, line, write
 
 
 def files(root, *areas):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
-START = datetime(2018, 4, 1, tzinfo=UTC)
+START = datetime(2018, 4, 1, tzinfo=timezone.utc)
 HEADER = (
     "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount"
     " | tx_time_seconds | tx_time_days | tx_fraud | tx_fraud_scenario"
