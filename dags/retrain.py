@@ -12,7 +12,7 @@ QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay"
 
 @task(multiple_outputs=True, **QUICK)
 def check(params: dict, dag_run: Any = None) -> dict:
-    """Skips the run, visibly, where the lake holds nothing new; else returns the plan of the run.
+    """Skips the run, visibly, if the lake holds nothing new; else returns the plan of the run.
 
     A backfilled run retrains as on its own date, whether or not its files have been used since.
     """

@@ -28,7 +28,7 @@ def sweep(ti: Any = None) -> list[str]:
         print(f"{cluster.name} ({cluster.id}): {f'deleting it, {reason}' if reason else 'in use'}")
         if reason:
             try:
-                clusters.delete(sdk, cluster.id, patience=600)
+                clusters.delete(sdk, cluster.id, timeout=600)
                 deleted.append(cluster.name)
                 reasons.append(f"{cluster.name}: {reason}")
             except Exception as problem:  # the others must go whatever is wrong with this one

@@ -5,14 +5,14 @@ from datetime import date
 
 from fraud_retraining import credentials, jobs, tracking
 from fraud_retraining.lake import Lake
-from fraud_retraining.training import Settings, retrain
+from fraud_retraining.training import Request, Settings, retrain
 
 
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    lake = Lake(spark, options.lake)
-    decision = retrain(lake, options.run_id, client, options.model, options.as_of, Settings(), dry_run=options.dry_run)
+    request = Request(options.run_id, options.model, options.as_of, options.dry_run)
+    decision = retrain(Lake(spark, options.lake), client, request, Settings())
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 OWNER, OWNER_LABEL, EXPIRES_LABEL = "fraud-retraining", "owner", "expires"
 LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
-PATIENCE = 1800  # seconds to wait for a cluster that is being created, or that may not be deleted yet
+TIMEOUT = 1800  # seconds to wait for a cluster that is being created, or that may not be deleted yet
 POLL = 5
 
 
@@ -62,7 +62,7 @@ def named(sdk: Any, folder_id: str, name: str) -> Any | None:
 
 
 def status(sdk: Any, cluster_id: str) -> str:
-    """The cluster's status, e.g. RUNNING; GONE where there is no such cluster (any more)."""
+    """The cluster's status, e.g. RUNNING; GONE if there is no such cluster (any more)."""
     import grpc
     from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
     from yandex.cloud.dataproc.v1.cluster_service_pb2 import GetClusterRequest
@@ -75,38 +75,38 @@ def status(sdk: Any, cluster_id: str) -> str:
         raise
 
 
-def adopt(sdk: Any, cluster_id: str, patience: float = PATIENCE) -> str:
+def adopt(sdk: Any, cluster_id: str, timeout: float = TIMEOUT) -> str:
     """Waits until a cluster that an earlier attempt has made is running; returns its id.
 
     Raises:
         RuntimeError: it failed, or did not run in time.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while (now := status(sdk, cluster_id)) != "RUNNING":
         if now in ("ERROR", "GONE", "STOPPED", "STOPPING") or time.monotonic() > deadline:
-            raise RuntimeError(f"The cluster {cluster_id} is {now}, RUNNING was expected within {patience:.0f} s.")
+            raise RuntimeError(f"The cluster {cluster_id} is {now}, RUNNING was expected within {timeout:.0f} s.")
         time.sleep(POLL)
     return cluster_id
 
 
-def delete(sdk: Any, cluster_id: str, patience: float = PATIENCE) -> None:
-    """Deletes a cluster, waiting where the cloud refuses for now; a cluster that is gone is fine.
+def delete(sdk: Any, cluster_id: str, timeout: float = TIMEOUT) -> None:
+    """Deletes a cluster, waiting if the cloud refuses for now; a cluster that is gone is fine.
 
     Raises:
-        TimeoutError: the cloud still refused after `patience` seconds.
+        TimeoutError: the cloud still refused after `timeout` seconds.
     """
     import grpc
     from yandex.cloud.dataproc.v1.cluster_service_pb2 import DeleteClusterRequest
 
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while status(sdk, cluster_id) != "GONE":
         try:
             operation = _service(sdk).Delete(DeleteClusterRequest(cluster_id=cluster_id))
-            sdk.wait_operation_and_get_result(operation, timeout=patience)
+            sdk.wait_operation_and_get_result(operation, timeout=timeout)
         except (grpc.RpcError, RuntimeError) as problem:  # OperationError of the SDK is a RuntimeError
             if time.monotonic() > deadline:
                 why = problem.details() if isinstance(problem, grpc.RpcError) else problem
-                raise TimeoutError(f"{cluster_id} is not deleted after {patience:.0f} s: {why}") from None
+                raise TimeoutError(f"{cluster_id} is not deleted after {timeout:.0f} s: {why}") from None
             time.sleep(POLL)
 
 

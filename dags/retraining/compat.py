@@ -71,7 +71,7 @@ def when_due_or_announced(expression: str, asset: str) -> Any:
 
 # ------------------------------------------------------------------------------------------------ while a task runs
 def connection(name: str) -> Any:
-    """The connection of that name. Raises AirflowNotFoundException where there is none."""
+    """The connection of that name. Raises AirflowNotFoundException if there is none."""
     if AIRFLOW >= (3, 0):
         from airflow.sdk import Connection
 
@@ -82,7 +82,7 @@ def connection(name: str) -> Any:
 
 
 def variable(name: str) -> Any:
-    """The JSON value of a variable. Raises KeyError (2.10) or AirflowRuntimeError (3.x) where there is none."""
+    """The JSON value of a variable. Raises KeyError (2.10) or AirflowRuntimeError (3.x) if there is none."""
     if AIRFLOW >= (3, 0):
         from airflow.sdk import Variable
     else:
@@ -109,7 +109,7 @@ def is_active(ti: Any, dag_id: str, run_id: str) -> bool:
 
 
 def task_states(context: Any) -> dict[str, Any]:
-    """Task id -> state in the run of a task or a callback; empty where Airflow does not tell."""
+    """Task id -> state in the run of a task or a callback; empty if Airflow does not tell."""
     with suppress(Exception):  # who cannot be asked must keep neither an alert back nor a deletion
         dag_id, run_id = context["dag"].dag_id, context["run_id"]
         if AIRFLOW >= (3, 0):

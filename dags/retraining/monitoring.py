@@ -7,8 +7,8 @@ There are two kinds of windows, and each is judged against the champion's refere
 * a **run** of `retrain`. All the model's inputs and the champion's scores in the run's newest labelled week were
   counted on the run's cluster, and the champion's average precision there was measured, now that labels had arrived.
 
-A window violates where a population stability index is above `max_psi`, or the average precision has fallen by more
-than `max_loss` since the champion won. Where `ENOUGH` of the `LAST` windows of one kind violate, a retrain is asked
+A window violates if a population stability index is above `max_psi`, or the average precision has fallen by more
+than `max_loss` since the champion won. If `ENOUGH` of the `LAST` windows of one kind violate, a retrain is asked
 for; windows that were asked for once do not count again. A stale lake or many bad rows are alarms for a person: a
 retrain on the same data would mend neither.
 """
@@ -92,7 +92,7 @@ def run_windows(s3: Any, bucket: str, reference: Mapping[str, Any], limits: Any)
 
 
 def stale(raw: Mapping[str, Any], now: datetime, most: float) -> list[str]:
-    """An alarm where no raw file has arrived for too long."""
+    """An alarm if no raw file has arrived for too long."""
     if not raw:
         return ["the lake has no raw file; are they delivered to raw/ of the bucket?"]
     newest = max(raw, key=lambda name: raw[name]["LastModified"])
@@ -105,7 +105,7 @@ def stale(raw: Mapping[str, Any], now: datetime, most: float) -> list[str]:
 
 
 def dirty(s3: Any, bucket: str, names: Sequence[str], most: float) -> list[str]:
-    """Alarms where too many rows of one of the newest prepared files went to quarantine."""
+    """Alarms if too many rows of one of the newest prepared files went to quarantine."""
     prepared = sorted(set(lake.names(s3, bucket, "manifest/")) & {f"{name}.json" for name in names})
     alarms = []
     for name in prepared[-LAST:]:
@@ -119,7 +119,7 @@ def dirty(s3: Any, bucket: str, names: Sequence[str], most: float) -> list[str]:
 
 
 def counted(s3: Any, bucket: str, name: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Histograms of a raw file, from `monitor/raw/` where they are of this very object; else counted and kept there."""
+    """Histograms of a raw file, from `monitor/raw/` if they are of this very object; else counted and kept there."""
     key = f"monitor/raw/{name}.json"
     kept = lake.read(s3, bucket, key)
     if kept and kept["etag"] == item["ETag"]:

@@ -22,7 +22,7 @@ from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from dags.retraining import clusters, compat
 
-CLEAN_UP_PATIENCE = 300  # seconds a failing create spends on deleting what it has made
+CLEAN_UP_TIMEOUT = 300  # seconds a failing create spends on deleting what it has made
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 
 
@@ -74,16 +74,16 @@ class CreateCluster(DataprocCreateClusterOperator):
         sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
         try:
             if left := clusters.named(sdk, self.folder_id, self.cluster_name):
-                clusters.delete(sdk, left.id, patience=CLEAN_UP_PATIENCE)
+                clusters.delete(sdk, left.id, timeout=CLEAN_UP_TIMEOUT)
                 self.log.info("deleted %s (%s), which this attempt had made", left.name, left.id)
         except Exception as problem:
             self.log.warning("the cluster %s may be alive, `sweep` will delete it: %s", self.cluster_name, problem)
 
 
 class DeleteCluster(DataprocDeleteClusterOperator):
-    """Deletes the run's cluster, waiting where the cloud refuses for now; a cluster that is gone already is fine.
+    """Deletes the run's cluster, waiting if the cloud refuses for now; a cluster that is gone already is fine.
 
-    Fails, after it has deleted, where a person has marked the run as failed: Airflow has then skipped the other tasks,
+    Fails, after it has deleted, if a person has marked the run as failed: Airflow has then skipped the other tasks,
     leaves the rest to this teardown, and would call the run a success.
     """
 

@@ -42,7 +42,7 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | N
     """What CreateCluster is told: a light cluster (YARN and Spark, no HDFS) that says whose it is.
 
     Args:
-        hosts: compute hosts, where it is not to be the configured number.
+        hosts: compute hosts, if it is not to be the configured number.
 
     Raises:
         ValueError: the configuration contradicts itself; says how to mend it.
@@ -73,7 +73,7 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | N
 
 
 def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
-    """The compute subcluster: of fixed size, or growing to `max_hosts`; preemptible hosts only where it may grow.
+    """The compute subcluster: of fixed size, or growing to `max_hosts`; preemptible hosts only if it may grow.
 
     The service replaces a preempted host only in an autoscaling subcluster, so it ignores the wish in another.
     """

@@ -17,7 +17,7 @@ class StaleDecision(Exception):
 def connect() -> tuple[Any, str]:
     """(MlflowClient, tracking URI) by the Airflow connection `mlflow`.
 
-    It has host, login and password, and in its extra `ca`, a certificate (PEM), where the server's own is signed by an
+    It has host, login and password, and in its extra `ca`, a certificate (PEM), if the server's own is signed by an
     authority that machines do not know.
     """
     import mlflow
@@ -46,7 +46,7 @@ def tracking_uri(connection: Any) -> str:
 def read_decision(client: Any, experiment: str, run: str) -> dict[str, Any]:
     """decision.json of the newest finished MLflow run that carries the tag `retrain_run_id` = `run`.
 
-    There are several where the task `train` was cleared or tried again.
+    There are several if the task `train` was cleared or tried again.
 
     Raises:
         LookupError: there is no such experiment, or no such run.

@@ -18,7 +18,7 @@ TIMEOUT = 30  # seconds
 def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os.environ) -> None:
     """Put MLflow's credentials into this process's environment, where its client looks for them.
 
-    The secret has the entries ``username`` and ``password``, and ``ca``, a certificate (PEM), where the server's own is
+    The secret has the entries ``username`` and ``password``, and ``ca``, a certificate (PEM), if the server's own is
     signed by an authority that machines do not know.
 
     Raises:

@@ -79,7 +79,7 @@ def record(
     rows: DataFrame,
     boosters: Mapping[str, xgboost.Booster],
 ) -> str:
-    """Write ``monitor/reference/<model>-<challenger>.json`` and ``monitor/runs/<run id>.json``, where there is a side.
+    """Write ``monitor/reference/<model>-<challenger>.json`` and ``monitor/runs/<run id>.json``, if there is a side.
 
     Args:
         name: the registered model.

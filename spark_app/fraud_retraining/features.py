@@ -69,7 +69,7 @@ Columns = Dict[str, Column]
 
 
 def handbook_features(df: DataFrame) -> DataFrame:
-    """Prepared rows plus ``HANDBOOK_FEATURES``; exact where ``df`` has the 37 days before a row."""
+    """Prepared rows plus ``HANDBOOK_FEATURES``; exact if ``df`` has the 37 days before a row."""
     df = with_time(df).withColumns({**customer_so_far(), **customer_prefixes()})
     df = df.withColumns(customer_windows())  # a step of its own: the parts end before the next sort
     df = df.withColumns(terminal_prefixes()).withColumns({**time_flags(), **terminal_windows()})
@@ -77,7 +77,7 @@ def handbook_features(df: DataFrame) -> DataFrame:
 
 
 def all_features(df: DataFrame) -> DataFrame:
-    """Prepared rows plus ``ALL_FEATURES``; exact where ``df`` has the ``HISTORY_DAYS`` before a row.
+    """Prepared rows plus ``ALL_FEATURES``; exact if ``df`` has the ``HISTORY_DAYS`` before a row.
 
     Each step names columns that the next one needs. Steps of one key and one order share a sort, and one window
     operator computes all frames of a step.
@@ -132,7 +132,7 @@ def between(name: str, newest: int, oldest: int) -> Column:
 
 
 def ratio(numerator: Column, denominator: Column) -> Column:
-    """Quotient; 0 where nothing was counted."""
+    """Quotient; 0 if nothing was counted."""
     return F.when(denominator > 0, numerator / denominator).otherwise(F.lit(0.0))
 
 
@@ -217,7 +217,7 @@ def amount_ratio() -> Columns:
 def high_parts() -> Columns:
     """The card's high amounts up to both edges of the 14 days strictly before t, and the first one's time.
 
-    The first of a window is the least time of all rows not older than it: a growing frame towards the past. Where that
+    The first of a window is the least time of all rows not older than it: a growing frame towards the past. If that
     lies in the row's future, the window has none.
     """
     not_older = Window.partitionBy("customer_id").orderBy(F.col("t").desc())
@@ -256,8 +256,8 @@ def spell_parts() -> Columns:
 
 def spell_start() -> Column:
     """Time of a fraud that begins a spell: after a genuine row, or with nothing before it in the spell window."""
-    alone = F.col("previous_t").isNull() | (F.col("t") - F.col("previous_t") >= SPELL_DAYS * DAY)
-    return F.when((F.col("label") == 1) & (alone | (F.col("previous") == 0)), F.col("t"))
+    first = F.col("previous_t").isNull() | (F.col("t") - F.col("previous_t") >= SPELL_DAYS * DAY)
+    return F.when((F.col("label") == 1) & (first | (F.col("previous") == 0)), F.col("t"))
 
 
 def spell_state() -> Columns:
@@ -277,7 +277,7 @@ def spell_state() -> Columns:
 
 def spells() -> Columns:
     """Run of frauds that ends with the terminal's newest label in (t - delay - 30 days, t - delay]: its length, days
-    since its start (at most the window's), days since the last genuine row, and that newest label; null where unknown.
+    since its start (at most the window's), days since the last genuine row, and that newest label; null if unknown.
     """
     t, length = F.col("t"), F.col("length")
     oldest = t - (DELAY_DAYS + SPELL_DAYS) * DAY

@@ -29,7 +29,7 @@ from fraud_retraining.errors import RetrainingError
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A file: full path, last part of the path, bytes, ETag (None where the store has none)."""
+    """A file: full path, last part of the path, bytes, ETag (None if the store has none)."""
 
     path: str
     name: str

@@ -17,7 +17,7 @@ ROWS_PER_WORKER = 5_000_000
 
 
 def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xgboost.Booster:
-    """Train on ``features`` (numbers, null where unknown), ``tx_fraud`` (0 or 1) and ``weight``.
+    """Train on ``features`` (numbers, null if unknown), ``tx_fraud`` (0 or 1) and ``weight``.
 
     The rows are put in the order of ``transaction_id`` first: the same rows and seed give the same booster.
 

@@ -20,7 +20,7 @@ RULES = {**quality.RULES, "tx_amount": "tx_amount IS NULL OR tx_amount < 0"}
 
 
 def raw_files(files: Files) -> List[FileInfo]:
-    """Raw files of a folder, or of its ``raw/`` where it is a lake."""
+    """Raw files of a folder, or of its ``raw/`` if it is a lake."""
     found = text_files(files.list("raw")) or text_files(files.list(""))
     if not found:
         raise RetrainingError(f"{files.root} holds no raw file (YYYY-MM-DD.txt or .txt.gz); check LAKE")

@@ -60,7 +60,7 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
         lines: one column ``value``, a raw row without its line end.
 
     Returns:
-        ``line``, the columns of ``PREPARED_SCHEMA`` (null where the text is not such a value) and ``rule``
+        ``line``, the columns of ``PREPARED_SCHEMA`` (null if the text is not such a value) and ``rule``
         (name of the first rule broken, null for a good row).
     """
     fields = F.split("value", ",")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import mlflow
 import pandas as pd
@@ -43,6 +43,20 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a retrain is asked for.
+
+    ``model`` is the registered model's name; ``as_of`` is the day of the retrain, the day after the newest prepared one
+    if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be.
+    """
+
+    run_id: str
+    model: str
+    as_of: Optional[date] = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Data:
     """Rows of a retrain with their features: train rows with ``weight``, test rows of cards not known to be bad."""
 
@@ -55,53 +69,43 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Field:
+class Entrants:
     """Who competes: the scored test week, the candidates, the challenger among them or refused.
 
-    ``boosters`` are the candidates' by version; ``test_rows`` counts the test week, of which ``week`` may be a part.
+    ``booster`` is the challenger's, ``boosters`` are the candidates' by version; ``test_rows`` counts the test week, of
+    which ``week`` may be a part.
     """
 
     week: ScoredWeek
     candidates: List[Candidate]
     challenger: Candidate
+    booster: xgboost.Booster
     boosters: Dict[str, xgboost.Booster]
     skipped: List[Dict[str, str]]
     amount_only: float
     test_rows: int
 
 
-def retrain(
-    lake: Lake,
-    run_id: str,
-    client: MlflowClient,
-    name: str,
-    as_of: Optional[date],
-    settings: Settings,
-    dry_run: bool = False,
-) -> Dict[str, Any]:
+def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settings) -> Dict[str, Any]:
     """Train a challenger, compare it, record everything in an MLflow run with the tag ``retrain_run_id``.
-
-    Args:
-        name: the registered model.
-        as_of: day of the retrain; the day after the newest prepared one if None.
-        dry_run: register nothing and leave nothing in the lake; the decision is what it would be.
 
     Returns:
         The content of ``decision.json``.
     """
-    with mlflow.start_run(run_name=run_id, tags={tracking.RUN_TAG: run_id, "dry_run": str(dry_run)}) as run:
-        data = load(lake, as_of, settings)
+    tags = {tracking.RUN_TAG: request.run_id, "dry_run": str(request.dry_run)}
+    with mlflow.start_run(run_name=request.run_id, tags=tags) as run:
+        data = load(lake, request.as_of, settings)
         with step("train") as say:
             booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
             say(f"{booster.num_boosted_rounds()} trees, {len(settings.features)} features")
-        versions = tracking.competitors(client, name, settings.earlier)
+        versions = tracking.competitors(client, request.model, settings.earlier)
         with step("score") as say:
             fair, late = tracking.fair(versions, data.split.test)
-            entrants = score(data, name, booster, fair, settings.most_scored)
+            entrants = score(data, request.model, booster, fair, settings.most_scored)
             entrants = replace(entrants, skipped=[*late, *entrants.skipped])
             say(f"{len(entrants.week.labels)} test rows, {len(entrants.candidates)} models")
         with step("register") as say:
-            entrants, text = admit(entrants, client, name, booster, data, dry_run)
+            entrants, text = register(entrants, client, request, data)
             say(text)
         with step("decide") as say:
             unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
@@ -110,13 +114,18 @@ def retrain(
             else:
                 verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
             say(f"{verdict['action']}: {verdict['reason']}")
-        decision = {**describe(run_id, run.info.run_id, data, versions, entrants, verdict), "dry_run": dry_run}
-        if not dry_run:
+        decision = {
+            "run_id": request.run_id,
+            "mlflow_run_id": run.info.run_id,
+            **describe(data, versions, entrants, verdict),
+            "dry_run": request.dry_run,
+        }
+        if not request.dry_run:
             with step("watch") as say:
                 rows = drift.sample(data.test, entrants.test_rows)
-                say(drift.record(lake, name, decision, rows, entrants.boosters))
+                say(drift.record(lake, request.model, decision, rows, entrants.boosters))
         with step("record"):
-            record(decision, data, settings, entrants, booster, row_quality(lake, run_id))
+            record(decision, data, settings, entrants, row_quality(lake, request.run_id))
         return decision
 
 
@@ -163,7 +172,7 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
     )
 
 
-def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Version], most: int) -> Field:
+def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Version], most: int) -> Entrants:
     """Score the test week with the challenger and every earlier version that can be loaded, in one pass.
 
     Of a week with more than ``most`` rows a share of its customers is scored: the scores are compared in the driver.
@@ -180,7 +189,7 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
         scores = scored[key].to_numpy()
         candidates.append(Candidate(key, roles.get(key, CHALLENGER), metrics(week, scores), scores))
     amount_only = float(average_precision_score(week.labels, scored["tx_amount"]))
-    return Field(week, candidates, candidates[-1], boosters, skipped, amount_only, test_rows)
+    return Entrants(week, candidates, candidates[-1], booster, boosters, skipped, amount_only, test_rows)
 
 
 def scored_week(scored: pd.DataFrame) -> ScoredWeek:
@@ -192,40 +201,33 @@ def scored_week(scored: pd.DataFrame) -> ScoredWeek:
     )
 
 
-def admit(
-    entrants: Field, client: MlflowClient, name: str, booster: xgboost.Booster, data: Data, dry_run: bool = False
-) -> Any:
+def register(entrants: Entrants, client: MlflowClient, request: Request, data: Data) -> Tuple[Entrants, str]:
     """Register the challenger if it beats ranking by amount alone, else leave it out of the tournament.
 
     Returns:
-        The field with the challenger's version, or without it; and what happened, in words.
+        The entrants with the challenger's version, or without it; and what happened, in words.
     """
     challenger, others = entrants.challenger, entrants.candidates[:-1]
     found = challenger.metrics["average_precision"]
     if found <= entrants.amount_only:
         text = f"refused: AP {found:.3f} is not above ranking by amount alone, {entrants.amount_only:.3f}"
         return replace(entrants, candidates=others, challenger=replace(challenger, version=None)), text
-    if dry_run:
+    if request.dry_run:
         challenger = replace(challenger, version=UNREGISTERED)
-        text = f"a dry run: it would become a version of {name}"
+        text = f"a dry run: it would become a version of {request.model}"
         return replace(entrants, candidates=[*others, challenger], challenger=challenger), text
-    version = tracking.register(
-        client, name, booster, data.test.orderBy("transaction_id").limit(5).toPandas(), data.split.train.last
-    )
-    challenger, boosters = replace(challenger, version=version), {**entrants.boosters, version: booster}
+    example = data.test.orderBy("transaction_id").limit(5).toPandas()
+    version = tracking.register(client, request.model, entrants.booster, example, data.split.train.last)
+    challenger, boosters = replace(challenger, version=version), {**entrants.boosters, version: entrants.booster}
     entrants = replace(entrants, candidates=[*others, challenger], challenger=challenger, boosters=boosters)
-    return entrants, f"version {version} of {name}"
+    return entrants, f"version {version} of {request.model}"
 
 
-def describe(
-    run_id: str, mlflow_run_id: str, data: Data, versions: List[Version], entrants: Field, verdict: Dict[str, Any]
-) -> Dict[str, Any]:
-    """Content of ``decision.json``. A champion that could not be loaded has null metrics."""
+def describe(data: Data, versions: List[Version], entrants: Entrants, verdict: Dict[str, Any]) -> Dict[str, Any]:
+    """Content of ``decision.json``, but what names the run. A champion that could not be loaded has null metrics."""
     scored = {candidate.version: candidate.metrics for candidate in entrants.candidates}
     champion = next((version.version for version in versions if version.role == "champion"), None)
     return {
-        "run_id": run_id,
-        "mlflow_run_id": mlflow_run_id,
         "as_of": data.as_of.isoformat(),
         "windows": data.split.to_dict(),
         "champion": {"version": champion, "metrics": scored.get(champion)} if champion else None,
@@ -238,7 +240,7 @@ def describe(
 
 
 def row_quality(lake: Lake, run_id: str) -> Dict[str, int]:
-    """Rows that this run's ``prepare`` prepared and quarantined, by rule; empty where it did not run."""
+    """Rows that this run's ``prepare`` prepared and quarantined, by rule; empty if it did not run."""
     path = f"runs/{run_id}/prepare.json"
     if not lake.files.exists(path):
         return {}
@@ -251,8 +253,7 @@ def record(
     decision: Dict[str, Any],
     data: Data,
     settings: Settings,
-    entrants: Field,
-    booster: xgboost.Booster,
+    entrants: Entrants,
     quality: Dict[str, int],
 ) -> None:
     """Write parameters, metrics and artifacts to the active MLflow run; ``decision.json`` comes last."""
@@ -269,6 +270,6 @@ def record(
     mlflow.log_text(text, "report.md")
     mlflow.set_tag(tracking.DESCRIPTION_TAG, text.split("## Settings")[0])  # what the run's page shows first
     mlflow.log_text(report.model_card(decision), "model_card.md")
-    for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, booster).items():
+    for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, entrants.booster).items():
         mlflow.log_figure(figure, f"plots/{name}")
     mlflow.log_dict(decision, "decision.json")

@@ -1,28 +1,28 @@
-"""Airflow for the tests: a database of its own, none of the user's settings; and one way to call three versions."""
+"""One Airflow and one endpoint for all tests."""
 
+import json
 import os
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import ROOT
+from tests.support.airflow import forget, make_database, ours, settings
 from tests.support.cloud import Endpoint, ObjectStore, fake_image
 
-HOME = tempfile.mkdtemp(prefix="airflow-")
-os.environ |= {
-    "AIRFLOW_HOME": HOME,
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "PYTHONPATH": str(ROOT),
-}
+if TYPE_CHECKING:
+    from tests.dags.world import World
+
+# In memory if there is such a place: SQLite waits for the disk at each commit. It is removed when the process ends.
+HOME = tempfile.TemporaryDirectory(prefix="airflow-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+os.environ |= settings(Path(HOME.name))
 
 
 @pytest.fixture(scope="session")
@@ -36,15 +36,15 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     store.close()
 
 
-def ours() -> dict[str, Any]:
-    """The imported modules of the DAGs, by name."""
-    return {name: module for name, module in sys.modules.items() if name == "dags" or name.startswith("dags.")}
+@pytest.fixture(scope="session", autouse=True)
+def short_waits() -> Iterator[None]:
+    """The SDK looks once a second whether an operation is done; the endpoint's are done sooner."""
+    from yandexcloud import _operation_waiter
 
-
-def forget() -> None:
-    """Lets the DAG files be imported anew."""
-    for name in ours():
-        del sys.modules[name]
+    clock = SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(0.05))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_operation_waiter, "time", clock)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -56,31 +56,67 @@ def same_modules() -> Iterator[None]:
     sys.modules.update(before)
 
 
-def dag_bag(folder: Path) -> Any:
-    """The DAGs of a folder and their import errors, by whichever Airflow this is."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-
-        return DagBag(str(folder))
-    except (ImportError, TypeError):
-        from airflow.models.dagbag import DagBag
-
-        return DagBag(str(folder), include_examples=False)
-
-
-def serialized(dag: Any) -> dict[str, Any]:
-    """What Airflow stores of a DAG."""
-    try:
-        from airflow.serialization.serialized_objects import DagSerialization as Serialization
-    except ImportError:
-        from airflow.serialization.serialized_objects import SerializedDAG as Serialization
-    return Serialization.to_dict(dag)
-
-
 @pytest.fixture(scope="session")
 def database() -> None:
     """Airflow's metadata database, with the DAGs in it."""
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    for command in (["db", "migrate"], ["dags", "reserialize"]):
-        done = subprocess.run([airflow, *command], capture_output=True, text=True)
-        assert done.returncode == 0, f"airflow {' '.join(command)}:\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+    make_database(Path(HOME.name))
+
+
+@pytest.fixture
+def web() -> Iterator[Any]:
+    """An HTTP server: `.port`, `.requests` (path and JSON body), `.status` of its answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.requests.append((self.path, body))
+            self.send_response(state.status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state = SimpleNamespace(port=server.server_address[1], requests=[], status=200)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def world(
+    database: None, cloud: Endpoint, web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["World"]:
+    """Everything around the DAGs; no cluster is left after a test."""
+    from moto import mock_aws
+
+    from dags.retraining import clusters, plan, registry
+    from tests.dags.world import JOB, STORE, World, environment
+
+    for name, value in environment(cloud, web).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clusters, "POLL", 0.2)
+    for job in ("prepare", "train"):
+        (tmp_path / f"{job}.py").write_text(JOB)
+    planned = plan.job
+
+    def local(settings: dict[str, Any], name: str, script: str, *arguments: str) -> dict[str, Any]:
+        """The job's files are on this disk: the image of this test has no S3A."""
+        return planned(settings, name, script, *arguments) | {
+            "main_python_file_uri": f"file://{tmp_path / script}.py",
+            "python_file_uris": [],
+        }
+
+    monkeypatch.setattr(plan, "job", local)
+    with mock_aws():
+        import boto3
+
+        s3 = boto3.client("s3", endpoint_url=STORE, region_name="us-east-1")
+        s3.create_bucket(Bucket="lake")
+        one = World(cloud, s3, tmp_path, web)
+        monkeypatch.setattr(registry, "connect", lambda: (one.models, "http://mlflow.test"))
+        yield one
+    cloud.faults()
+    for cluster in one.alive():
+        clusters.delete(cloud.sdk(), cluster.id)

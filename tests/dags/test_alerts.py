@@ -4,7 +4,6 @@ import json
 import logging
 import socketserver
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
@@ -17,28 +16,6 @@ from dags.retraining import alerts, compat
 
 SECRET = "T0-very-secret"
 pytestmark = pytest.mark.usefixtures("database")  # Airflow 2.10 looks for connections there too
-
-
-@pytest.fixture
-def web() -> Iterator[Any]:
-    """An HTTP server: `.port`, `.requests` (path and JSON body), `.status` of its answers."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state.requests.append((self.path, body))
-            self.send_response(state.status)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state = SimpleNamespace(port=server.server_address[1], requests=[], status=200)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield state
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
@@ -60,7 +37,7 @@ def mail() -> Iterator[Any]:
                 self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 fine\r\n")
 
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield SimpleNamespace(port=server.server_address[1], letters=letters)
     server.shutdown()
     server.server_close()
@@ -144,7 +121,9 @@ def test_a_failed_run_is_told_with_its_address(web: Any, connect: Any, monkeypat
     states = {"manual__1+00:00": {"check": "success", "cluster.train": "failed", "decide": "upstream_failed"}}
     tasks = [SimpleNamespace(task_id=name, state=state) for name, state in states["manual__1+00:00"].items()]
     context = {
-        **{"dag": SimpleNamespace(dag_id="retrain"), "run_id": "manual__1+00:00", "reason": "task_failure"},
+        "dag": SimpleNamespace(dag_id="retrain"),
+        "run_id": "manual__1+00:00",
+        "reason": "task_failure",
         "ti": SimpleNamespace(get_task_states=lambda dag_id, run_ids: states),
         "dag_run": SimpleNamespace(get_task_instances=lambda: tasks),
     }

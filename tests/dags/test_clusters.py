@@ -21,17 +21,12 @@ from yandexcloud.operations import OperationError
 
 from dags.retraining import clusters, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
-from tests.support.cloud import BUCKET, DATAPROC, DEPLOYER, FOLDER, SUBNET, Endpoint, wait_until
+from tests.support.airflow import CLUSTER
+from tests.support.cloud import DEPLOYER, FOLDER, Endpoint, wait_until
 
 CREATE, DELETE = (f"yandex.cloud.dataproc.v1.ClusterService/{verb}" for verb in ("Create", "Delete"))
 NOW = datetime.now(UTC)
-SETTINGS = {
-    "cluster": {
-        **{"folder_id": FOLDER, "image": "2.2", "zone": "ru-central1-a", "subnet_id": SUBNET, "bucket": BUCKET},
-        **{"service_account_id": DATAPROC, "master_preset": "s3-c2-m8", "compute_preset": "s3-c2-m8"},
-        **{"compute_count": 1, "disk_gib": 20, "hours": 6, "properties": {}},
-    },
-}
+SETTINGS = {"cluster": CLUSTER}
 
 
 class TaskInstance:
@@ -174,7 +169,7 @@ def test_deletion_that_is_refused_for_ever_is_an_error_in_the_end(cloud: Endpoin
     cluster = create("run-1")
     cloud.faults({"method": DELETE, "when": "call", "code": "PERMISSION_DENIED", "message": "never"})
     with pytest.raises(TimeoutError, match=f"{cluster} is not deleted after 1 s.*never"):
-        clusters.delete(cloud.machine("airflow"), cluster, patience=1)
+        clusters.delete(cloud.machine("airflow"), cluster, timeout=1)
 
 
 # ------------------------------------------------------------------------------------------------ a killed job
@@ -230,10 +225,10 @@ def test_the_sweep_goes_on_after_a_refusal_and_is_red(
     first, _ = create("ended-1"), create("ended-2")
     real = clusters.delete
 
-    def refuse_the_first(sdk: Any, cluster_id: str, patience: float) -> None:
+    def refuse_the_first(sdk: Any, cluster_id: str, timeout: float) -> None:
         if cluster_id == first:
             raise TimeoutError(f"The cluster {cluster_id} is not deleted")
-        real(sdk, cluster_id, patience)
+        real(sdk, cluster_id, timeout)
 
     monkeypatch.setattr(clusters, "delete", refuse_the_first)
     with pytest.raises(RuntimeError, match=first):

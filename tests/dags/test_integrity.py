@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT
-
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
 
 import time_machine
 
-from tests.dags.conftest import dag_bag, forget, serialized
+from tests.support.airflow import DAGS, dag_bag, forget, serialized
 
 TAGS = {"fraud", "training", "costs", "drift"}
 CHAIN = ["check", "cluster.create", "cluster.prepare", "cluster.train", "decide", "promote", "report"]
@@ -27,7 +25,7 @@ QUESTIONS = ("Variable.get", "Connection.get", "BaseHook.get_connection", "socke
 @pytest.fixture(scope="module")
 def warm() -> None:
     """Airflow's own first imports, the provider's among them, are not ours."""
-    dag_bag(ROOT / "dags")
+    dag_bag(DAGS)
 
 
 @pytest.fixture
@@ -71,13 +69,13 @@ def owners(name: str) -> list[Any]:
 @pytest.fixture
 def bag(warm: None, asked: list[str]) -> Any:
     forget()
-    return dag_bag(ROOT / "dags")
+    return dag_bag(DAGS)
 
 
 def test_dags_import_without_errors_or_questions_and_within_a_second(warm: None, asked: list[str]) -> None:
     forget()
     begun = time.process_time()
-    bag = dag_bag(ROOT / "dags")
+    bag = dag_bag(DAGS)
     seconds = time.process_time() - begun
     assert (bag.import_errors, asked) == ({}, [])
     assert set(bag.dags) == {"retrain", "sweep", "monitor"}
@@ -100,7 +98,7 @@ def test_a_question_at_parse_time_would_be_noticed(warm: None, asked: list[str],
 def test_the_clock_changes_nothing(warm: None) -> None:
     def stored() -> dict[str, str]:
         forget()
-        return {name: json.dumps(serialized(dag), sort_keys=True) for name, dag in dag_bag(ROOT / "dags").dags.items()}
+        return {name: json.dumps(serialized(dag), sort_keys=True) for name, dag in dag_bag(DAGS).dags.items()}
 
     with time_machine.travel(datetime(2020, 2, 29, 23, 59), tick=False):
         then = stored()
@@ -171,7 +169,7 @@ def test_a_person_can_say_what_is_wanted(bag: Any) -> None:
 
 
 def test_schedule_and_pool_come_from_the_file_beside_the_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ROOT / "dags", tmp_path / "dags")
+    shutil.copytree(DAGS, tmp_path / "dags")
     (tmp_path / "dags" / "retraining" / "settings.json").write_text('{"schedule": "5 4 * * *", "pool": "fraud"}')
     monkeypatch.syspath_prepend(str(tmp_path))
     forget()

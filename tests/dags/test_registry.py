@@ -53,8 +53,13 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def connect(extra: dict[str, str]) -> str | None:
     connection = {
-        **{"conn_type": "http", "schema": "https", "host": "127.0.0.1", "port": int(os.environ["MLFLOW_PORT"])},
-        **{"login": "airflow", "password": "made-up", "extra": extra},
+        "conn_type": "http",
+        "schema": "https",
+        "host": "127.0.0.1",
+        "port": int(os.environ["MLFLOW_PORT"]),
+        "login": "airflow",
+        "password": "made-up",
+        "extra": extra,
     }
     os.environ["AIRFLOW_CONN_MLFLOW"] = json.dumps(connection)
     client, uri = registry.connect()

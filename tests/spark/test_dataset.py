@@ -9,9 +9,8 @@ import pytest
 from fraud_retraining import dataset
 from fraud_retraining.dataset import Days, each_day, fit_to_lake, split_as_of
 from fraud_retraining.errors import RetrainingError
-from tests.spark.conftest import prepared
 from tests.spark.reference import DAY
-from tests.spark.test_features import random_rows
+from tests.spark.transactions import prepared, random_rows
 
 
 def test_the_handbooks_split():

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES, HISTORY_DAYS, all_features, handbook_features
-from tests.spark.conftest import prepared
 from tests.spark.reference import DAY, features
+from tests.spark.transactions import CENTS, prepared, random_rows
 
 EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
 STEPS = sorted({edge + shift for edge in EDGES for shift in (-1, 0, 1) if edge + shift >= 0})
-CENTS = [1, 100, 250, 251, 1000, 2500, 2501, 22_000, 22_001]
 
 row = st.fixed_dictionaries(
     {
@@ -38,18 +37,12 @@ def in_time(rows):
     return timed
 
 
-def random_rows(seed, count, days, customers=3, terminals=3, fraud=0.5):
-    draw = random.Random(seed)
-    times = sorted(draw.choice([draw.randrange(days * DAY), draw.randrange(days) * DAY]) for _ in range(count))
+def side_by_side(worlds):
+    """Rows of several worlds, each with customers and terminals of its own, so that no feature sees two of them."""
     return [
-        {
-            "t": t,
-            "customer": draw.randrange(customers),
-            "terminal": draw.randrange(terminals),
-            "cents": draw.choice([*CENTS, draw.randrange(1, 30_000)]),
-            "fraud": int(draw.random() < fraud),
-        }
-        for t in times
+        dict(row, customer=row["customer"] + 2 * number, terminal=row["terminal"] + 2 * number)
+        for number, world in enumerate(worlds)
+        for row in in_time(world)
     ]
 
 
@@ -73,11 +66,13 @@ SPELLS = [
 ]
 
 
-@example(rows=SPELLS)  # frauds of one terminal, as far apart as the spell window, and a second less
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(rows=st.lists(row, min_size=1, max_size=25))
-def test_features_follow_their_definitions(spark, rows):
-    rows = in_time(rows)
+# Worlds by the half-dozen, since a frame costs about the same however many of them are in it: the first example is the
+# simplest there is, the others are 18 worlds.
+@example(worlds=[SPELLS])  # frauds of one terminal, as far apart as the spell window, and a second less
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(worlds=st.lists(st.lists(row, min_size=1, max_size=25), min_size=6, max_size=6))
+def test_features_follow_their_definitions(spark, worlds):
+    rows = side_by_side(worlds)
     assert_same(computed(spark, rows), features(rows))
 
 
@@ -107,9 +102,10 @@ def test_the_future_and_young_labels_change_nothing(spark):
         for one in rows
     ]
     past = sum(one["t"] <= cut for one in rows)
-    before, after = computed(spark, rows)[:past], computed(spark, changed)[:past]
-    assert_same([r.asDict() for r in after], [{name: r[name] for name in ALL_FEATURES} for r in before])
-    assert computed(spark, changed)[past:] != computed(spark, rows)[past:]  # the change is one that features see
+    before, after = computed(spark, rows), computed(spark, changed)
+    expected = [{name: r[name] for name in ALL_FEATURES} for r in before[:past]]
+    assert_same([r.asDict() for r in after[:past]], expected)
+    assert after[past:] != before[past:]  # the change is one that features see
 
 
 def oldest_influence():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import threading
@@ -13,8 +14,8 @@ import pytest
 
 from fraud_retraining import credentials, jobs
 from fraud_retraining.errors import RetrainingError
-from tests.spark.conftest import APP
-from tests.spark.test_preparation import line, write
+from tests.spark.session import APP, JAVA_OPTIONS
+from tests.spark.transactions import line, write
 
 
 @pytest.mark.parametrize(
@@ -41,13 +42,13 @@ def test_settings_that_results_depend_on(spark):
     assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "TIMESTAMP_MICROS"
 
 
-def submit(tmp_path, job, *arguments):
-    """Run a job as a cluster does: code as a zip, another working directory, no writable home."""
-    archive = tmp_path / "fraud_retraining.zip"
+def submit(folder, job, *arguments):
+    """Start a job as a cluster does: code as a zip, another working directory, no writable home."""
+    archive = folder / "fraud_retraining.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for path in sorted((APP / "fraud_retraining").glob("*.py")):
             packed.write(path, f"fraud_retraining/{path.name}")
-    entry = tmp_path / job
+    entry = folder / job
     entry.write_text((APP / job).read_text())
     import pyspark
 
@@ -61,35 +62,58 @@ def submit(tmp_path, job, *arguments):
         "YC_METADATA_ADDR": "127.0.0.1:1",
         **{name: os.environ[name] for name in ("JAVA_HOME",) if name in os.environ},
     }
-    command = [f"{home}/bin/spark-submit", "--master", "local[2]", "--py-files", str(archive), str(entry), *arguments]
-    return subprocess.run(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+    command = [f"{home}/bin/spark-submit", "--master", "local[2]", "--driver-java-options", JAVA_OPTIONS]
+    command += ["--conf", "spark.ui.enabled=false", "--py-files", str(archive), str(entry), *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def test_a_submitted_job_prepares_and_ends(tmp_path):
-    write(tmp_path / "lake", "2018-04-01.txt", [line(number) for number in range(50)])
-    done = submit(tmp_path, "prepare.py", f"--lake,{tmp_path}/lake,--run-id,r1")
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "prepared 50 of 50 rows" in done.stdout
-    assert (tmp_path / "lake/runs/r1/prepare.json").exists()
+@pytest.fixture(scope="module")
+def submitted(tmp_path_factory):
+    """Two jobs at once, one of them on a broken file: exit status, output and folder of each."""
+    good, broken = tmp_path_factory.mktemp("good"), tmp_path_factory.mktemp("broken")
+    write(good / "lake", "2018-04-01.txt", [line(number) for number in range(50)])
+    write(broken / "lake", "2018-04-01.txt", []).write_text("nothing\n")
+    started = {
+        "good": submit(good, "prepare.py", f"--lake,{good}/lake,--run-id,r1"),
+        "broken": submit(broken, "prepare.py", "--lake", f"{broken}/lake", "--run-id", "r1"),
+    }
+    try:
+        outputs = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
+    finally:
+        for process in started.values():
+            process.kill()
+    return {name: (process.returncode, outputs[name]) for name, process in started.items()}, good
 
 
-def test_a_failed_job_says_why_in_its_last_line(tmp_path):
-    path = write(tmp_path / "lake", "2018-04-01.txt", [])
-    path.write_text("nothing\n")
-    failed = submit(tmp_path, "prepare.py", "--lake", f"{tmp_path}/lake", "--run-id", "r1")
-    assert failed.returncode != 0
-    words = [text for text in failed.stdout.splitlines() if "ERROR prepare failed" in text]
+def test_a_submitted_job_prepares_and_ends(submitted):
+    ended, folder = submitted
+    status, output = ended["good"]
+    assert status == 0, output[-2000:]
+    assert "prepared 50 of 50 rows" in output
+    assert (folder / "lake/runs/r1/prepare.json").exists()
+
+
+def test_a_failed_job_says_why_in_its_last_line(submitted):
+    status, output = submitted[0]["broken"]
+    assert status != 0
+    words = [text for text in output.splitlines() if "ERROR prepare failed" in text]
     assert len(words) == 1
     assert "2018-04-01.txt begins with 'nothing'; expected the header" in words[0]
 
 
 @pytest.mark.parametrize("job", ["prepare.py", "train.py", "features_job.py", "evaluate_job.py"])
-def test_help_needs_no_cluster(job):
-    shown = subprocess.run([sys.executable, str(APP / job), "--help"], stdout=subprocess.PIPE, text=True, timeout=60)
-    assert shown.returncode == 0
-    assert "--lake" in shown.stdout
+def test_help_needs_no_cluster(job, monkeypatch, capsys):
+    def no_session(name):
+        raise AssertionError("a Spark session was asked for")
+
+    monkeypatch.setattr(jobs, "session", no_session)
+    monkeypatch.setattr(sys, "argv", [job, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(APP / job), run_name="__main__")
+    assert ended.value.code == 0
+    assert "--lake" in capsys.readouterr().out
 
 
 class Cloud(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.lake import FileInfo, Files
 from fraud_retraining.quality import COLUMNS
-from tests.spark.test_preparation import FAULTS, HEADER, line, write
+from tests.spark.transactions import FAULTS, HEADER, line, write
 
 
 @pytest.fixture(scope="module")

@@ -13,36 +13,7 @@ from fraud_retraining import preparation
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
-
-HEADER = (
-    "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount"
-    " | tx_time_seconds | tx_time_days | tx_fraud | tx_fraud_scenario"
-)
-FAULTS = {
-    "columns": lambda fields: fields[:8],
-    "transaction_id": lambda fields: ["x", *fields[1:]],
-    "tx_datetime": lambda fields: [fields[0], "2018-04-01 24:00:00", *fields[2:]],
-    "customer_id": lambda fields: [*fields[:2], "-999999", *fields[3:]],
-    "terminal_id": lambda fields: [*fields[:3], "Err", *fields[4:]],
-    "tx_amount": lambda fields: [*fields[:4], "0", *fields[5:]],
-    "tx_time": lambda fields: [*fields[:6], "9", *fields[7:]],
-    "tx_fraud": lambda fields: [*fields[:7], "2", fields[8]],
-    "duplicate": lambda fields: ["0", *fields[1:]],
-}
-
-
-def line(number, day=1):
-    seconds = (day - 1) * 86400 + number % 86400
-    time = f"2018-04-{day:02d} {number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}"
-    return f"{number},{time},{number % 7},{number % 5},{number % 90 + 1}.5,{seconds},{day - 1},0,0"
-
-
-def write(root, name, lines, header=HEADER, end="\n"):
-    path = root / "raw" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = "".join(text + end for text in [header, *lines]).encode()
-    path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
-    return path
+from tests.spark.transactions import FAULTS, HEADER, line, write
 
 
 def files(root, *areas):
@@ -84,23 +55,37 @@ def test_every_fault_goes_to_its_rule(spark, tmp_path, name):
     assert json.loads((tmp_path / "runs/one/prepare.json").read_text()) == report
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "rule"),
-    [
-        (3, "None", "terminal_id"),
-        (2, "999999", "customer_id"),
-        (4, "0.0", "tx_amount"),
-        (4, "-1.5", "tx_amount"),
-        (1, "2018-02-30 10:00:00", "tx_datetime"),
-        (1, "", "tx_datetime"),
-        (5, "86400", "tx_time"),
-    ],
-)
-def test_values_that_break_a_rule(spark, tmp_path, field, value, rule):
-    fields = line(7).split(",")
+VALUES = [
+    (3, "None", "terminal_id"),
+    (2, "999999", "customer_id"),
+    (4, "0.0", "tx_amount"),
+    (4, "-1.5", "tx_amount"),
+    (1, "2018-02-30 10:00:00", "tx_datetime"),
+    (1, "", "tx_datetime"),
+    (5, "86400", "tx_time"),
+]
+
+
+def with_value(number, field, value):
+    fields = line(number).split(",")
     fields[field] = value
-    write(tmp_path, "2018-04-01.txt", [line(number) for number in range(7)] + [",".join(fields)])
-    assert prepare(Lake(spark, str(tmp_path)), "one", 0.2)["quarantined"] == {rule: 1}
+    return ",".join(fields)
+
+
+@pytest.fixture(scope="module")
+def judged(spark, tmp_path_factory):
+    """Rules of the quarantined rows by line, of a file that has a row for each of the values."""
+    root = tmp_path_factory.mktemp("values")
+    bad = [with_value(7 + place, field, value) for place, (field, value, _) in enumerate(VALUES)]
+    write(root, "2018-04-01.txt", [line(number) for number in range(7)] + bad)
+    report = prepare(Lake(spark, str(root)), "one", 0.5)
+    assert (report["prepared"], sum(report["quarantined"].values())) == (7, len(VALUES))
+    return {row["line"]: rule for rule, found in quarantined(root).items() for row in found}
+
+
+@pytest.mark.parametrize(("place", "field", "value", "rule"), [(n, *value) for n, value in enumerate(VALUES)])
+def test_values_that_break_a_rule(judged, place, field, value, rule):
+    assert judged[with_value(7 + place, field, value)] == rule
 
 
 def test_amounts_with_float_noise_are_good(spark, tmp_path):

@@ -26,7 +26,8 @@ FIRST, SECOND = date(2018, 5, 20), date(2018, 5, 27)
 
 
 @pytest.fixture(scope="module")
-def mlflow_uri(tmp_path_factory):
+def server(tmp_path_factory):
+    """MLflow on its way up: its process, its address and its log."""
     python = os.environ.get("FRAUD_MLFLOW_PYTHON")
     if not python:
         pytest.skip("FRAUD_MLFLOW_PYTHON names no interpreter with requirements/mlflow.txt")
@@ -35,40 +36,37 @@ def mlflow_uri(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        f"{folder}/artifacts",
-    ]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--artifacts-destination", f"{folder}/artifacts"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     with open(folder / "log", "w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{uri}/health", server, folder / "log")
-        yield uri
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-
-
-def wait_for(url, server, log, seconds=90):
-    for _ in range(seconds):
-        try:
-            return urllib.request.urlopen(url, timeout=5).read()
-        except OSError:
-            assert server.poll() is None, log.read_text()[-2000:]
-            time.sleep(1)
-    raise AssertionError(f"{url} does not answer: {log.read_text()[-2000:]}")
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+    yield process, f"http://127.0.0.1:{port}", folder / "log"
+    os.killpg(process.pid, 15)
+    process.wait(30)
 
 
 @pytest.fixture(scope="module")
-def lake(spark, sample, tmp_path_factory):
+def mlflow_uri(server):
+    process, uri, log = server
+    end = time.monotonic() + 180
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+            return uri
+        except OSError:
+            assert process.poll() is None, log.read_text()[-2000:]
+            time.sleep(0.3)
+    raise AssertionError(f"MLflow at {uri} does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def lake(spark, sample, tmp_path_factory, server):
+    """Seven prepared weeks; MLflow starts meanwhile."""
     root = tmp_path_factory.mktemp("lake")
     (root / "raw").mkdir()
-    for source in sorted(sample.glob("*.txt.gz"))[:8]:
+    for source in sorted(sample.glob("*.txt.gz"))[:7]:
         (root / "raw" / source.name).symlink_to(source)
     lake = Lake(spark, str(root))
     prepare(lake, "run-1")
@@ -83,9 +81,9 @@ def client(mlflow_uri):
 @pytest.fixture(scope="module")
 def decisions(lake, client):
     """The first retrain, its model promoted; then a week later the second."""
-    first = training.retrain(lake, "run-1", client, "fraud", FIRST, SETTINGS)
+    first = training.retrain(lake, client, training.Request("run-1", "fraud", FIRST), SETTINGS)
     client.set_registered_model_alias("fraud", "champion", first["winner"])
-    return first, training.retrain(lake, "run-2", client, "fraud", SECOND, SETTINGS)
+    return first, training.retrain(lake, client, training.Request("run-2", "fraud", SECOND), SETTINGS)
 
 
 def artifact(client, decision, name):
@@ -170,7 +168,7 @@ def test_what_a_later_look_compares_with_is_left_in_the_lake(lake, decisions):
 
 def test_a_dry_run_decides_and_leaves_nothing_but_its_record(lake, client, decisions):
     before = {v.version for v in client.search_model_versions("name='fraud'")}
-    decision = training.retrain(lake, "run-dry", client, "fraud", SECOND, SETTINGS, dry_run=True)
+    decision = training.retrain(lake, client, training.Request("run-dry", "fraud", SECOND, dry_run=True), SETTINGS)
     assert (decision["dry_run"], decision["challenger"]["version"]) == (True, training.UNREGISTERED)
     assert decision["action"] in ("keep", "promote")
     assert {v.version for v in client.search_model_versions("name='fraud'")} == before
@@ -215,7 +213,7 @@ def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, deci
 
 
 def test_a_version_that_has_seen_the_test_week_does_not_compete_on_it(lake, client, decisions):
-    past = training.retrain(lake, "run-past", client, "fraud", date(2018, 5, 6), SETTINGS)
+    past = training.retrain(lake, client, training.Request("run-past", "fraud", date(2018, 5, 6)), SETTINGS)
     assert past["windows"]["test"] == ["2018-04-22", "2018-04-28"]
     assert (past["action"], past["winner"], past["champion"]) == ("keep", "1", {"version": "1", "metrics": None})
     assert "champion 1 was trained on this test week" in past["reason"]
@@ -233,14 +231,14 @@ def test_past_champions_compete_for_ever(client, decisions):
 
 def test_a_challenger_that_does_not_beat_the_amount_is_not_registered(lake, client):
     weak = training.Settings(train_days=14, features=["tx_during_weekend"])
-    decision = training.retrain(lake, "run-weak", client, "weak", FIRST, weak)
+    decision = training.retrain(lake, client, training.Request("run-weak", "weak", FIRST), weak)
     assert (decision["action"], decision["challenger"]["version"]) == ("reject", None)
     assert client.search_model_versions("name='weak'") == []
 
 
 def test_too_little_data_is_a_clear_error_and_a_failed_run(lake, client):
     with pytest.raises(RetrainingError, match="is not prepared"):
-        training.retrain(lake, "run-early", client, "fraud", FIRST + timedelta(60), SETTINGS)
+        training.retrain(lake, client, training.Request("run-early", "fraud", FIRST + timedelta(60)), SETTINGS)
     (run,) = client.search_runs(["1"], "tags.retrain_run_id = 'run-early'")
     assert run.info.status == "FAILED"
 
