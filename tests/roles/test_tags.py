@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible import context
 from ansible.inventory.manager import InventoryManager
 from ansible.module_utils.common.collections import ImmutableDict
 from ansible.parsing.dataloader import DataLoader
@@ -21,6 +20,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.loader import init_plugin_loader
 from ansible.vars.manager import VariableManager
 
+from ansible import context
 from tests.support import ROOT
 
 ROLES = ROOT / "roles"
