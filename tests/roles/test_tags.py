@@ -58,6 +58,8 @@ def flatten(file: Path, tasks: list[dict[str, Any]]) -> Iterator[tuple[str, str]
                 yield from flatten(file, task[part])
         elif isinstance(step, str):
             yield from inside(file.parent / step)
+        elif isinstance(step, dict):  # included, so only what it applies reaches its tasks
+            yield str(file.relative_to(ROLES)), task["name"] if "tags" in step.get("apply", {}) else "apply tags"
         elif call:
             yield from inside(ROLES / call["name"] / "tasks" / call.get("tasks_from", "main.yml"))
         else:
