@@ -7,7 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from local_cloud.report import usage
-from stack.local.deploy import MODEL
+from stack.common.release import MODEL
 from stack.local.memory import of_tree
 from stack.local.state import State
 from stack.local.supervisor import process_id

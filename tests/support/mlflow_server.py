@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from stack.local.programs.mlflow import USERS, MlflowServer
+from stack.common.mlflow_role import USERS, MlflowServer
 
 
 @dataclass(frozen=True)
