@@ -1,7 +1,7 @@
 """README.md of every role, from its argument_specs, defaults and table of contents.
 
 python ansible/role_readme.py            # writes roles/*/README.md
-python ansible/role_readme.py --check    # status 1 where one is not what it would write
+python ansible/role_readme.py --check    # status 1 if one is not what it would write
 """
 
 import sys
@@ -48,10 +48,10 @@ def readme(role: Path) -> str:
     lines = [f"# {role.name}", "", MARK, "", prose(spec["short_description"]) + ".", ""]
     for paragraph in [described] if isinstance(described, str) else described:
         lines.append(f"- {prose(paragraph)}")
-    steps = [step["name"] for step in load(role / "tasks/main.yml") if "name" in step]
+    main = role / "tasks/main.yml"
+    if main.exists():
+        lines += ["", "Steps: " + " · ".join(step["name"] for step in load(main) if "name" in step) + "."]
     lines += [
-        "",
-        "Steps: " + " · ".join(steps) + ".",
         "",
         "| Variable | Type | Default | Meaning |",
         "|---|---|---|---|",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# renew.sh NAME [now]: issues /etc/certificates/NAME/server.crt where it is missing, near its end or asked for now;
+# renew.sh NAME [now]: issues /etc/certificates/NAME/server.crt if it is missing, near its end or asked for now;
 # says "renewed: …" when it did, nothing when it need not.
 set -eu
 umask 077
