@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from mlflow.server.auth.config import read_auth_config
 from sqlalchemy import Connection, func, inspect, select, table, text
 
 BIN = Path(os.environ["POSTGRESQL_BIN"])
@@ -23,7 +22,7 @@ VERSION_TABLES = ("alembic_version", "alembic_version_auth")
 
 def databases() -> dict[str, str]:
     """Name in a backup -> its address."""
-    return {"mlflow": os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow_auth": read_auth_config().database_uri}
+    return {"mlflow": os.environ["MLFLOW_BACKEND_STORE_URI"], "mlflow_auth": os.environ["AUTH_DATABASE_URI"]}
 
 
 def driver() -> str:
