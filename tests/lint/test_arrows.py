@@ -5,6 +5,7 @@ what is lifted out.
 """
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,3 +73,12 @@ def test_no_way_around(forbidden: str) -> None:
     here = Path(__file__).relative_to(ROOT)
     found = [str(file) for file in files() if file != here and forbidden in (ROOT / file).read_text()]
     assert found == [], f"{forbidden!r} stands in {found}"
+
+
+def test_the_map_of_rooms_is_true() -> None:
+    """CONTRIBUTING.md's table: every room, and what it may import besides itself."""
+    rows = re.findall(r"^\| (`.+?) \| .*? \| (.*?) ?\|$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    told = {room: set(re.findall(r"`(.+?)`", may)) for rooms, may in rows for room in re.findall(r"`([\w/]+)/`", rooms)}
+    itself = {room: {room.replace("/", ".")} for room in ARROWS} | {"spark_app": {"fraud_retraining"}, "tests": OURS}
+    wanted = {room: allowed - itself[room] for room, allowed in ARROWS.items()}
+    assert {room: told.get(room) for room in wanted} == wanted
