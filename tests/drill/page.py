@@ -13,8 +13,8 @@ EXPECTED = (*(case.name for case in CASES), *SEVERAL_RUNS)
 HEAD = """# The drill
 
 What befell runs of `retrain` and how they ended: real Airflow with its live scheduler, the unmodified operators, and
-the cloud's API of one machine. `make drill` makes this page; its runs took {minutes} minutes. After every case it is
-asserted
+the cloud's API of one machine. `make drill` makes this page and goes on where it was interrupted; its runs took
+{minutes} minutes. After every case it is asserted
 
 - that no cluster of ours is alive, and that no run ever had two at once;
 - that the run is green only if its decision is recorded, the alias moved and the raw file marked as used;

@@ -42,7 +42,7 @@ orphaned_tasks_check_interval = 5
 
 
 def configure_airflow(state: State) -> None:
-    """To be called before Airflow starts."""
+    """To be called before Airflow's scheduler starts."""
     folder = state.folder / "airflow"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "airflow.cfg").write_text(NOTICES_SOON)

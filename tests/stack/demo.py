@@ -15,7 +15,7 @@ from typing import Any
 from simulator import Faults, Generator
 from stack.common.envs import ROOT
 from stack.local.state import State
-from tests.drill.stack import SCHEDULE, configure_airflow
+from tests.drill.stack import SCHEDULE
 from tests.support.running_stack import RunningStack
 
 START = date(2018, 4, 1)
@@ -68,7 +68,6 @@ def new_demo() -> Iterator[Demo]:
         first = START + timedelta(days=sum(DAYS[:place]))
         made = generator.write_file(demo.lake, first, days, compress=place % 2 == 0)
         demo.faults.append(made.faults)
-    configure_airflow(demo.state)
     try:
         yield demo
     finally:

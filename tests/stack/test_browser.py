@@ -77,6 +77,7 @@ def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any) -> N
     shoot(page, "airflow-graph")
 
 
+@pytest.mark.verify  # a whole retrain of its own
 def test_a_person_retrains_by_the_form(stack: Demo, second: Any, page: Any, in_mlflow: Any) -> None:
     airflow, before, aliases = stack.airflow, stack.run_ids(), stack.aliases()
     airflow.call("PATCH", "dags/retrain", json={"is_paused": True})

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from stack.local import supervisor
 from tests.drill.cases import CASES, Case
 from tests.drill.one_case import prove
-from tests.drill.stack import DrillStack
+from tests.drill.stack import DrillStack, configure_airflow
 from tests.stack.demo import Demo
 
 REDUCED = [case for case in CASES if case.reduced]
@@ -16,6 +17,8 @@ REDUCED = [case for case in CASES if case.reduced]
 @pytest.fixture(scope="module")
 def drill(stack: Demo, second: Any) -> Iterator[DrillStack]:
     drill = DrillStack(stack.state)
+    configure_airflow(stack.state)
+    supervisor.rpc(stack.state).stopProcess("airflow-scheduler", True)  # `prepare` starts it, with what it now reads
     drill.prepare()
     yield drill
     drill.end_orphans()
