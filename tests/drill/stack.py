@@ -20,9 +20,9 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
 from stack.common import lockbox, release
 from stack.common.envs import ROOT
+from stack.common.files import write_private
 from stack.local import demo, deploy, supervisor
 from stack.local.airflow_api import DAG
-from stack.common.files import write_private
 from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
 from stack.local.state import FOLDER_ID, State
 from tests.drill.webhook import Webhook
