@@ -1,4 +1,4 @@
-# Every validation of a variable refuses what it is there for. test_terraform.py checks that each has its run here.
+# Every validation of a variable refuses what it is there for; tests/terraform checks that each has its run here.
 mock_provider "yandex" {}
 
 variables {
