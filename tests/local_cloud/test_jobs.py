@@ -168,7 +168,7 @@ def test_a_job_is_cancelled_with_all_its_processes(
 def test_deleting_a_cluster_cancels_its_jobs(sdk: yandexcloud.SDK, script: Callable[[str], Path]) -> None:
     wrapper = sdk.wrappers.Dataproc()
     own = wrapper.create_cluster(**cluster_fields("with-a-job")).response.id
-    operation = submit(sdk, own, script("import time; print('ON', flush=True); time.sleep(600)"))
+    operation = submit(sdk, own, script("import time; print('ON', flush=True); time.sleep(3600)"))
     wait_until(lambda: "ON" in log_of(sdk, job_of(sdk, operation)).content, "the job does not start")
     started = time.monotonic()
     wrapper.delete_cluster(own)

@@ -48,7 +48,7 @@ def assemble(endpoint: Endpoint, folder: Path, machine: str, values: dict[str, A
     environment = {"CREDENTIALS_DIRECTORY": str(folder), "RUNTIME_DIRECTORY": str(folder), "PATH": os.environ["PATH"]}
     proxies = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
     command = [sys.executable, "-I", str(PROGRAM)]
-    return subprocess.run(command, env=environment | proxies, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=environment | proxies, capture_output=True, text=True, timeout=120)
 
 
 def test_files_are_made_of_lockbox_and_inventory(endpoint: Endpoint, tmp_path: Path, secret: str) -> None:
