@@ -1,6 +1,7 @@
 """A lab of this test run's own, removed in the end whatever happens."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,3 +37,4 @@ def machines() -> Iterator[Machines]:
     found = Machines(f"test-{os.getpid()}")
     yield found
     found("down", "--all")
+    shutil.rmtree(host.STATE / "labs" / found.lab)

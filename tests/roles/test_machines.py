@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.machines import host
 from tests.roles.conftest import Machines
 from tests.support import ROOT
 
@@ -36,6 +37,10 @@ def test_bare_means_ssh_and_nothing_else(lab: Machines) -> None:
 def test_machines_know_each_other_by_name(lab: Machines) -> None:
     code = "import socket; print(socket.create_connection(('two', 22), 5).recv(4))"
     assert lab("ssh", "one", f'python3 -c "{code}"').stdout == "b'SSH-'\n"
+
+
+def test_ansible_keeps_its_connections_by_lab(lab: Machines) -> None:
+    assert f"ansible_control_path_dir: {host.STATE}/labs/{lab.lab}/connections" in lab("inventory").stdout
 
 
 def test_a_command_runs_outside_of_the_machines_in_their_network(lab: Machines) -> None:
