@@ -36,7 +36,7 @@ class Demo(RunningStack):
 
     def make(self, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
         words = [f"{key}={value}" for key, value in {"STATE": self.state.folder, **variables}.items()]
-        return subprocess.run(["make", target, *words], cwd=ROOT, capture_output=True, text=True, timeout=1500)
+        return subprocess.run(["make", target, *words], cwd=ROOT, capture_output=True, text=True, timeout=2 * 3600)
 
     def demo(self, weeks: int) -> subprocess.CompletedProcess[str]:
         """`make demo`; of its own the DAG runs once, so that no other run comes between those of the tests."""
