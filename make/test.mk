@@ -23,7 +23,7 @@ test-unit: stack-env ## The operator's tool, the simulator, the DAGs' logic, the
 test-cloud: stack-env ## The cloud API, by the real SDK
 	@$(ENVS) dev spark-image-2.2
 	@$(JAVA) FRAUD_SPARK_PYTHON=$(CURDIR)/.envs/spark-image-2.2/bin/python \
-	  $(DEV_PYTEST) tests/local_cloud --ignore tests/local_cloud/test_airflow_operators.py
+	  $(DEV_PYTEST) tests/local_cloud
 
 test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
 	@$(ENVS) dev terraform-lint

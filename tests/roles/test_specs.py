@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import role_readme
 import yaml
 
+import role_readme
 from tests.support import ROOT
 
 ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/meta/main.yml"))
