@@ -24,6 +24,4 @@ def start():
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
         f"--master local[2] --driver-memory 2g --driver-java-options '{JAVA_OPTIONS}' {settings} pyspark-shell"
     )
-    if "TRY" in os.environ:
-        os.environ["PYSPARK_SUBMIT_ARGS"] = os.environ["TRY"]
     return jobs.session("tests")
