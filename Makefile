@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export PYTHONDONTWRITEBYTECODE := 1
+# Bytecode is kept, out of the tree: uv compiles nothing, and MLflow or Airflow compile for seconds at each start.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.envs/bytecode
 
 PYTHON ?= python3
 IMAGE ?= 2.2

@@ -40,8 +40,8 @@ lint-changed: stack-env
 	  if [ "$$yaml" ]; then .envs/dev/bin/yamllint --strict $$yaml; fi
 
 .PHONY: lock role-readmes screenshots
-lock: python ## Compile requirements/*.in into hash-locked *.txt (add UPGRADE=1 for newer versions)
-	@$(ENVS) --lock $(if $(UPGRADE),--upgrade)
+lock: python ## Compile requirements/*.in into hash-locked *.txt [NAMES="mlflow dev"] [UPGRADE=1]
+	@$(ENVS) --lock $(NAMES) $(if $(UPGRADE),--upgrade)
 
 role-readmes: python ## Make roles/*/README.md anew from their argument_specs
 	@$(ENVS) ansible
