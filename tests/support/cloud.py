@@ -164,7 +164,7 @@ class Endpoint:
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+                env={name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ},
             )
         return self.process
 
