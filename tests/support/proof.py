@@ -12,6 +12,7 @@ What a test gives to pytest's own `record_property` is kept as its row; a page c
 (tests/support/kept.py reads them).
 """
 
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.keep:
+        # A shell lets what it starts in the background ignore Ctrl-C; halves that run side by side must hear it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         config.pluginmanager.register(Keeper(config), "proof-keeper")
 
 

@@ -1,6 +1,7 @@
 """What passes of a long proof is kept; what failed, is new, or depends on something that changed runs again."""
 
 import json
+import signal
 import threading
 from pathlib import Path
 
@@ -86,6 +87,15 @@ def test_a_run_that_is_killed_loses_nothing_that_passed(suite: Suite) -> None:
     assert suite.run(status=9, apart=True) == "abc"
     (suite.folder / "killed.txt").write_text("")
     assert suite.run() == "c"
+
+
+def test_a_run_in_the_background_of_a_shell_hears_ctrl_c(suite: Suite) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        suite.run()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_changed_input_starts_anew_and_a_file_that_is_left_out_does_not(suite: Suite) -> None:
