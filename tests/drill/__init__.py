@@ -9,6 +9,7 @@ INPUTS = (
     "simulator",
     "stack/common",
     "stack/local",
+    "roles/mlflow/files",
     "requirements/airflow.txt",
     "requirements/mlflow.txt",
     "requirements/spark-image-2.2.txt",
