@@ -6,6 +6,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -44,6 +46,17 @@ def short_waits() -> Iterator[None]:
     clock = SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(0.05))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_operation_waiter, "time", clock)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_api() -> Iterator[None]:
+    """`dag.test` builds the whole execution API of Airflow 3 anew for each task; here it is built once."""
+    with pytest.MonkeyPatch.context() as patch:
+        with suppress(ImportError):  # Airflow 2 has none
+            from airflow.sdk.execution_time import supervisor
+
+            patch.setattr(supervisor, "in_process_api_server", cache(supervisor.in_process_api_server))
         yield
 
 
