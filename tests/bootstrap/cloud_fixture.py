@@ -24,7 +24,14 @@ from stack.common.java import ensure_jars, find_java
 from stack.local import deploy, services
 from stack.local.services import listens
 from stack.local.state import State, write_private
-from tests.support.cloud import DEPLOYER, FOLDER, KEY_ID, Endpoint, fake_image, wait_until
+from tests.support.cloud import (
+    DEPLOYER,
+    FOLDER,
+    KEY_ID,
+    Endpoint,
+    fake_image,
+)
+from tests.support.waiting import wait_until
 
 PREFIX = "trial"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nof MLflow\n-----END CERTIFICATE-----\n"

@@ -11,7 +11,7 @@ import pytest
 from stack.cloud.interruptions import is_running
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import CloudFixture, bucket
-from tests.support.cloud import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 STILL_AT_WORK = "of an earlier command is still at work: waiting until it has ended"

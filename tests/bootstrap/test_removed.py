@@ -18,7 +18,13 @@ from dags.retraining import clusters
 from stack.common import lockbox
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture, bucket
-from tests.support.cloud import DATAPROC, FOLDER, SUBNET, result, wait_until
+from tests.support.cloud import (
+    DATAPROC,
+    FOLDER,
+    SUBNET,
+    result,
+)
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -22,7 +22,12 @@ from yandexcloud.operations import OperationError
 from dags.retraining import clusters, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 from tests.support.airflow import CLUSTER
-from tests.support.cloud import DEPLOYER, FOLDER, Endpoint, wait_until
+from tests.support.cloud import (
+    DEPLOYER,
+    FOLDER,
+    Endpoint,
+)
+from tests.support.waiting import wait_until
 
 CREATE, DELETE = (f"yandex.cloud.dataproc.v1.ClusterService/{verb}" for verb in ("Create", "Delete"))
 NOW = datetime.now(UTC)

@@ -9,8 +9,15 @@ import pytest
 from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
-from tests.support.cloud import BUCKET, Endpoint, ObjectStore, finished, refusal, wait_until
+from tests.support.cloud import (
+    BUCKET,
+    Endpoint,
+    ObjectStore,
+    finished,
+    refusal,
+)
 from tests.support.dataproc import CREATE_CLUSTER, cluster_fields, clusters, create_request, job_of, submit
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

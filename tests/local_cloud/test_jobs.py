@@ -23,9 +23,9 @@ from tests.support.cloud import (
     finished,
     metadata_token,
     refusal,
-    wait_until,
 )
 from tests.support.dataproc import alive, cluster_fields, job_of, log_of, submit
+from tests.support.waiting import wait_until
 
 
 def test_the_wrapper_creates_runs_and_deletes(

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
-from tests.support.cloud import AIRFLOW, FOLDER, Endpoint, wait_until
+from tests.support.cloud import (
+    AIRFLOW,
+    FOLDER,
+    Endpoint,
+)
+from tests.support.waiting import wait_until
 
 PROGRAM = ROOT / "roles" / "secrets" / "files" / "assemble.py"
 PASSWORD = r"p:a\s{s}'w\"ord"

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import AIRFLOW, FOLDER, Endpoint, wait_until
+from tests.support.cloud import (
+    AIRFLOW,
+    FOLDER,
+    Endpoint,
+)
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -14,7 +14,12 @@ from yandex.cloud.vpc.v1.network_service_pb2 import CreateNetworkRequest, ListNe
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
 
 from tests.support import ROOT
-from tests.support.cloud import FOLDER, Endpoint, finished, stack_python, wait_until
+from tests.support.cloud import (
+    FOLDER,
+    Endpoint,
+    finished,
+    stack_python,
+)
 from tests.support.dataproc import (
     CREATE_CLUSTER,
     alive,
@@ -25,6 +30,7 @@ from tests.support.dataproc import (
     log_of,
     submit,
 )
+from tests.support.waiting import wait_until
 
 
 def test_the_state_is_private_and_the_authority_stays(new_endpoint: Callable[..., Endpoint]) -> None:

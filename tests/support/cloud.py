@@ -24,6 +24,7 @@ from yandex.cloud.operation.operation_service_pb2 import GetOperationRequest
 from yandex.cloud.operation.operation_service_pb2_grpc import OperationServiceStub
 
 from tests.support import ROOT
+from tests.support.waiting import wait_until
 
 CLOUD, FOLDER = "b1gcloud000000000001", "b1gfolder00000000001"
 AIRFLOW, DATAPROC, DEPLOYER, NOBODY = (f"aje{name:0<17}" for name in ("airflow", "dataproc", "deployer", "nobody"))
@@ -234,14 +235,6 @@ def metadata_token(address: str) -> str:
     answer = requests.get(url, headers={"Metadata-Flavor": "Google"}, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
-
-
-def wait_until(condition: Callable[[], Any], complaint: str, seconds: float = 120) -> None:
-    """Wait for a fact. The limit only ends a test that will not pass; on a busy machine the fact may take its time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.02)
 
 
 def finished(sdk: yandexcloud.SDK, operation: Any, seconds: float = 120) -> Any:

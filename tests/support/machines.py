@@ -4,11 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import testinfra
 from testinfra.host import Host
@@ -66,12 +63,3 @@ def attacker() -> str:
 def measured(name: str, value: object) -> None:
     """Shown by the scenario's verify, whether or not the test passes."""
     print(f"measured {os.environ.get('MACHINE', LAB)}: {name} {value}")
-
-
-def wait_until(true: Callable[[], Any], seconds: float, what: str) -> float:
-    """Waits for it and returns the seconds that it took."""
-    begun = time.monotonic()
-    while not true():
-        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-    return time.monotonic() - begun

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.machines.long_proofs import INPUTS
-from tests.support.machines import wait_until
 from tests.support.mlflow_machine import healthy
+from tests.support.waiting import wait_until
 
 BACK = 60  # seconds within which MLflow answers; a module may say otherwise
 
@@ -14,9 +14,9 @@ BACK = 60  # seconds within which MLflow answers; a module may say otherwise
 @pytest.fixture(autouse=True)
 def well(request: pytest.FixtureRequest) -> Iterator[None]:
     seconds = getattr(request.module, "BACK", BACK)
-    wait_until(healthy, seconds, "MLflow answers")
+    wait_until(healthy, "MLflow answers", seconds)
     yield
-    wait_until(healthy, seconds, "MLflow answers again")
+    wait_until(healthy, "MLflow answers again", seconds)
 
 
 @pytest.hookimpl(optionalhook=True)

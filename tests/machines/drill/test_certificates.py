@@ -12,9 +12,15 @@ import pytest
 import trustme
 
 from tests.support import ROOT
-from tests.support.machines import ENTER, GATEWAY, inside, outside, wait_until
+from tests.support.machines import (
+    ENTER,
+    GATEWAY,
+    inside,
+    outside,
+)
 from tests.support.mlflow_machine import ADDRESS, MLFLOW, authority
 from tests.support.playbooks import changed, playbook
+from tests.support.waiting import wait_until
 
 
 def served() -> str:
@@ -63,7 +69,7 @@ def acme(tmp_path: Path) -> Iterator[str]:
         inside(MLFLOW).check_output(f"echo {encoded} | base64 -d > /etc/ssl/acme-ca.crt")
         for address in (f"https://{GATEWAY}:14000/dir", f"http://{GATEWAY}:8055"):
             reachable = ("curl", "-sk", "--noproxy", "*", address)
-            wait_until(lambda reachable=reachable: outside(*reachable).returncode == 0, 20, f"{address} answers")
+            wait_until(lambda reachable=reachable: outside(*reachable).returncode == 0, f"{address} answers", 20)
         yield f"https://{GATEWAY}:14000/dir"
         # The next service knows nothing of this account.
         inside(MLFLOW).check_output(

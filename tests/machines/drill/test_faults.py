@@ -17,7 +17,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from tests.support.database_machine import DATABASE
-from tests.support.machines import inside, measured, outside, wait_until
+from tests.support.machines import (
+    inside,
+    measured,
+    outside,
+)
 from tests.support.mlflow_machine import (
     ADDRESS,
     MLFLOW,
@@ -30,6 +34,7 @@ from tests.support.mlflow_machine import (
     start_client,
     status,
 )
+from tests.support.waiting import seconds_until, wait_until
 
 OUTAGE = 60  # seconds that the database is unreachable
 BACK = 120  # seconds within which the service must be back
@@ -65,7 +70,7 @@ def reboot(machine: str) -> Callable[[], None]:
     def work() -> None:
         before = boot()
         inside(machine).run("systemd-run --on-active=1 systemctl reboot")
-        wait_until(lambda: (now := boot()) and now != before, BACK, f"{machine} boots again")
+        wait_until(lambda: (now := boot()) and now != before, f"{machine} boots again", BACK)
 
     return work
 
@@ -91,7 +96,7 @@ def test_a_training_run_survives(fault: str) -> None:
     time.sleep(2)
     begun = time.monotonic()
     FAULTS[fault]()
-    away = wait_until(healthy, BACK, "MLflow answers again")
+    away = seconds_until(healthy, "MLflow answers again", BACK)
     measured(fault, f"answered {time.monotonic() - begun:.0f} s after it began, {away:.0f} s after its end")
     told = finish(process)
     measured(fault, f"{told['taken']} calls taken, {told['lost']} lost, the longest took {told['longest']} s")
@@ -158,11 +163,11 @@ def small_disk() -> Iterator[str]:
 
 def test_a_full_disk_at_the_database_loses_nothing() -> None:
     with small_disk() as data:
-        wait_until(healthy, BACK, "MLflow answers with the small disk")
+        wait_until(healthy, "MLflow answers with the small disk", BACK)
         process = recording(45)
         with full(DATABASE, data):
             time.sleep(20)
-        wait_until(healthy, BACK, "MLflow answers again")
+        wait_until(healthy, "MLflow answers again", BACK)
         told = finish(process)
         measured(
             "disk full at PostgreSQL for 20 s",
@@ -193,13 +198,13 @@ def test_an_expired_certificate_is_refused_and_renewed_by_the_timer() -> None:
     certificate, issuer = (x509.load_pem_x509_certificate(read[name].encode()) for name in ("server.crt", "ca.crt"))
     bad = base64.b64encode(expired(certificate, issuer, read["ca.key"]).encode()).decode()
     host.check_output(f"echo {bad} | base64 -d > {folder}/server.crt && systemctl reload nginx")
-    wait_until(lambda: status("/health") == "000", 20, "clients refuse the expired certificate")
+    wait_until(lambda: status("/health") == "000", "clients refuse the expired certificate", 20)
     said = outside(
         "curl", "--silent", "--show-error", "--cacert", str(authority()), f"https://{ADDRESS}/health", no_proxy="*"
     )
     assert "expired" in said.stderr, said.stderr
     host.check_output("systemctl start certificate-tls-proxy.service")
-    took = wait_until(lambda: status("/health") == "200", 20, "the timer's job has renewed it")
+    took = seconds_until(lambda: status("/health") == "200", "the timer's job has renewed it", 20)
     measured("expired certificate", f"renewed and served after {took:.0f} s")
 
 

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 from tests.support.database_machine import DATABASE, connect
-from tests.support.machines import inside, wait_until
+from tests.support.machines import (
+    inside,
+)
 from tests.support.mlflow_machine import MLFLOW, PASSWORDS, healthy, status
 from tests.support.playbooks import playbook
+from tests.support.waiting import wait_until
 
 
 def test_rotation_takes_up_every_secret_and_certificate(tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_rotation_takes_up_every_secret_and_certificate(tmp_path: Path) -> None:
     try:
         playbook("ansible/playbooks/rotate.yml", "-e", f"@{tmp_path}/new.json")
         PASSWORDS.update(new)
-        wait_until(healthy, 60, "the new passwords hold")
+        wait_until(healthy, "the new passwords hold", 60)
         for name in old:
             assert status("/version", name, old[name]) == "401"
             assert status("/version", name) == "200"

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.support.machines import TOOLS, attacker, beside, measured, outside, wait_until
+from tests.support.machines import (
+    TOOLS,
+    attacker,
+    beside,
+    measured,
+    outside,
+)
 from tests.support.mlflow_machine import ADDRESS, MLFLOW, PASSWORDS, authority, client, status
+from tests.support.waiting import wait_until
 
 BAN_AFTER = 10
 MEMORY = 700  # MiB, with two workers
@@ -119,7 +126,7 @@ def test_failed_logins_are_banned(machine: Host) -> None:
         tried = [status("/version", "admin", "guess", intruder) for _ in range(BAN_AFTER)]
         assert tried[0] == "401", tried
         banned = "fail2ban-client get mlflow banned"
-        wait_until(lambda: intruder in machine.check_output(banned), 20, f"{intruder} is banned")
+        wait_until(lambda: intruder in machine.check_output(banned), f"{intruder} is banned", 20)
         assert status("/health", source=intruder) == "000"
         assert status("/health") == "200"
         measured("banned after", f"{BAN_AFTER} failed log-ins")
