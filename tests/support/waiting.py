@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import requests
-
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 600, pause: float = 0.05) -> Any:
     """The condition's value as soon as it is true. A server may be away meanwhile.
@@ -16,7 +14,7 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 600, pa
     """
     deadline = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(requests.RequestException):
+        with contextlib.suppress(OSError):  # what requests raises, too
             if value := condition():
                 return value
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
