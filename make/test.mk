@@ -9,11 +9,12 @@ LANES = .envs/stack/bin/python -m tests.support.lanes
 check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
 	@$(LANES) check
 
-test: stack-env ## All that a change must pass, side by side; seconds by target at its end (15 minutes)
+# VERIFY=1 has besides what is too long for a quarter of an hour: what CI and `make verify` have.
+test: stack-env ## All that a change must pass, side by side; seconds by target at its end [VERIFY=1] (15 minutes)
 	@$(LANES) test
 
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
-	@$(LANES) verify
+	@VERIFY=1 $(LANES) verify
 
 .PHONY: test-unit test-cloud test-terraform test-security test-bootstrap test-specs test-roles test-machines
 test-unit: stack-env ## The operator's tool, the simulator, the DAGs' logic, the arrows between rooms
@@ -66,14 +67,12 @@ test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest: stack-env
 	@$(ENVS) $(AIRFLOW)
 	@FRAUD_STACK_PYTHON=$(CURDIR)/.envs/stack/bin/python .envs/$(AIRFLOW)/bin/python $(PYTEST) -W ignore tests/dags
 
-# What depends on the image most: the jobs, what is written and read back, the clients of MLflow and XGBoost.
-ON_EACH_IMAGE := tests/spark/test_jobs.py tests/spark/test_training.py tests/spark/test_features.py
-.PHONY: test-spark test-spark-2.1 test-spark-2.2 test-spark-short
+.PHONY: test-spark test-spark-2.1 test-spark-2.2 test-spark-jobs
 test-spark: test-spark-2.1 test-spark-2.2 ## The Spark application, on both Dataproc images
 
-# Image 2.1 has the oldest Spark and Python; the jobs of 2.2 run in test-system besides.
-test-spark-short: ## On image 2.2, what depends on the image most
-	@$(MAKE) test-spark-2.2 SPARK_TESTS='$(ON_EACH_IMAGE)'
+# Image 2.1 has the oldest Spark and Python; on 2.2 test-system trains, scores and registers besides.
+test-spark-jobs: ## On image 2.2 the jobs alone, with VERIFY=1 everything
+	@$(MAKE) test-spark-2.2 $(if $(VERIFY),,SPARK_TESTS=tests/spark/test_jobs.py)
 
 test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
 	@if $(ENVS) --has spark-image-$*-test; then \
@@ -81,8 +80,7 @@ test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
 	    .envs/spark-image-$*-test/bin/python $(PYTEST) $(or $(SPARK_TESTS),tests/spark); \
 	else echo "skipped: tests on image $* need the Python that requirements/environments.toml names (pyenv install)"; fi
 
-# VERIFY=1 has the tests besides that are too long for `make test`.
 .PHONY: test-system
-test-system: stack-env ## The running system: two weekly cycles, its pages in a browser, red runs, three cases of the drill
+test-system: stack-env ## The running system: a weekly cycle, its pages in a browser, three cases of the drill; VERIFY=1: another week, red runs
 	@$(ENVS) dev
 	@$(DEV_PYTEST) -x $(if $(VERIFY),,-m 'not verify') tests/stack

@@ -69,7 +69,7 @@ def show_graph(page: Any) -> None:
     page.locator(".react-flow__controls-fitview").click()
 
 
-def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any) -> None:
+def test_the_graph_is_green_in_airflow(stack: Demo, cycled: None, page: Any) -> None:
     log_in(stack, page)
     page.goto(stack.last()["run_url"])
     show_graph(page)
@@ -78,7 +78,7 @@ def test_the_graph_is_green_in_airflow(stack: Demo, second: Any, page: Any) -> N
 
 
 @pytest.mark.verify  # a whole retrain of its own
-def test_a_person_retrains_by_the_form(stack: Demo, second: Any, page: Any, in_mlflow: Any) -> None:
+def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_mlflow: Any) -> None:
     airflow, before, aliases = stack.airflow, stack.run_ids(), stack.aliases()
     airflow.call("PATCH", "dags/retrain", json={"is_paused": True})
     log_in(stack, page)
@@ -113,7 +113,7 @@ def test_a_person_retrains_by_the_form(stack: Demo, second: Any, page: Any, in_m
     assert stack.aliases() == aliases
 
 
-def test_the_run_is_readable_in_mlflow(stack: Demo, second: Any, in_mlflow: Any) -> None:
+def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
     in_mlflow.wait_for_selector("text=challenger")
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page

@@ -1,7 +1,6 @@
 """Three cases of the drill on the stack that runs: a killed worker, a killed endpoint, a job that hangs."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ REDUCED = [case for case in CASES if case.reduced]
 
 
 @pytest.fixture(scope="module")
-def drill(stack: Demo, second: Any) -> Iterator[DrillStack]:
+def drill(stack: Demo, cycled: None) -> Iterator[DrillStack]:
     drill = DrillStack(stack.state)
     configure_airflow(stack.state)
     supervisor.rpc(stack.state).stopProcess("airflow-scheduler", True)  # `prepare` starts it, with what it now reads

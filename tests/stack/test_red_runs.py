@@ -3,6 +3,8 @@
 import gzip
 from typing import Any
 
+import pytest
+
 from stack.local.airflow_api import DAG
 from stack.local.state import FOLDER_ID, SERVICE_ACCOUNTS, SUBNET_ID, ZONE
 from tests.stack.demo import Demo
@@ -15,7 +17,8 @@ def red_run(stack: Demo, run_id: str) -> dict[str, Any]:
     return stack.airflow.tasks(run_id)
 
 
-def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, second: Any) -> None:
+@pytest.mark.verify
+def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, cycled: None) -> None:
     aliases = stack.aliases()
     conf = {"force": True, "as_of": "2018-04-20"}  # too early: there is no history to train on
     made = stack.airflow.call("POST", f"dags/{DAG}/dagRuns", json={"logical_date": None, "conf": conf})
@@ -36,7 +39,8 @@ def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, second:
     assert stack.aliases() == aliases
 
 
-def test_a_broken_lake_file_stops_the_run_with_its_name(stack: Demo, second: Any) -> None:
+@pytest.mark.verify
+def test_a_broken_lake_file_stops_the_run_with_its_name(stack: Demo, cycled: None) -> None:
     aliases, before = stack.aliases(), stack.run_ids()
     whole = gzip.compress((stack.lake / "2018-06-24.txt").read_bytes())
     broken = {"Bucket": "lake", "Key": "raw/2018-07-08.txt.gz"}
@@ -52,7 +56,7 @@ def test_a_broken_lake_file_stops_the_run_with_its_name(stack: Demo, second: Any
     stack.s3.delete_object(**broken)
 
 
-def test_the_sweep_deletes_what_a_killed_run_has_left(stack: Demo, second: Any) -> None:
+def test_the_sweep_deletes_what_a_killed_run_has_left(stack: Demo, cycled: None) -> None:
     host = {"resource_preset": "s3-c2-m8", "disk_type": "network-ssd", "disk_size": 20}
     for owner in ("fraud-retraining", "somebody-else"):
         stack.cloud.wrappers.Dataproc().create_cluster(

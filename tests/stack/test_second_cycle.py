@@ -4,9 +4,12 @@ import contextlib
 from typing import Any
 
 import psutil
+import pytest
 
 from stack.local import supervisor
 from tests.stack.demo import DAYS, Demo
+
+pytestmark = pytest.mark.verify
 
 
 def test_it_is_decided_on_merit(stack: Demo, second: Any) -> None:

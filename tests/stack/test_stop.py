@@ -1,7 +1,6 @@
 """The end: what is killed comes back, what is stopped is kept, what is cleaned is gone."""
 
 import contextlib
-from typing import Any
 
 import psutil
 
@@ -10,7 +9,7 @@ from tests.stack.demo import Demo
 from tests.support.waiting import wait_until
 
 
-def test_what_is_killed_comes_back(stack: Demo, second: Any) -> None:
+def test_what_is_killed_comes_back(stack: Demo, cycled: None) -> None:
     victim = supervisor.rpc(stack.state).getProcessInfo("mlflow")["pid"]
     orphans = psutil.Process(victim).children(recursive=True)
     psutil.Process(victim).kill()
@@ -25,7 +24,7 @@ def test_what_is_killed_comes_back(stack: Demo, second: Any) -> None:
             process.kill()
 
 
-def test_stop_ends_every_process_and_keeps_the_state(stack: Demo, second: Any) -> None:
+def test_stop_ends_every_process_and_keeps_the_state(stack: Demo, cycled: None) -> None:
     root = psutil.Process(supervisor.process_id(stack.state))
     family = [root, *root.children(recursive=True)]
     done = stack.make("demo-stop")
@@ -37,6 +36,6 @@ def test_stop_ends_every_process_and_keeps_the_state(stack: Demo, second: Any) -
     assert stack.state.exists
 
 
-def test_clean_removes_the_state(stack: Demo, second: Any) -> None:
+def test_clean_removes_the_state(stack: Demo, cycled: None) -> None:
     assert stack.make("demo-clean").returncode == 0
     assert not stack.state.folder.exists()

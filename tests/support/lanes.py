@@ -64,12 +64,12 @@ class Target:
         return self.process is not None and self.process.returncode != 0
 
     def stop(self) -> None:
-        """Ends the target with all that it has started, in order; after half a minute, by force."""
+        """Ends the target with all that it has started, in order; after two minutes, by force."""
         if self.process and self.process.poll() is None:
             for number in (signal.SIGINT, signal.SIGKILL):
                 os.killpg(self.process.pid, number)
                 try:
-                    self.process.wait(30)
+                    self.process.wait(120)
                     return
                 except subprocess.TimeoutExpired:
                     continue
@@ -159,6 +159,7 @@ def main() -> int:
     targets, begun = read(name), time.monotonic()
     LOGS.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background, by all that we start too
     say(f"{len(targets)} targets in {LANES} lanes; their logs are in {LOGS.relative_to(ROOT)}/")
     run(targets)
     print(table(targets, time.monotonic() - begun))

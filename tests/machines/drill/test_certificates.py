@@ -69,7 +69,7 @@ def acme(tmp_path: Path) -> Iterator[str]:
         inside(MLFLOW).check_output(f"echo {encoded} | base64 -d > /etc/ssl/acme-ca.crt")
         for address in (f"https://{GATEWAY}:14000/dir", f"http://{GATEWAY}:8055"):
             reachable = ("curl", "-sk", "--noproxy", "*", address)
-            wait_until(lambda reachable=reachable: outside(*reachable).returncode == 0, f"{address} answers", 20)
+            wait_until(lambda reachable=reachable: outside(*reachable).returncode == 0, f"{address} answers", 300)
         yield f"https://{GATEWAY}:14000/dir"
         # The next service knows nothing of this account.
         inside(MLFLOW).check_output(

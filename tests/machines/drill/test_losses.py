@@ -35,14 +35,14 @@ def test_the_database_is_lost_and_comes_back_to_its_last_change() -> None:
     before, users = rows(), rows("mlflow_auth")
     segment = ask("SELECT pg_walfile_name(pg_switch_wal())")  # what would follow by itself within a minute
     archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
-    wait_until(lambda: ask(archived) == "t", "it is archived", 60)
+    wait_until(lambda: ask(archived) == "t", "it is archived", 300)
     begun = time.monotonic()
     replace_machine(DATABASE, DATABASE_ADDRESS)
     playbook("site.yml")
     playbook("ansible/playbooks/restore.yml", "--check", "-e", "restore_time=last")
     assert rows()["runs"] == 0
     said = playbook("ansible/playbooks/restore.yml", "-e", "restore_time=last").stdout
-    wait_until(healthy, "users log in", 60)
+    wait_until(healthy, "users log in", 300)
     measured("database destroyed", f"as it was, on a new machine, in {(time.monotonic() - begun) / 60:.1f} minutes")
     assert rows() == before
     assert f"{before['runs']} runs, the newest begun 2" in said
@@ -67,7 +67,7 @@ def test_both_machines_are_lost_and_all_comes_back() -> None:
         interrupted_playbook("site.yml", seconds)
     playbook("site.yml")
     playbook("ansible/playbooks/restore.yml", "-e", "restore_backup=latest")
-    wait_until(healthy, "users log in", 60)
+    wait_until(healthy, "users log in", 300)
     measured("both machines destroyed", f"all restored on new ones in {(time.monotonic() - begun) / 60:.1f} minutes")
     after = rows()
     assert after == before

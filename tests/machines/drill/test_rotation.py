@@ -30,7 +30,7 @@ def test_rotation_takes_up_every_secret_and_certificate(tmp_path: Path) -> None:
     try:
         playbook("ansible/playbooks/rotate.yml", "-e", f"@{tmp_path}/new.json")
         PASSWORDS.update(new)
-        wait_until(healthy, "the new passwords hold", 60)
+        wait_until(healthy, "the new passwords hold", 300)
         for name in old:
             assert status("/version", name, old[name]) == "401"
             assert status("/version", name) == "200"
