@@ -26,7 +26,7 @@ from fraud_retraining.features import DAY, DELAY_DAYS, WINDOWS, all_features, ha
 from fraud_retraining.quality import PREPARED_SCHEMA
 
 WARM_UPS, RUNS = 3, 3
-PATIENCE = 25  # times the seconds of ours
+GIVE_UP_AFTER = 25  # times the seconds of ours
 LONGEST = 3600.0
 OURS, RANGE, ALL, LIMIT = (
     "ours, handbook's features",
@@ -122,7 +122,7 @@ def in_turns(makers: dict[str, Callable[[DataFrame], DataFrame]], rows: DataFram
     first = runs[next(iter(makers))]
     for _ in range(WARM_UPS + RUNS):
         for name, make in makers.items():
-            limit = PATIENCE * first[-1].clock if first else LONGEST
+            limit = GIVE_UP_AFTER * first[-1].clock if first else LONGEST
             if CUT_OFF not in runs[name]:
                 runs[name].append(spark_run(make, rows, limit))
     return {name: CUT_OFF if CUT_OFF in found else median(found[WARM_UPS:]) for name, found in runs.items()}
@@ -142,7 +142,7 @@ def lines(block: str, found: dict[str, Spent], base: Spent, share: int = 1) -> N
     """Table rows; ratios to ``share`` times the base."""
     for name, one in found.items():
         if one == CUT_OFF:
-            cells = f"more than {PATIENCE * base.clock:.0f} | - | more than {PATIENCE} | -"
+            cells = f"more than {GIVE_UP_AFTER * base.clock:.0f} | - | more than {GIVE_UP_AFTER} | -"
         else:
             ratios = f"{one.clock / base.clock / share:.2f} | {one.cpu / base.cpu / share:.2f}"
             cells = f"{one.clock:.1f} | {one.cpu:.1f} | {ratios}"

@@ -26,7 +26,6 @@ def make_buckets(state: State) -> None:
         s3.create_bucket(Bucket=name)
 
 
-# ------------------------------------------------------------------------------------------------ secrets
 def sdk(state: State) -> yandexcloud.SDK:
     """The cloud's SDK in the name of the deployer."""
     key = {

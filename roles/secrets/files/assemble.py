@@ -12,15 +12,15 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 100  # seconds, below the unit's TimeoutStartSec
+RETRY_SECONDS = 100  # seconds, below the unit's TimeoutStartSec
 
 
 def get(url, headers, context=None):
-    """JSON of a GET; tries again until PATIENCE is over, for at boot the network may be late."""
+    """JSON of a GET; tries again until RETRY_SECONDS is over, for at boot the network may be late."""
     # No proxy: neither the token nor a payload may pass one.
     handlers = [urllib.request.ProxyHandler({})] + ([urllib.request.HTTPSHandler(context=context)] if context else [])
     opener = urllib.request.build_opener(*handlers)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + RETRY_SECONDS
     while True:
         try:
             with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
