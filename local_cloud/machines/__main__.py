@@ -138,7 +138,7 @@ def show(lab: Lab, arguments: argparse.Namespace) -> None:
 def inventory(lab: Lab, _: argparse.Namespace) -> None:
     lines = ["all:", "  vars:", f'    ansible_ssh_common_args: "-F {lab.folder / "ssh_config"}"']
     # Labs share addresses, and by default Ansible's kept connections are found by address alone.
-    lines += [f"    ansible_control_path_dir: {lab.folder / 'connections'}", "  hosts:"]
+    lines += [f"    ansible_control_path_dir: {lab.connections}", "  hosts:"]
     for machine in machines(lab):
         record = machine.record
         lines.append(f"    {machine.name}: {{ansible_host: {record.address}, ansible_user: {record.user}}}")

@@ -63,6 +63,16 @@ class Lab:
             command = (sys.executable, "-m", "local_cloud.machines.proxy", self.namespace, GATEWAY, str(PROXY_PORT))
             host.spawn(self.group / "proxy", self.folder / "proxy.log", *command, allowed)
 
+    @property
+    def connections(self) -> Path:
+        """Where Ansible keeps its ssh connections to the lab's machines, found by address."""
+        return self.folder / "connections"
+
+    def forget_connections(self) -> None:
+        """A kept connection outlives its machine: whoever boots at that address next would be unreachable by it."""
+        for kept in self.connections.glob("*"):
+            kept.unlink(missing_ok=True)
+
     def ip(self, command: str) -> None:
         host.run("ip", "-n", self.namespace, *command.split())
 

@@ -112,6 +112,7 @@ class Machine:
                 (self.folder / "machine.json").write_text(json.dumps(asdict(made), indent=2) + "\n")
                 introduce(self.lab)
             if not self.running:
+                self.lab.forget_connections()
                 self.mount(self.record)
                 self.connect()
                 self.boot()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from local_cloud.machines import host, layers
-from tests.roles.conftest import Machines
+from tests.roles.lab import Machines
 from tests.support import ROOT
 from tests.support.installation import INPUTS, INSTALL
 

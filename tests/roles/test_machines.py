@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from local_cloud.machines import host
-from tests.roles.conftest import Machines
+from tests.roles.lab import Machines
 from tests.support import ROOT
 
 NAMES = ("one", "two")
@@ -78,8 +79,13 @@ def test_a_stopped_machine_keeps_its_disk(lab: Machines, how: list[str]) -> None
     lab("ssh", "two", "echo kept > kept; sync")
     lab("stop", "two", *how)
     assert {m["name"]: m["state"] for m in json.loads(lab("list", "--json").stdout)}["two"] == "stopped"
+    control = Path(yaml.safe_load(lab("inventory").stdout)["all"]["vars"]["ansible_control_path_dir"])
+    control.mkdir(exist_ok=True)
+    (control / "of-the-boot-before").touch()
     lab("up", "two")
     assert lab("ssh", "two", "cat kept").stdout == "kept\n"
+    # At the same address Ansible would ask the machine that is no more: unreachable.
+    assert not (control / "of-the-boot-before").exists()
 
 
 def test_up_again_changes_nothing(lab: Machines) -> None:
