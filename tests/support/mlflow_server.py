@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from stack.common.mlflow_role import USERS, MlflowServer
 
 SLOWEST_START = 300  # seconds, on a machine that does much else
+TRIES = 15  # with two seconds between them
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,24 @@ class Server:
         return ssl.create_default_context(cafile=self.ca) if self.url.startswith("https:") else None
 
     def call(
+        self,
+        method: str,
+        path: str,
+        user: str | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        password: str | None = None,
+    ) -> Answer:
+        """What MLflow answers. On a busy machine nginx may say that it does not answer in time, and to try again."""
+        for _ in range(TRIES):
+            answer = self.call_once(method, path, user, body, headers, password)
+            if not (self.behind_proxy and answer.status == 503 and "TEMPORARILY_UNAVAILABLE" in answer.text):
+                break
+            print(f"{method} {path}: {answer.text}, trying again")
+            time.sleep(2)
+        return answer
+
+    def call_once(
         self,
         method: str,
         path: str,
