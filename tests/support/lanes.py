@@ -76,8 +76,9 @@ class Target:
 
 
 def last_summary(text: str) -> str:
-    """pytest's closing lines: one for each time that the target called it."""
-    return " ".join(re.findall(r"(?m)^=*\s*\d+ (?:passed|failed).* in [\d.]+s.*$", text)[-1:])
+    """pytest's last closing line; empty if the target calls none."""
+    found = re.findall(r"(?m)^=*\s*\d+ (?:passed|failed).* in [\d.]+s.*$", text)
+    return str(found[-1]) if found else ""
 
 
 def read(name: str) -> list[Target]:

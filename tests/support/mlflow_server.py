@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from stack.common.mlflow_role import USERS, MlflowServer
 
 SLOWEST_START = 300  # seconds, on a machine that does much else
-TRIES = 15  # with two seconds between them
+LONGEST_WAIT = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -47,30 +47,13 @@ class Server:
     ca: str | None = None
     behind_proxy: bool = False
     hosts: list[str] = field(default_factory=list)
+    waited: float = 0  # seconds, for an MLflow that nginx did not reach
 
     @cached_property
     def context(self) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=self.ca) if self.url.startswith("https:") else None
 
     def call(
-        self,
-        method: str,
-        path: str,
-        user: str | None = None,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        password: str | None = None,
-    ) -> Answer:
-        """What MLflow answers. On a busy machine nginx may say that it does not answer in time, and to try again."""
-        for _ in range(TRIES):
-            answer = self.call_once(method, path, user, body, headers, password)
-            if not (self.behind_proxy and answer.status == 503 and "TEMPORARILY_UNAVAILABLE" in answer.text):
-                break
-            print(f"{method} {path}: {answer.text}, trying again")
-            time.sleep(2)
-        return answer
-
-    def call_once(
         self,
         method: str,
         path: str,
@@ -91,12 +74,22 @@ class Server:
             pair = f"{user}:{password or self.passwords[user]}"
             sent["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            connection.request(method, path, content, sent | (headers or {}))
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+        while True:
+            try:
+                connection.request(method, path, content, sent | (headers or {}))
+                answer = connection.getresponse()
+                given = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            finally:
+                connection.close()
+            if not self.behind_proxy or given.status != 503 or "TEMPORARILY_UNAVAILABLE" not in given.text:
+                return given
+            # On a busy machine nginx may find that MLflow does not answer in time. All probes together wait a minute:
+            # of a server that is away each is to fail at once.
+            if self.waited >= LONGEST_WAIT:
+                return given
+            print(f"{method} {path}: {given.text}, trying again")
+            time.sleep(2)
+            self.waited += 2
 
     def api(self, user: str | None, path: str, body: Any = None, method: str = "", version: str = "2.0") -> Answer:
         """A call of MLflow's REST API: POST where there is a body, else GET."""
