@@ -37,6 +37,7 @@ class Target:
     process: "subprocess.Popen[bytes] | None" = None
     begun: float = 0
     seconds: float = 0
+    processor: float = 0  # seconds, of all that it started and waited for
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -52,9 +53,11 @@ class Target:
 
     def has_ended(self) -> bool:
         assert self.process
-        if self.process.poll() is None:
+        ended, status, used = os.wait4(self.process.pid, os.WNOHANG)
+        if not ended:
             return False
-        self.seconds = time.monotonic() - self.begun
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.seconds, self.processor = time.monotonic() - self.begun, used.ru_utime + used.ru_stime
         for number, word in SUMMARY.findall(last_summary(self.log.read_text(errors="replace"))):
             self.counts[word.removesuffix("s")] = int(number)
         return True
@@ -139,16 +142,16 @@ def say(text: str) -> None:
 
 def table(targets: Iterable[Target], seconds: float) -> str:
     """Seconds by target, the longest first, and what was skipped with its reason."""
-    lines = [f"\n{'target':28}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>8}"]
+    lines = [f"\n{'target':28}{'seconds':>8}{'CPU s':>8}{'passed':>8}{'failed':>8}{'skipped':>8}"]
     targets = sorted(targets, key=lambda each: -each.seconds)
     for each in targets:
         counts = [each.counts.get(word, "") for word in ("passed", "failed", "skipped")]
         lines.append(
-            f"{each.name:28}{each.seconds:8.0f}"
+            f"{each.name:28}{each.seconds:8.0f}{each.processor:8.0f}"
             + "".join(f"{count:>8}" for count in counts)
             + ("  FAILED, its log is " + str(each.log.relative_to(ROOT)) if each.failed else "")
         )
-    lines.append(f"{'all, side by side':28}{seconds:8.0f}  (one after the other {sum(e.seconds for e in targets):.0f})")
+    lines.append(f"{'all, side by side':28}{seconds:8.0f}{sum(e.processor for e in targets):8.0f}  (one after the other {sum(e.seconds for e in targets):.0f})")
     for each in targets:
         log = each.log.read_text(errors="replace") if each.log.exists() else ""
         lines += [f"{each.name}: {line}" for line in re.findall(r"(?m)^(?:SKIPPED|skipped:).*$", log)]
