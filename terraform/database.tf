@@ -7,13 +7,14 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
   labels              = local.labels
   environment         = "PRODUCTION"
   network_id          = yandex_vpc_network.main.id
-  security_group_ids  = [yandex_vpc_security_group.database.id]
+  security_group_ids  = [yandex_vpc_security_group.mlflow.id]
   deletion_protection = var.protect
 
   hosts = { for zone in(var.database.high_availability ? keys(var.network.subnets) : [var.zone]) : zone => {
     zone             = zone
     subnet_id        = yandex_vpc_subnet.main[zone].id
     assign_public_ip = false
+    priority         = 0 # the service's own; left out, every host is updated once more
   } }
 
   config {
@@ -29,6 +30,8 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
   }
 
   maintenance_window = { type = "WEEKLY", day = "SUN", hour = 2 }
+
+  depends_on = [yandex_lockbox_secret_version.password] # destroyed the other way round: see secrets.tf
 }
 
 resource "yandex_mdb_postgresql_user" "mlflow" {

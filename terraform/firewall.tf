@@ -1,4 +1,6 @@
-# Who may talk to whom. A rule that names no range and no group would be open to all, so each has one.
+# Who may talk to whom. A rule that names no range and no group would be open to all, so each has one. A direction without a
+# rule is shut, but what somebody adds to it by hand is nothing that Terraform sees: each group has a rule in each direction.
+# Three groups, for a fresh cloud has five, of which its own network and ours bring one each.
 resource "yandex_vpc_security_group" "dataproc" {
   # checkov:skip=CKV_YC_19:it breaks off at rules that name a group or a list of variables; tests/managed.tftest.hcl looks instead
   name        = "${var.prefix}-dataproc"
@@ -38,7 +40,7 @@ resource "yandex_vpc_security_group" "dataproc" {
 resource "yandex_vpc_security_group" "mlflow" {
   # checkov:skip=CKV_YC_19:it breaks off at rules that name a group or a list of variables; tests/managed.tftest.hcl looks instead
   name        = "${var.prefix}-mlflow"
-  description = "MLflow's machine"
+  description = "MLflow's machine and its database, which only members of this group reach"
   folder_id   = var.folder_id
   labels      = local.labels
   network_id  = yandex_vpc_network.main.id
@@ -55,36 +57,26 @@ resource "yandex_vpc_security_group" "mlflow" {
     port           = 443
     v4_cidr_blocks = concat(local.vpc_cidrs, var.mlflow.https_cidrs)
   }
-  dynamic "egress" {
-    for_each = concat(local.machine_egress, local.database_egress)
-    content {
-      description    = egress.value.description
-      protocol       = egress.value.protocol
-      port           = egress.value.port
-      v4_cidr_blocks = egress.value.cidrs
-    }
-  }
-}
-
-resource "yandex_vpc_security_group" "database" {
-  # checkov:skip=CKV_YC_19:it breaks off at rules that name a group or a list of variables; tests/managed.tftest.hcl looks instead
-  name        = "${var.prefix}-database"
-  description = "PostgreSQL: from MLflow's machine only"
-  folder_id   = var.folder_id
-  labels      = local.labels
-  network_id  = yandex_vpc_network.main.id
-
   dynamic "ingress" {
     for_each = local.database_ports
     content {
-      description       = "${ingress.key}, from MLflow's machine"
+      description       = "The database: ${ingress.key}, from MLflow's machine"
       protocol          = "TCP"
       port              = ingress.value
-      security_group_id = yandex_vpc_security_group.mlflow.id
+      predefined_target = "self_security_group"
     }
   }
   dynamic "egress" {
-    for_each = local.database_is_managed ? [] : local.machine_egress
+    for_each = local.database_ports
+    content {
+      description       = "The database: ${egress.key}"
+      protocol          = "TCP"
+      port              = egress.value
+      predefined_target = "self_security_group"
+    }
+  }
+  dynamic "egress" {
+    for_each = local.machine_egress
     content {
       description    = egress.value.description
       protocol       = egress.value.protocol
@@ -101,6 +93,12 @@ resource "yandex_vpc_security_group" "airflow" {
   labels      = local.labels
   network_id  = yandex_vpc_network.main.id
 
+  ingress {
+    description       = "Its own parts"
+    protocol          = "TCP"
+    port              = 443
+    predefined_target = "self_security_group"
+  }
   dynamic "egress" {
     for_each = var.airflow.egress_ports
     content {
@@ -119,9 +117,5 @@ locals {
     { description = "Names", protocol = "UDP", port = 53, cidrs = local.vpc_cidrs },
     { description = "Names, long answers", protocol = "TCP", port = 53, cidrs = local.vpc_cidrs },
     { description = "Time (NTP)", protocol = "UDP", port = 123, cidrs = ["0.0.0.0/0"] },
-  ]
-  # To ranges, not to the database's group: two groups that name each other cannot be made.
-  database_egress = [for name, port in local.database_ports :
-    { description = "The database: ${name}", protocol = "TCP", port = port, cidrs = local.vpc_cidrs }
   ]
 }

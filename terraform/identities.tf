@@ -18,11 +18,10 @@ locals {
         "dataproc.editor" = "makes a cluster for a run, submits its jobs, deletes it"
         "vpc.user"        = "puts the cluster into our subnet and security group"
       },
-      var.airflow.enabled ? { "managed-airflow.integrationProvider" = "the service asks for it: logs, metrics, Lockbox" } : {},
+      var.airflow.enabled ? { "managed-airflow.integrationProvider" = "the service asks for it: logs, metrics, names of secrets, reads the DAGs" } : {},
     )
     dataproc = {
-      "dataproc.agent" = "the agent on a cluster's hosts takes jobs and reports"
-      "logging.writer" = "jobs and hosts log into our log group"
+      "dataproc.agent" = "the agent on a cluster's hosts takes jobs, reports, and logs into our log group"
     }
     autoscaling = {
       "dataproc.provisioner" = "adds and removes hosts"

@@ -4,18 +4,16 @@ locals {
   machines = merge(
     {
       mlflow = {
-        address        = cidrhost(local.machine_subnet, 10) # the same again when the machine is made anew
-        public         = var.mlflow.public
-        security_group = yandex_vpc_security_group.mlflow.id
-        size           = var.mlflow
+        address = cidrhost(local.machine_subnet, 10) # the same again when the machine is made anew
+        public  = var.mlflow.public
+        size    = var.mlflow
       }
     },
     local.database_is_managed ? {} : {
       database = {
-        address        = cidrhost(local.machine_subnet, 11)
-        public         = false
-        security_group = yandex_vpc_security_group.database.id
-        size           = merge(var.database, { platform = var.mlflow.platform })
+        address = cidrhost(local.machine_subnet, 11)
+        public  = false
+        size    = merge(var.database, { platform = var.mlflow.platform })
       }
     },
   )
@@ -26,14 +24,18 @@ data "yandex_compute_image" "debian" {
 }
 
 resource "yandex_vpc_address" "public" {
-  for_each            = toset([for name, machine in local.machines : name if machine.public])
-  name                = "${var.prefix}-${each.key}"
-  folder_id           = var.folder_id
-  labels              = local.labels
-  deletion_protection = var.protect
+  for_each  = toset([for name, machine in local.machines : name if machine.public])
+  name      = "${var.prefix}-${each.key}"
+  folder_id = var.folder_id
+  labels    = local.labels
 
   external_ipv4_address {
     zone_id = var.zone
+  }
+
+  # Once `public` is off again the machine must let go of the address before it is deleted; so it is not protected either.
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
@@ -66,7 +68,7 @@ resource "yandex_compute_instance" "main" {
     ip_address         = each.value.address
     nat                = each.value.public
     nat_ip_address     = each.value.public ? yandex_vpc_address.public[each.key].external_ipv4_address[0].address : null
-    security_group_ids = [each.value.security_group]
+    security_group_ids = [yandex_vpc_security_group.mlflow.id]
   }
 
   metadata = {
@@ -78,12 +80,15 @@ resource "yandex_compute_instance" "main" {
     })
   }
 
-  # 1 on, 2 off. Programs read their secrets with the machine's token, in the one form that asks for a header.
+  # 1 on, 2 off. cloud-init reads user-data at the AWS endpoints, where its Ec2 datasource looks. The machine's token, with
+  # which programs read their secrets, is there in the one form that asks for a header.
   metadata_options {
     gce_http_endpoint    = 1
     gce_http_token       = 1
-    aws_v1_http_endpoint = 2
+    aws_v1_http_endpoint = 1
     aws_v1_http_token    = 2
+    aws_v2_http_endpoint = 1
+    aws_v2_http_token    = 2
   }
 
   lifecycle {

@@ -20,7 +20,7 @@ resource "yandex_airflow_cluster" "main" {
 
   airflow_version = var.airflow.version
   python_version  = var.airflow.python_version
-  airflow_config  = var.airflow.config
+  airflow_config  = length(var.airflow.config) > 0 ? var.airflow.config : null # {} comes back as nothing: "inconsistent result"
   pip_packages    = local.packages
   admin_password  = var.airflow_admin_password
 
@@ -40,14 +40,17 @@ resource "yandex_airflow_cluster" "main" {
     yandex_resourcemanager_folder_iam_member.main,
     yandex_storage_bucket_iam_binding.main,
     yandex_kms_symmetric_key_iam_member.storage,
+    yandex_lockbox_secret_version.password,
   ]
 
-  lifecycle {
-    ignore_changes = [admin_password] # a change would replace Airflow; people change it in Airflow
+  # The provider notes the id when creation has ended, and gives up after 30 minutes: README.md, "What the state lost".
+  timeouts {
+    create = "60m"
+  }
 
-    precondition {
-      condition     = startswith(one(local.lock["apache-airflow"]), "${var.airflow.version}.")
-      error_message = "airflow.version is ${var.airflow.version}, and the packages of requirements/airflow.txt are locked for ${one(local.lock["apache-airflow"])}. Set airflow.version, or change requirements/airflow.in and run `make lock`."
-    }
+  lifecycle {
+    # A change of any of these would replace Airflow. People change the password in Airflow; the service moves clusters to
+    # newer versions by itself.
+    ignore_changes = [admin_password, airflow_version, python_version]
   }
 }

@@ -52,7 +52,7 @@ output "airflow" {
     service_account_id       = yandex_iam_service_account.main["airflow"].id
     object_storage_secret_id = yandex_lockbox_secret.storage_key["airflow"].id
     admin_secret_id          = try(yandex_lockbox_secret.password["airflow-admin"].id, null)
-    version                  = var.airflow.version
+    version                  = coalesce(one(yandex_airflow_cluster.main[*].airflow_version), var.airflow.version) # the service may have moved it
   }
 }
 
@@ -114,13 +114,7 @@ output "cost_inputs" {
       disk_type   = var.database.disk_type
       backup_days = var.database.backup_days
     } : null
-    airflow = var.airflow.enabled ? { for name, part in {
-      webserver     = { count = var.airflow.webserver.count, preset = var.airflow.webserver.preset }
-      scheduler     = { count = var.airflow.scheduler.count, preset = var.airflow.scheduler.preset }
-      worker        = { count = var.airflow.worker.min, max_count = var.airflow.worker.max, preset = var.airflow.worker.preset }
-      dag_processor = startswith(var.airflow.version, "2.") ? null : var.airflow.dag_processor
-      triggerer     = var.airflow.triggerer
-    } : name => part if part != null } : null
+    airflow          = var.airflow.enabled ? local.airflow_parts : null
     cluster          = var.dataproc
     public_addresses = length(yandex_vpc_address.public)
     nat_gateways     = 1
@@ -130,6 +124,21 @@ output "cost_inputs" {
     buckets          = keys(yandex_storage_bucket.main)
     log_days         = var.retention.log_days
   }
+}
+
+output "quota_needs" {
+  description = "Of each of the cloud's quotas (quotas.tf): what stands and one run at its largest take together; bytes or pieces"
+  value       = { for metric, need in local.needs_of_all_that_stands : metric => need + lookup(local.needs_of_a_run, metric, 0) }
+
+  precondition {
+    condition     = length(local.unknown_presets) == 0
+    error_message = "Of the presets ${join(", ", local.unknown_presets)} nobody here knows the size. Take names that say it, such as s3-c4-m16: `yc dataproc resource-preset list`."
+  }
+}
+
+output "quota_needs_of_a_run" {
+  description = "The part of it that a run takes, once all else stands"
+  value       = local.needs_of_a_run
 }
 
 locals {

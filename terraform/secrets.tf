@@ -1,5 +1,8 @@
 # Lockbox. No value of a secret is in the state or in a plan: Lockbox makes the passwords, S3 keys go straight into it,
 # connections are made here empty and filled by the deployer.
+#
+# What a secret opens depends on the secret: so `terraform destroy`, which goes the other way round, stops at a database, an
+# Airflow or a bucket that is protected before it has taken the password or the cipher of what stays.
 locals {
   database_reader = local.database_is_managed ? [] : ["database"]
 
@@ -59,6 +62,8 @@ resource "yandex_lockbox_secret" "password" {
   labels     = local.labels
   kms_key_id = yandex_kms_symmetric_key.main["secrets"].id
 
+  deletion_protection = var.protect
+
   password_payload_specification {
     password_key         = "password"
     length               = 40
@@ -67,12 +72,21 @@ resource "yandex_lockbox_secret" "password" {
   }
 }
 
+# The provider makes the secret without a version, which is the password. Without entries the state has ids only; whoever
+# plans or applies reads the version, though, and needs lockbox.payloadViewer and the key for it.
+resource "yandex_lockbox_secret_version" "password" {
+  for_each  = yandex_lockbox_secret.password
+  secret_id = each.value.id
+}
+
 resource "yandex_lockbox_secret" "storage_key" {
   for_each   = local.storage_keys
   name       = "${var.prefix}-${each.key}-storage-key"
   folder_id  = var.folder_id
   labels     = local.labels
   kms_key_id = yandex_kms_symmetric_key.main["secrets"].id
+
+  deletion_protection = var.protect
 }
 
 resource "yandex_iam_service_account_static_access_key" "main" {
@@ -93,6 +107,8 @@ resource "yandex_lockbox_secret" "connection" {
   folder_id  = var.folder_id
   labels     = local.labels
   kms_key_id = yandex_kms_symmetric_key.main["secrets"].id
+
+  deletion_protection = var.protect
 }
 
 resource "yandex_lockbox_secret_iam_member" "reader" {

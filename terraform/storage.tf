@@ -1,4 +1,5 @@
-# Buckets: encrypted with our key, closed to the public, opened to one account at a time.
+# Buckets: each encrypted with a key of its own, closed to the public, opened to one account at a time. The keys are what
+# keeps Managed Airflow's account out of the other buckets: the role that the service asks for lists and reads them all.
 locals {
   buckets = merge(
     {
@@ -11,35 +12,39 @@ locals {
     local.database_is_managed ? {} : { backups = { expire_days = null, versioned = false } }, # pgBackRest expires its own
   )
 
-  # bucket -> role -> accounts. storage.uploader reads and writes and cannot delete; storage.editor deletes too.
-  bucket_roles = merge(
+  # bucket -> account -> role. storage.uploader reads and writes and cannot delete; storage.editor deletes too.
+  bucket_access = merge(
     {
       lake = {
-        "storage.editor"   = ["dataproc"] # Spark's committers rename, which is copy and delete
-        "storage.uploader" = ["airflow"]  # looks for new files, marks those that were used
+        dataproc = "storage.editor"   # Spark's committers rename, which is copy and delete
+        airflow  = "storage.uploader" # looks for new files, marks those that were used
       }
       dags = {
-        "storage.viewer" = ["airflow"]
-        "storage.editor" = ["deployer"] # takes away files that are no longer ours
+        airflow  = "storage.viewer"
+        deployer = "storage.editor" # takes away files that are no longer ours
       }
       jobs = {
-        "storage.viewer"   = ["dataproc"]
-        "storage.uploader" = ["deployer"] # a release is never changed
+        dataproc = "storage.viewer"
+        deployer = "storage.uploader" # a release is never changed
       }
-      artifacts = { "storage.editor" = ["mlflow"] } # `mlflow gc` deletes; clients get presigned addresses
-      logs      = { "storage.editor" = ["dataproc"] }
+      artifacts = { mlflow = "storage.editor" } # `mlflow gc` deletes; clients get presigned addresses
+      logs      = { dataproc = "storage.editor" }
     },
-    local.database_is_managed ? {} : { backups = { "storage.editor" = ["database"] } },
+    local.database_is_managed ? {} : { backups = { database = "storage.editor" } },
   )
-  bucket_bindings = merge([for bucket, roles in local.bucket_roles : {
-    for role, accounts in roles : "${bucket} ${role}" => { bucket = bucket, role = role, accounts = accounts }
+  bucket_grants = merge([for bucket, roles in local.bucket_access : {
+    for account, role in roles : "${bucket} ${account}" => { bucket = bucket, account = account, role = role }
   }]...)
+  # What a role on the folder gives already is not given again.
+  bucket_bindings = { for grant in values(local.bucket_grants) : "${grant.bucket} ${grant.role}" => grant...
+    if !(grant.account == "airflow" && grant.role == "storage.viewer" && var.airflow.enabled)
+  }
 }
 
 resource "yandex_kms_symmetric_key" "main" {
-  for_each            = toset(["storage", "secrets"])
+  for_each            = toset(concat(keys(local.buckets), ["secrets"]))
   name                = "${var.prefix}-${each.key}"
-  description         = "Encrypts ${each.key == "storage" ? "the buckets" : "Lockbox"}; without it their content is lost"
+  description         = "Encrypts ${each.key == "secrets" ? "Lockbox" : "the bucket ${each.key}"}; without it the content is lost"
   folder_id           = var.folder_id
   labels              = local.labels
   default_algorithm   = "AES_256"
@@ -48,10 +53,10 @@ resource "yandex_kms_symmetric_key" "main" {
 }
 
 resource "yandex_kms_symmetric_key_iam_member" "storage" {
-  for_each         = toset(flatten([for roles in values(local.bucket_roles) : values(roles)]))
-  symmetric_key_id = yandex_kms_symmetric_key.main["storage"].id
-  role             = "kms.keys.encrypterDecrypter"
-  member           = local.member[each.key]
+  for_each         = local.bucket_grants
+  symmetric_key_id = yandex_kms_symmetric_key.main[each.value.bucket].id
+  role             = each.value.role == "storage.viewer" ? "kms.keys.decrypter" : "kms.keys.encrypterDecrypter"
+  member           = local.member[each.value.account]
 }
 
 resource "yandex_storage_bucket" "main" {
@@ -70,7 +75,7 @@ resource "yandex_storage_bucket" "main" {
   server_side_encryption_configuration {
     rule {
       apply_server_side_encryption_by_default {
-        kms_master_key_id = yandex_kms_symmetric_key.main["storage"].id
+        kms_master_key_id = yandex_kms_symmetric_key.main[each.key].id
         sse_algorithm     = "aws:kms"
       }
     }
@@ -107,11 +112,13 @@ resource "yandex_storage_bucket" "main" {
       }
     }
   }
+
+  depends_on = [yandex_lockbox_secret_version.password] # destroyed the other way round: see secrets.tf
 }
 
 resource "yandex_storage_bucket_iam_binding" "main" {
   for_each = local.bucket_bindings
-  bucket   = yandex_storage_bucket.main[each.value.bucket].bucket
-  role     = each.value.role
-  members  = [for account in each.value.accounts : local.member[account]]
+  bucket   = yandex_storage_bucket.main[each.value[0].bucket].bucket
+  role     = each.value[0].role
+  members  = [for grant in each.value : local.member[grant.account]]
 }

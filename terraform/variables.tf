@@ -27,7 +27,7 @@ variable "ssh" {
   description = "How people log in: a user with a key, or OS Login (then `user` is your login in the organisation, and no key is used)"
   type = object({
     public_key_file = optional(string, "~/.ssh/id_ed25519.pub")
-    user            = optional(string, "operator")
+    user            = optional(string, "ops")
     os_login        = optional(bool, false)
   })
   default = {}
@@ -39,9 +39,30 @@ variable "ssh" {
     error_message = "ssh.public_key_file is \"${var.ssh.public_key_file}\", which is absent or no public ed25519 key. Make one: `ssh-keygen -t ed25519`."
   }
   validation {
-    condition     = can(regex("^[a-z][-a-z0-9]{0,30}$", var.ssh.user)) && var.ssh.user != "root"
-    error_message = "ssh.user is \"${var.ssh.user}\"; it must be a login name of a-z, 0-9 and -, and not root."
+    condition     = can(regex("^[a-z][-a-z0-9]{0,30}$", var.ssh.user))
+    error_message = "ssh.user is \"${var.ssh.user}\"; it must be a login name of a-z, 0-9 and -, at most 31 of them."
   }
+  validation {
+    condition     = var.ssh.os_login || !contains(local.taken_names, var.ssh.user)
+    error_message = "ssh.user is \"${var.ssh.user}\", a user or a group that Debian or one of our roles has: `useradd` fails and nobody could log in. Take a name of your own, such as ops."
+  }
+}
+
+locals {
+  # What no new user may be called, for `useradd` makes a group of the same name. tests/terraform/test_login.py compares.
+  taken_names = [
+    # base-passwd of Debian 12 and 13, and what left it
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup",
+    "list", "irc", "gnats", "nobody", "nogroup", "adm", "tty", "disk", "kmem", "dialout", "fax", "voice", "cdrom",
+    "floppy", "tape", "sudo", "audio", "dip", "operator", "src", "shadow", "utmp", "video", "sasl", "plugdev", "staff",
+    "users",
+    # systemd, udev and what else is on an image or comes with its packages
+    "input", "sgx", "kvm", "render", "clock", "systemd-journal", "systemd-network", "systemd-resolve",
+    "systemd-timesync", "systemd-coredump", "systemd-oom", "messagebus", "polkitd", "sshd", "ssh", "crontab", "netdev",
+    "tcpdump", "uuidd", "dhcpcd", "tss", "rdma", "avahi", "wheel", "admin", "landscape", "ntp", "ntpsec", "syslog",
+    # packages of our roles, and the roles themselves
+    "postgres", "ssl-cert", "nginx", "mlflow", "debian",
+  ]
 }
 
 # ---------------------------------------------------------------------------------------- advanced
@@ -63,9 +84,9 @@ variable "labels" {
 
   validation {
     condition = alltrue([for key, value in var.labels :
-      can(regex("^[a-z][-_./\\\\@0-9a-z]{0,62}$", key)) && can(regex("^[-_0-9a-z]{0,63}$", value))
+      can(regex("^[a-z][-_0-9a-z]{0,62}$", key)) && can(regex("^[-_0-9a-z]{0,63}$", value))
     ])
-    error_message = "labels are ${jsonencode(var.labels)}; keys and values are at most 63 of a-z, 0-9, - and _, and a key begins with a letter."
+    error_message = "labels are ${jsonencode(var.labels)}; keys and values are at most 63 of a-z, 0-9, - and _, and a key begins with a letter: the strictest of the services takes no others."
   }
 }
 
@@ -189,8 +210,8 @@ variable "database" {
     error_message = "database.kind is \"${var.database.kind}\"; take managed or vm."
   }
   validation {
-    condition     = contains(["14", "15", "16", "17", "18"], var.database.version)
-    error_message = "database.version is \"${var.database.version}\"; take 14, 15, 16, 17 or 18."
+    condition     = contains(["15", "16", "17", "18"], var.database.version)
+    error_message = "database.version is \"${var.database.version}\"; the service makes 15, 16, 17 and 18."
   }
   validation {
     condition     = can(regex("^([bsmc][1-4]\\.[a-z0-9]+|[bsmci][2-4][a-z]{0,2}-c[0-9]+-m[0-9]+)$", var.database.preset))
@@ -219,7 +240,7 @@ variable "database_password" {
 }
 
 variable "airflow" {
-  description = "Managed Airflow: versions, sizes, which of its connections are read from Lockbox besides ours"
+  description = "Managed Airflow: version of a new one (the service updates it by itself later on), sizes, channels of alerts besides the log"
   type = object({
     enabled        = optional(bool, true)
     version        = optional(string, "3.1")
@@ -230,18 +251,27 @@ variable "airflow" {
     triggerer      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m2") }))     # none: no task is deferrable
     worker         = optional(object({ min = optional(number, 1), max = optional(number, 2), preset = optional(string, "c1-m4") }), {})
     config         = optional(map(map(string)), {})
-    connections    = optional(set(string), []) # e.g. "telegram": an empty secret airflow/connections/telegram is made for you to fill
-    egress_ports   = optional(set(number), [443])
+    connections    = optional(set(string), [])    # of alerts: an empty secret airflow/connections/NAME is made for you to fill
+    egress_ports   = optional(set(number), [443]) # a mail server's besides, for alert_email
   })
   default = {}
 
   validation {
-    condition     = contains(["2.10", "3.0", "3.1"], var.airflow.version)
-    error_message = "airflow.version is \"${var.airflow.version}\"; take 3.1, 3.0 or 2.10."
+    # By form: which of them the service offers to a new cluster changes every few months.
+    condition     = can(regex("^(2\\.11|3\\.[1-9][0-9]*)$", var.airflow.version))
+    error_message = "airflow.version is \"${var.airflow.version}\"; the DAGs run on 2.11 and on 3.1 and newer, given as two numbers. The console shows which of them the service offers to a new cluster."
   }
   validation {
-    condition     = contains(startswith(var.airflow.version, "2.") ? ["3.10", "3.11", "3.12"] : ["3.12"], var.airflow.python_version)
-    error_message = "airflow.python_version is \"${var.airflow.python_version}\"; Airflow ${var.airflow.version} runs on ${startswith(var.airflow.version, "2.") ? "3.10, 3.11 or 3.12" : "3.12"}."
+    condition     = can(regex(startswith(var.airflow.version, "2.") ? "^3\\.1[0-2]$" : "^3\\.1[2-9]$", var.airflow.python_version))
+    error_message = "airflow.python_version is \"${var.airflow.python_version}\"; Airflow ${var.airflow.version} runs on ${startswith(var.airflow.version, "2.") ? "3.10, 3.11 or 3.12" : "3.12 or newer"}."
+  }
+  validation {
+    condition     = length(setsubtract(var.airflow.connections, ["alert_slack", "alert_telegram", "alert_email"])) == 0
+    error_message = "airflow.connections are ${jsonencode(var.airflow.connections)}; the DAGs read alert_slack, alert_telegram and alert_email (dags/README.md), and of any other name nobody would hear."
+  }
+  validation {
+    condition     = contains(var.airflow.egress_ports, 443) && (!contains(var.airflow.connections, "alert_email") || length(setsubtract(var.airflow.egress_ports, [25, 80, 443])) > 0)
+    error_message = "airflow.egress_ports are ${jsonencode(var.airflow.egress_ports)}, airflow.connections ${jsonencode(var.airflow.connections)}; Airflow needs 443, and alert_email the port of its mail server besides: 465 or 587, for the cloud closes 25. Set egress_ports = [443, 587]."
   }
   validation {
     condition = alltrue([
@@ -272,7 +302,8 @@ variable "dataproc" {
     compute_count     = optional(number, 2)
     compute_max_count = optional(number) # above compute_count: autoscaling
     preemptible       = optional(bool, false)
-    disk_gib          = optional(number, 64)
+    disk_gib          = optional(number, 40) # of each host; a fresh cloud has 200 GiB of network-ssd, 500 of network-hdd
+    disk_type         = optional(string, "network-ssd")
     hours             = optional(number, 6) # after these the sweep deletes it
   })
   default = {}
@@ -296,8 +327,8 @@ variable "dataproc" {
     error_message = "dataproc.preemptible is true and compute_max_count is not set; hosts are preemptible only in an autoscaled subcluster. Set dataproc.compute_max_count."
   }
   validation {
-    condition     = var.dataproc.disk_gib >= 20 && var.dataproc.hours >= 1 && var.dataproc.hours <= 48
-    error_message = "dataproc has disks of ${var.dataproc.disk_gib} GiB and lives ${var.dataproc.hours} h at most; at least 20 GiB and 1 to 48 h are needed."
+    condition     = var.dataproc.disk_gib >= 20 && contains(["network-hdd", "network-ssd"], var.dataproc.disk_type) && var.dataproc.hours >= 1 && var.dataproc.hours <= 48
+    error_message = "dataproc has disks of ${var.dataproc.disk_gib} GiB of type ${var.dataproc.disk_type} and lives ${var.dataproc.hours} h at most; at least 20 GiB of network-hdd or network-ssd and 1 to 48 h are needed."
   }
 }
 

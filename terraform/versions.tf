@@ -4,7 +4,7 @@ terraform {
   required_providers {
     yandex = {
       source  = "yandex-cloud/yandex"
-      version = "0.219.0"
+      version = ">= 0.222.0, < 1.0.0" # older ones print write-only passwords at debug
     }
   }
 

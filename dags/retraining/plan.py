@@ -9,6 +9,7 @@ from typing import Any
 from dags.retraining import clusters
 
 NAME_LIMIT = 63
+DISK_TYPE = "network-ssd"  # if the variable's cluster says none
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | N
         "log_group_id": spec.get("log_group_id"),
         "oslogin_enabled": True,  # else the service wants an ssh key on every node
         "masternode_resource_preset": spec["master_preset"],
-        "masternode_disk_type": "network-ssd",
+        "masternode_disk_type": spec.get("disk_type") or DISK_TYPE,
         "masternode_disk_size": spec["disk_gib"],
         "datanode_count": 0,
         "properties": spec["properties"],
@@ -90,7 +91,7 @@ def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
         )
     fixed = {
         "computenode_resource_preset": spec["compute_preset"],
-        "computenode_disk_type": "network-ssd",
+        "computenode_disk_type": spec.get("disk_type") or DISK_TYPE,
         "computenode_disk_size": spec["disk_gib"],
         "computenode_count": hosts,
     }

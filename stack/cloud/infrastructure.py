@@ -14,7 +14,7 @@ from stack.common.files import write_private
 REMOVAL = "removing everything but the remote state"  # the step of `make destroy` that this undoes
 # Terraform's variables that are values of secrets which Lockbox has made -> those secrets' names after the prefix.
 PASSWORDS = {"database_password": "database", "airflow_admin_password": "airflow-admin"}
-MADE_BY_LOCKBOX = "yandex_lockbox_secret.password"
+MADE_BY_LOCKBOX = "yandex_lockbox_secret_version.password"
 
 
 def main_module(deployment: Deployment, account: Account, remote: Remote, passwords: dict[str, str]) -> Terraform:
@@ -36,7 +36,7 @@ def passwords(account: Account, settings: Settings) -> dict[str, str]:
     return {
         variable: lockbox.payload(cloud, known[name].id)["password"]
         for variable, name in names.items()
-        if name in known
+        if name in known and known[name].current_version.id
     }
 
 

@@ -87,6 +87,7 @@ class Cluster:
     compute_max_count: int | None
     preemptible: bool
     disk_gib: int
+    disk_type: str
     hours: int
 
 
@@ -196,6 +197,8 @@ class Outputs:
     handed_over: HandedOver
     ssh: Ssh
     cost_inputs: CostInputs
+    quota_needs: dict[str, int]  # of each of the cloud's quotas, what stands and one run take together
+    quota_needs_of_a_run: dict[str, int]  # the run's part of it
     raw: dict[str, Any] = field(repr=False)  # as Terraform gave them; playbooks have them as the variable `cloud`
 
     @classmethod

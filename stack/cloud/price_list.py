@@ -81,7 +81,7 @@ def by_use() -> Iterator[Line]:
 def retrain(sizes: CostInputs, minutes: float) -> pricing.Cost:
     """One cluster that lives for so many minutes."""
     cluster, hours = sizes.cluster, minutes / 60
-    disk = ("network-ssd", cluster.disk_gib * GIB)
+    disk = (cluster.disk_type, cluster.disk_gib * GIB)
     master = Hosts(cluster.master_preset, *disk, 1)
     compute = Hosts(cluster.compute_preset, *disk, cluster.compute_count, cluster.preemptible)
     return pricing.cost([master, compute], hours, hours)

@@ -6,7 +6,7 @@ terraform {
   required_providers {
     yandex = {
       source  = "yandex-cloud/yandex"
-      version = "0.219.0"
+      version = ">= 0.222.0, < 1.0.0"
     }
   }
 }
@@ -37,7 +37,7 @@ variable "prefix" {
 }
 
 variable "protect" {
-  description = "Keep the filled bucket and its key from being deleted"
+  description = "Keep the filled bucket, its encryption key and the key to it from being deleted"
   type        = bool
   default     = true
 }
@@ -116,6 +116,8 @@ resource "yandex_lockbox_secret" "key" {
   folder_id   = var.folder_id
   labels      = local.labels
   kms_key_id  = yandex_kms_symmetric_key.state.id
+
+  deletion_protection = var.protect
 }
 
 resource "yandex_iam_service_account_static_access_key" "state" {

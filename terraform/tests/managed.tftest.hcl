@@ -28,7 +28,7 @@ run "defaults" {
 
   # ------------------------------------------------------------------------------------ firewall
   assert {
-    condition = alltrue([for rule in setunion(yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.database.ingress, yandex_vpc_security_group.airflow.ingress) :
+    condition = alltrue([for rule in setunion(yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.airflow.ingress) :
       !contains(coalesce(rule.v4_cidr_blocks, []), "0.0.0.0/0") && (length(coalesce(rule.v4_cidr_blocks, [])) > 0 || rule.security_group_id != null || rule.predefined_target == "self_security_group")
     ])
     error_message = "A rule lets everybody in."
@@ -40,18 +40,22 @@ run "defaults" {
     error_message = "Rules of clusters are ${jsonencode([yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.dataproc.egress])}; self both ways, 443/tcp and 123/udp out are expected."
   }
   assert {
-    condition = { for rule in yandex_vpc_security_group.mlflow.ingress : tostring(rule.port) => rule.v4_cidr_blocks } == {
-      "22" = tolist(["198.51.100.7/32"]), "443" = tolist(["10.130.0.0/24", "10.130.1.0/24", "10.130.2.0/24"])
-    }
-    error_message = "MLflow's machine lets in ${jsonencode({ for rule in yandex_vpc_security_group.mlflow.ingress : tostring(rule.port) => rule.v4_cidr_blocks })}; 22 from operators and 443 from the network are expected."
+    condition = toset([for rule in yandex_vpc_security_group.mlflow.ingress : "${rule.port} ${join(" ", coalesce(rule.v4_cidr_blocks, []))}${rule.predefined_target != null ? rule.predefined_target : ""}"]) == toset([
+      "22 198.51.100.7/32", "443 10.130.0.0/24 10.130.1.0/24 10.130.2.0/24", "6432 self_security_group"
+    ])
+    error_message = "MLflow's machine and its database let in ${jsonencode(yandex_vpc_security_group.mlflow.ingress)}; 22 from operators, 443 from the network and 6432 from one another are expected."
   }
   assert {
-    condition     = toset([for rule in yandex_vpc_security_group.database.ingress : [rule.port, rule.security_group_id]]) == toset([[6432, yandex_vpc_security_group.mlflow.id]]) && length(yandex_vpc_security_group.database.egress) == 0
-    error_message = "The database lets in ${jsonencode(yandex_vpc_security_group.database.ingress)}; 6432 from MLflow's machine only is expected."
+    condition = toset([for rule in yandex_vpc_security_group.airflow.ingress : rule.predefined_target]) == toset(["self_security_group"]) && toset(
+      [for rule in yandex_vpc_security_group.airflow.egress : rule.port]
+    ) == toset([443])
+    error_message = "Airflow's rules are ${jsonencode([yandex_vpc_security_group.airflow.ingress, yandex_vpc_security_group.airflow.egress])}; itself in and 443 out are expected."
   }
   assert {
-    condition     = length(yandex_vpc_security_group.airflow.ingress) == 0 && toset([for rule in yandex_vpc_security_group.airflow.egress : rule.port]) == toset([443])
-    error_message = "Airflow's rules are ${jsonencode([yandex_vpc_security_group.airflow.ingress, yandex_vpc_security_group.airflow.egress])}; 443 out is expected."
+    condition = alltrue([for group in [yandex_vpc_security_group.dataproc, yandex_vpc_security_group.mlflow, yandex_vpc_security_group.airflow] :
+      length(group.ingress) > 0 && length(group.egress) > 0
+    ])
+    error_message = "A security group has no rule in a direction: what is added to it by hand would be no drift."
   }
 
   # ------------------------------------------------------------------------------------ storage
@@ -63,9 +67,9 @@ run "defaults" {
   }
   assert {
     condition = alltrue([for bucket in yandex_storage_bucket.main :
-      one(one(one(bucket.server_side_encryption_configuration).rule).apply_server_side_encryption_by_default).kms_master_key_id == yandex_kms_symmetric_key.main["storage"].id
+      one(one(one(bucket.server_side_encryption_configuration).rule).apply_server_side_encryption_by_default).kms_master_key_id == yandex_kms_symmetric_key.main[split("-", bucket.bucket)[1]].id
     ])
-    error_message = "A bucket is not encrypted with the key `storage`."
+    error_message = "A bucket is not encrypted with a key of its own."
   }
   assert {
     condition     = alltrue([for bucket in yandex_storage_bucket.main : !bucket.force_destroy && !one(bucket.anonymous_access_flags).read && !one(bucket.anonymous_access_flags).list && !one(bucket.anonymous_access_flags).config_read])
@@ -95,6 +99,16 @@ run "defaults" {
     error_message = "Passwords that Lockbox makes: ${jsonencode([for secret in yandex_lockbox_secret.password : secret.name])}."
   }
   assert {
+    condition = alltrue([for version in yandex_lockbox_secret_version.password : length(version.entries) == 0]) && toset(
+      [for version in yandex_lockbox_secret_version.password : version.secret_id]
+    ) == toset([for secret in yandex_lockbox_secret.password : secret.id])
+    error_message = "Each secret with a password should have a version, which is what makes the password, and the state no entry of it."
+  }
+  assert {
+    condition     = alltrue([for secret in concat(values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection)) : secret.deletion_protection])
+    error_message = "A secret can be deleted while what it opens cannot."
+  }
+  assert {
     condition = toset([for key in yandex_iam_service_account_static_access_key.main : one(key.output_to_lockbox).secret_id]) == toset([for secret in yandex_lockbox_secret.storage_key : secret.id]) && toset(
       keys(yandex_iam_service_account_static_access_key.main)
     ) == toset(["airflow", "deployer", "mlflow"])
@@ -111,7 +125,7 @@ run "defaults" {
   assert {
     condition = !strcontains(jsonencode([
       output.folder_id, output.zone, output.buckets, output.mlflow, output.database, output.airflow, output.dataproc,
-      output.deployer, output.connections, output.handed_over, output.ssh, output.cost_inputs
+      output.deployer, output.connections, output.handed_over, output.ssh, output.cost_inputs, output.quota_needs, output.quota_needs_of_a_run
     ]), "secret-of-")
     error_message = "An output holds a secret."
   }
@@ -130,14 +144,17 @@ run "defaults" {
     error_message = "MLflow's machine should have its own security group and service account."
   }
   assert {
-    condition     = one(yandex_compute_instance.main["mlflow"].metadata_options).aws_v1_http_endpoint == 2 && one(yandex_compute_instance.main["mlflow"].metadata_options).aws_v1_http_token == 2
-    error_message = "The metadata service answers without the header (AWS v1)."
+    condition = alltrue([for machine in yandex_compute_instance.main : alltrue([for options in machine.metadata_options :
+      [options.gce_http_endpoint, options.aws_v1_http_endpoint, options.aws_v2_http_endpoint] == [1, 1, 1] &&
+      [options.gce_http_token, options.aws_v1_http_token, options.aws_v2_http_token] == [1, 2, 2]
+    ]) && length(machine.metadata_options) == 1])
+    error_message = "cloud-init finds no user-data (an endpoint is off), or the machine's token is to be had without the header (AWS)."
   }
   assert {
     condition = yamldecode(yandex_compute_instance.main["mlflow"].metadata["user-data"]) == {
       ssh_pwauth = false, disable_root = true, packages = ["python3", "sudo"]
       users = [{
-        name                = "operator", shell = "/bin/bash", sudo = "ALL=(ALL) NOPASSWD:ALL", lock_passwd = true
+        name                = "ops", no_user_group = true, primary_group = "users", shell = "/bin/bash", sudo = "ALL=(ALL) NOPASSWD:ALL", lock_passwd = true
         ssh_authorized_keys = [trimspace(file("tests/data/operator.pub"))]
       }]
     }
@@ -156,8 +173,12 @@ run "defaults" {
   assert {
     condition = { for name, host in one(yandex_mdb_postgresql_cluster_v2.main).hosts : name => host.assign_public_ip } == { ru-central1-d = false } && one(
       yandex_mdb_postgresql_cluster_v2.main
-    ).security_group_ids == toset([yandex_vpc_security_group.database.id])
+    ).security_group_ids == toset([yandex_vpc_security_group.mlflow.id])
     error_message = "PostgreSQL's hosts are ${jsonencode(one(yandex_mdb_postgresql_cluster_v2.main).hosts)}; one without a public address is expected."
+  }
+  assert {
+    condition     = one(yandex_mdb_postgresql_cluster_v2.main).hosts["ru-central1-d"].priority == 0
+    error_message = "A host without a priority is updated once more when it has been made."
   }
   assert {
     condition     = toset([for database in yandex_mdb_postgresql_database.main : "${database.name} ${database.owner}"]) == toset(["mlflow mlflow", "mlflow_auth mlflow"])
@@ -172,6 +193,10 @@ run "defaults" {
   assert {
     condition     = one(yandex_airflow_cluster.main).airflow_version == "3.1" && one(yandex_airflow_cluster.main).python_version == "3.12" && one(yandex_airflow_cluster.main).code_sync.s3.bucket == "fraud-dags-b1gfolder00000000000" && one(yandex_airflow_cluster.main).lockbox_secrets_backend.enabled && one(yandex_airflow_cluster.main).logging.log_group_id == yandex_logging_group.main.id
     error_message = "Airflow 3.1 on Python 3.12, DAGs from the bucket `dags`, secrets from Lockbox and logs in our group are expected."
+  }
+  assert {
+    condition     = one(yandex_airflow_cluster.main).airflow_config == null && one(yandex_airflow_cluster.main).timeouts.create == "60m"
+    error_message = "Airflow has the configuration ${jsonencode(one(yandex_airflow_cluster.main).airflow_config)}, where an empty one must be null, and ${jsonencode(one(yandex_airflow_cluster.main).timeouts)} to be made in; 60m is expected."
   }
   assert {
     condition     = one(yandex_airflow_cluster.main).dag_processor.resource_preset_id == "c1-m4" && one(yandex_airflow_cluster.main).triggerer == null && one(yandex_airflow_cluster.main).deletion_protection
@@ -192,7 +217,7 @@ run "defaults" {
     condition = alltrue([for thing in concat(
       [yandex_vpc_network.main, yandex_vpc_gateway.nat, yandex_vpc_route_table.nat, yandex_dns_zone.internal, yandex_logging_group.main],
       values(yandex_vpc_subnet.main), values(yandex_iam_service_account.main), values(yandex_kms_symmetric_key.main), values(yandex_compute_instance.main),
-      [yandex_vpc_security_group.dataproc, yandex_vpc_security_group.mlflow, yandex_vpc_security_group.database, yandex_vpc_security_group.airflow],
+      [yandex_vpc_security_group.dataproc, yandex_vpc_security_group.mlflow, yandex_vpc_security_group.airflow],
       yandex_compute_snapshot_schedule.main, yandex_mdb_postgresql_cluster_v2.main, yandex_airflow_cluster.main,
       values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection),
       ) : thing.labels == tomap({ project = "fraud-retraining", stack = "fraud", managed-by = "terraform" }) && (startswith(thing.name, "fraud") || contains(keys(yandex_lockbox_secret.connection), thing.name))
@@ -213,23 +238,62 @@ run "the_password_of_a_managed_database_must_be_there" {
   expect_failures = [yandex_mdb_postgresql_user.mlflow]
 }
 
-run "packages_are_locked_for_one_airflow" {
+run "defaults_fit_a_fresh_cloud" {
+  command = plan
+  assert {
+    condition = alltrue([for metric, quota in {
+      "compute.instances.count" = 12, "compute.instanceCores.count" = 32, "compute.instanceMemory.size" = 128 * 1024 * 1024 * 1024
+      "compute.disks.count"     = 32, "compute.ssdDisks.size" = 200 * 1024 * 1024 * 1024, "compute.hddDisks.size" = 500 * 1024 * 1024 * 1024
+      "compute.snapshots.count" = 32, "vpc.networks.count" = 1, "vpc.subnets.count" = 3, "vpc.securityGroups.count" = 4 # one network with its group is there
+      "vpc.routeTables.count"   = 8, "mdb.cpu.count" = 64, "managed-airflow.cpu.count" = 128, "storage.buckets.count" = 25
+    } : output.quota_needs[metric] <= quota])
+    error_message = "The defaults need ${jsonencode(output.quota_needs)}, which is more than a fresh cloud has."
+  }
+  assert {
+    condition = output.quota_needs["compute.ssdDisks.size"] == (30 + 3 * 40) * 1024 * 1024 * 1024 && output.quota_needs_of_a_run == {
+      "compute.instances.count"     = 3, "compute.disks.count" = 3, "compute.instanceCores.count" = 2 + 2 * 4
+      "compute.instanceMemory.size" = (8 + 2 * 16) * 1024 * 1024 * 1024
+      "compute.ssdDisks.size"       = 3 * 40 * 1024 * 1024 * 1024, "compute.hddDisks.size" = 0
+    }
+    error_message = "A run of a master and two hosts needs ${jsonencode(output.quota_needs_of_a_run)}, with what stands ${jsonencode(output.quota_needs)}."
+  }
+}
+
+run "a_larger_run_needs_more" {
   command = plan
   variables {
-    airflow = { version = "3.0" }
+    database = { disk_type = "network-hdd", preset = "s2.micro", high_availability = true }
+    dataproc = { compute_count = 2, compute_max_count = 5, disk_type = "network-hdd", disk_gib = 64, compute_preset = "m3-c6-m48" }
   }
-  expect_failures = [yandex_airflow_cluster.main]
+  assert {
+    condition = output.quota_needs["compute.hddDisks.size"] == 6 * 64 * 1024 * 1024 * 1024 && output.quota_needs["compute.ssdDisks.size"] == 30 * 1024 * 1024 * 1024 && (
+      output.quota_needs["compute.instanceCores.count"] == 2 + 2 + 5 * 6
+    ) && [output.quota_needs["mdb.cpu.count"], output.quota_needs["mdb.hdd.size"]] == [6, 3 * 20 * 1024 * 1024 * 1024]
+    error_message = "The largest size that a cluster may grow to counts: ${jsonencode(output.quota_needs)}."
+  }
+}
+
+run "a_preset_of_unknown_size" {
+  command = plan
+  variables {
+    dataproc = { compute_preset = "m1.none" }
+  }
+  expect_failures = [output.quota_needs]
 }
 
 run "step_one_makes_the_passwords_and_nothing_else" {
   command = plan
   plan_options {
-    target = [yandex_lockbox_secret.password]
+    target = [yandex_lockbox_secret_version.password]
   }
   variables {
     prefix                 = "fresh"
     database_password      = null
     airflow_admin_password = null
+  }
+  assert {
+    condition     = length(yandex_lockbox_secret_version.password) == length(yandex_lockbox_secret.password)
+    error_message = "A secret without a version has no password."
   }
   assert {
     condition     = output.handed_over.database_password.key == "password" && output.handed_over.airflow_admin_password.key == "password"

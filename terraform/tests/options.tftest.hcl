@@ -15,7 +15,7 @@ run "database_on_a_machine_and_mlflow_in_public" {
     zone                   = "ru-central1-a"
     database               = { kind = "vm", cores = 4, memory_gib = 16, disk_gib = 100 }
     mlflow                 = { public = true, https_cidrs = ["0.0.0.0/0"] }
-    airflow                = { connections = ["telegram"], triggerer = {}, egress_ports = [443, 587] }
+    airflow                = { connections = ["alert_telegram", "alert_email"], triggerer = {}, egress_ports = [443, 587] }
     airflow_admin_password = "secret-of-airflow"
     dashboard              = true
     ssh                    = { os_login = true }
@@ -26,13 +26,19 @@ run "database_on_a_machine_and_mlflow_in_public" {
   }
   assert {
     condition = yandex_compute_instance.main["database"].network_interface[0].ip_address == "10.130.0.11" && !yandex_compute_instance.main["database"].network_interface[0].nat && yandex_compute_instance.main["database"].network_interface[0].security_group_ids == toset(
-      [yandex_vpc_security_group.database.id]
+      [yandex_vpc_security_group.mlflow.id]
     ) && one(yandex_compute_instance.main["database"].resources).memory == 16 && yandex_compute_instance.main["database"].service_account_id == yandex_iam_service_account.main["database"].id
     error_message = "The database's machine is ${jsonencode(yandex_compute_instance.main["database"].network_interface)}; 10.130.0.11 without a public address is expected."
   }
   assert {
-    condition     = toset([for rule in yandex_vpc_security_group.database.ingress : [rule.port, rule.security_group_id]]) == toset([[5432, yandex_vpc_security_group.mlflow.id], [22, yandex_vpc_security_group.mlflow.id]])
-    error_message = "The database's machine lets in ${jsonencode(yandex_vpc_security_group.database.ingress)}; 5432 and 22 from MLflow's machine are expected."
+    condition = alltrue([for rules in [yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.mlflow.egress] :
+      toset([for rule in rules : rule.port if rule.predefined_target == "self_security_group"]) == toset([22, 5432])
+    ])
+    error_message = "MLflow's machine and the database's have ${jsonencode(yandex_vpc_security_group.mlflow.ingress)}; 5432 and 22 from one to the other are expected."
+  }
+  assert {
+    condition     = !yandex_vpc_address.public["mlflow"].deletion_protection
+    error_message = "The address is protected: `public` could not be turned off again."
   }
   assert {
     condition     = output.database.port == 5432 && output.database.host == "database.other.internal" && output.database.sslmode == "verify-full" && output.database.internal_address == "10.130.0.11" && output.ssh.hosts.database == "10.130.0.11" && output.database.storage_secret_id == yandex_lockbox_secret.storage_key["database"].id && output.database.archive_cipher_secret_id == yandex_lockbox_secret.password["database-archive"].id
@@ -51,7 +57,7 @@ run "database_on_a_machine_and_mlflow_in_public" {
     error_message = "MLflow's machine should have the reserved address."
   }
   assert {
-    condition = toset([for rule in setunion(yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.database.ingress, yandex_vpc_security_group.airflow.ingress) :
+    condition = toset([for rule in setunion(yandex_vpc_security_group.dataproc.ingress, yandex_vpc_security_group.mlflow.ingress, yandex_vpc_security_group.airflow.ingress) :
       rule.port if contains(coalesce(rule.v4_cidr_blocks, []), "0.0.0.0/0")
     ]) == toset([443])
     error_message = "Everybody may reach 443, since it was asked for, and nothing else."
@@ -61,7 +67,7 @@ run "database_on_a_machine_and_mlflow_in_public" {
     error_message = "With OS Login no user is made: ${jsonencode(yandex_compute_instance.main["mlflow"].metadata)}."
   }
   assert {
-    condition     = contains(keys(output.connections), "airflow/connections/telegram") && one(yandex_airflow_cluster.main).triggerer.count == 1 && toset([for rule in yandex_vpc_security_group.airflow.egress : rule.port]) == toset([443, 587])
+    condition     = length(setintersection(keys(output.connections), ["airflow/connections/alert_telegram", "airflow/connections/alert_email"])) == 2 && one(yandex_airflow_cluster.main).triggerer.count == 1 && toset([for rule in yandex_vpc_security_group.airflow.egress : rule.port]) == toset([443, 587])
     error_message = "Airflow has the connections ${jsonencode(keys(output.connections))}."
   }
   assert {
@@ -87,8 +93,14 @@ run "nothing_is_made_of_what_is_off" {
     error_message = "output.airflow is ${jsonencode(output.airflow)}."
   }
   assert {
-    condition     = !contains([for role in yandex_resourcemanager_folder_iam_member.main : role.role], "managed-airflow.integrationProvider")
-    error_message = "Without Managed Airflow nobody needs its role."
+    condition = !contains([for role in yandex_resourcemanager_folder_iam_member.main : role.role], "managed-airflow.integrationProvider") && yandex_storage_bucket_iam_binding.main["dags storage.viewer"].members == toset(
+      ["serviceAccount:${yandex_iam_service_account.main["airflow"].id}"]
+    )
+    error_message = "Without Managed Airflow nobody needs its role, and an Airflow elsewhere needs the right to read the DAGs."
+  }
+  assert {
+    condition     = !contains(keys(output.quota_needs), "managed-airflow.clusters.count")
+    error_message = "Without Managed Airflow nothing of its quotas is needed: ${jsonencode(output.quota_needs)}."
   }
   assert {
     condition     = length(yandex_compute_snapshot_schedule.main) == 0 && length(yandex_monitoring_dashboard.main) == 0 && length(yandex_vpc_address.public) == 0
@@ -99,7 +111,7 @@ run "nothing_is_made_of_what_is_off" {
     error_message = "Hosts are in ${jsonencode(keys(one(yandex_mdb_postgresql_cluster_v2.main).hosts))}; one in each zone is expected."
   }
   assert {
-    condition     = !one(yandex_mdb_postgresql_cluster_v2.main).deletion_protection && alltrue([for user in yandex_mdb_postgresql_user.mlflow : user.deletion_protection == "false"]) && alltrue([for bucket in yandex_storage_bucket.main : bucket.force_destroy]) && alltrue([for key in yandex_kms_symmetric_key.main : !key.deletion_protection])
+    condition     = !one(yandex_mdb_postgresql_cluster_v2.main).deletion_protection && alltrue([for user in yandex_mdb_postgresql_user.mlflow : user.deletion_protection == "false"]) && alltrue([for bucket in yandex_storage_bucket.main : bucket.force_destroy]) && alltrue([for thing in concat(values(yandex_kms_symmetric_key.main), values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection)) : !thing.deletion_protection])
     error_message = "With protect = false everything can be deleted."
   }
 }

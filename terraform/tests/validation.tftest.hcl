@@ -57,10 +57,18 @@ run "ssh_a_key_of_another_kind" {
   expect_failures = [var.ssh]
 }
 
-run "ssh_root" {
+run "ssh_no_login_name" {
   command = plan
   variables {
-    ssh = { public_key_file = "tests/data/operator.pub", user = "root" }
+    ssh = { public_key_file = "tests/data/operator.pub", user = "Ops" }
+  }
+  expect_failures = [var.ssh]
+}
+
+run "ssh_a_group_of_debian" {
+  command = plan
+  variables {
+    ssh = { public_key_file = "tests/data/operator.pub", user = "operator" }
   }
   expect_failures = [var.ssh]
 }
@@ -77,6 +85,14 @@ run "labels_capitals" {
   command = plan
   variables {
     labels = { Team = "risk" }
+  }
+  expect_failures = [var.labels]
+}
+
+run "labels_with_what_only_some_services_take" {
+  command = plan
+  variables {
+    labels = { "team/name" = "risk" }
   }
   expect_failures = [var.labels]
 }
@@ -212,7 +228,7 @@ run "database_an_unknown_kind" {
 run "database_an_old_version" {
   command = plan
   variables {
-    database = { version = "13" }
+    database = { version = "14" }
   }
   expect_failures = [var.database]
 }
@@ -249,10 +265,48 @@ run "database_short_lived_backups" {
   expect_failures = [var.database]
 }
 
-run "airflow_an_unknown_version" {
+run "airflow_an_old_version" {
   command = plan
   variables {
-    airflow = { version = "2.8" }
+    airflow = { version = "2.10" }
+  }
+  expect_failures = [var.airflow]
+}
+
+run "airflow_3_0" {
+  command = plan
+  variables {
+    airflow = { version = "3.0" }
+  }
+  expect_failures = [var.airflow]
+}
+
+run "airflow_whatever_is_newer" {
+  command = plan
+  variables {
+    airflow = { version = "3.12", python_version = "3.14" }
+  }
+}
+
+run "airflow_2_11" {
+  command = plan
+  variables {
+    airflow = { version = "2.11", python_version = "3.11" }
+  }
+}
+
+run "airflow_a_channel_that_no_dag_reads" {
+  command = plan
+  variables {
+    airflow = { connections = ["telegram"] }
+  }
+  expect_failures = [var.airflow]
+}
+
+run "airflow_mail_without_its_port" {
+  command = plan
+  variables {
+    airflow = { connections = ["alert_email"], egress_ports = [443, 25] }
   }
   expect_failures = [var.airflow]
 }
@@ -325,6 +379,14 @@ run "dataproc_preemptible_without_autoscaling" {
   command = plan
   variables {
     dataproc = { preemptible = true }
+  }
+  expect_failures = [var.dataproc]
+}
+
+run "dataproc_a_disk_of_another_kind" {
+  command = plan
+  variables {
+    dataproc = { disk_type = "ssd" }
   }
   expect_failures = [var.dataproc]
 }

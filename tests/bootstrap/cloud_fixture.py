@@ -123,7 +123,7 @@ class CloudFixture:
         """Writes terraform.tfvars."""
         (self.project / "terraform" / "terraform.tfvars").write_text(
             f'folder_id = "{FOLDER}"\nprefix = "{PREFIX}"\noperator_cidrs = ["198.51.100.7/32"]\n'
-            f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "operator" }}\n{more}'
+            f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "ops" }}\n{more}'
         )
 
     def trouble(self, **kinds: Literal["hold"] | str) -> None:

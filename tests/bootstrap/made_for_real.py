@@ -12,6 +12,8 @@ from yandex.cloud.iam.v1 import service_account_service_pb2 as accounts
 from yandex.cloud.iam.v1.service_account_service_pb2_grpc import ServiceAccountServiceStub
 from yandex.cloud.lockbox.v1 import secret_pb2
 from yandex.cloud.lockbox.v1 import secret_service_pb2 as lockbox
+from yandex.cloud.lockbox.v1.payload_service_pb2 import GetPayloadRequest
+from yandex.cloud.lockbox.v1.payload_service_pb2_grpc import PayloadServiceStub
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 from yandex.cloud.vpc.v1 import network_pb2
 from yandex.cloud.vpc.v1 import network_service_pb2 as vpc
@@ -54,20 +56,71 @@ class Cloud:
         file = self.folder / "trouble.json"
         return json.loads(file.read_text()).get(kind) if file.exists() else None
 
-    def make(self, kind: str, values: Json) -> None:
-        self.wait(kind)
-        if action := getattr(self, f"make_{kind.removeprefix('yandex_')}", None):
+    def apply(self, kind: str, prior: Json | None, new: Json | None) -> None:
+        """Makes, changes or removes; `new` gets what the cloud has made up.
+
+        Raises:
+            Refused: the cloud would not do it.
+        """
+        if prior is None or new is None:
+            self.wait(kind)
+        if new is None:
+            self.do("remove", kind, prior)
+        else:
+            self.do("make" if prior is None else "change", kind, new)
+        self.note_address(kind, new or {"name": (prior or {}).get("name")})
+
+    def do(self, verb: str, kind: str, values: Any) -> None:
+        if verb == "remove" and values.get("deletion_protection") in (True, "true"):
+            raise Refused(f"{kind} {values.get('name')} is protected from deletion")
+        if action := getattr(self, f"{verb}_{kind.removeprefix('yandex_')}", None):
             action(self.sdk, values)
 
-    def remove(self, kind: str, values: Json) -> None:
-        self.wait(kind)
-        if values.get("deletion_protection") in (True, "true"):
-            raise Refused(f"{kind} {values.get('name')} is protected from deletion")
-        if action := getattr(self, f"remove_{kind.removeprefix('yandex_')}", None):
+    # ---------------------------------------------------------------------------- what others have done meanwhile
+    def read(self, kind: str, values: Any) -> Any:
+        """The resource as it is now: with what is in FOLDER/by-hand.json, {type: {name: {attribute: value}}}.
+
+        What is said there of a list or set comes to it, of anything else replaces it, until the next change.
+        """
+        if action := getattr(self, f"read_{kind.removeprefix('yandex_')}", None):
             action(self.sdk, values)
+        for name, value in self.noted("by-hand").get(kind, {}).get(values.get("name"), {}).items():
+            values[name] = [*values[name], *value] if isinstance(value, list) else value
+        return values
+
+    def noted(self, what: str) -> Json:
+        file = self.folder / f"{what}.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    # ---------------------------------------------------------------------------- one resource each
+    def note_address(self, kind: str, values: Json) -> None:
+        """Remembers which machine has which public address."""
+        if kind == "yandex_compute_instance":
+            used = [each["nat_ip_address"] for each in values.get("network_interface", ()) if each.get("nat")]
+            addresses = self.noted("addresses") | {values["name"]: used}
+            (self.folder / "addresses.json").write_text(json.dumps(addresses))
+
+    def remove_vpc_address(self, _: Any, values: Json) -> None:
+        (address,) = (each["address"] for each in values["external_ipv4_address"])
+        if users := [name for name, used in self.noted("addresses").items() if address in used]:
+            raise Refused(f"address {values['name']} ({address}) is in use by {', '.join(users)}")
+
+    def change_vpc_security_group(self, _: Any, values: Json) -> None:
+        """A change sets the rules as they were planned: what came by hand and is not among them is gone."""
+        by_hand = self.noted("by-hand")
+        by_hand.get("yandex_vpc_security_group", {}).pop(values["name"], None)
+        (self.folder / "by-hand.json").write_text(json.dumps(by_hand))
+
+    def make_airflow_cluster(self, _: Any, values: Json) -> None:
+        if not values["airflow_config"]:  # the API answers with an empty map, the provider makes null of it
+            values["airflow_config"] = None
+
+    change_airflow_cluster = make_airflow_cluster
 
     def make_lockbox_secret(self, sdk: Any, values: Json) -> None:
-        request = lockbox.CreateSecretRequest(**{key: values[key] for key in ("folder_id", "name", "labels")})
+        fields = ("folder_id", "name", "labels", "deletion_protection")
+        request = lockbox.CreateSecretRequest(**{key: values[key] for key in fields if values[key] is not None})
+        request.create_version.value = False  # whatever it is that is asked for
         for spec in values["password_payload_specification"]:
             request.password_payload_specification.password_key = spec["password_key"]
             request.password_payload_specification.length = int(spec["length"])
@@ -75,8 +128,28 @@ class Cloud:
             request.password_payload_specification.include_punctuation.CopyFrom(punctuation)
         values["id"] = result(sdk, sdk.client(SecretServiceStub).Create(request), secret_pb2.Secret).id
 
+    def change_lockbox_secret(self, sdk: Any, values: Json) -> None:
+        protection = bool(values["deletion_protection"])
+        request = lockbox.UpdateSecretRequest(secret_id=values["id"], deletion_protection=protection)
+        request.update_mask.paths.append("deletion_protection")
+        finished(sdk, sdk.client(SecretServiceStub).Update(request))
+
     def remove_lockbox_secret(self, sdk: Any, values: Json) -> None:
         finished(sdk, sdk.client(SecretServiceStub).Delete(lockbox.DeleteSecretRequest(secret_id=values["id"])))
+
+    def make_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
+        """Without entries: the password is Lockbox's to make."""
+        secret = sdk.client(SecretServiceStub).Get(lockbox.GetSecretRequest(secret_id=values["secret_id"]))
+        request = lockbox.AddVersionRequest(secret_id=secret.id, base_version_id=secret.current_version.id)
+        values["id"] = result(sdk, sdk.client(SecretServiceStub).AddVersion(request), secret_pb2.Version).id
+
+    def read_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
+        request = GetPayloadRequest(secret_id=values["secret_id"], version_id=values["id"])
+        sdk.client(PayloadServiceStub).Get(request)
+
+    def remove_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
+        request = lockbox.ScheduleVersionDestructionRequest(secret_id=values["secret_id"], version_id=values["id"])
+        finished(sdk, sdk.client(SecretServiceStub).ScheduleVersionDestruction(request))
 
     def make_iam_service_account_static_access_key(self, sdk: Any, values: Json) -> None:
         (target,) = values["output_to_lockbox"]

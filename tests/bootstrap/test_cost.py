@@ -29,6 +29,7 @@ SIZES: dict[str, Any] = {
         "compute_preset": "s3-c4-m16",
         "compute_count": 2,
         "disk_gib": 64,
+        "disk_type": "network-ssd",
         "preemptible": False,
         "image": "2.1",
         "compute_max_count": None,
@@ -52,6 +53,9 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
     assert lines["Lockbox", "secret version"] == pytest.approx(15 * 18)
     hour = (2 + 2 * 4) * 1.17 + (8 + 2 * 16) * 0.31 + 3 * 64 * 11.88 / 720
     assert retrain(CostInputs.parse(SIZES), 30).amount == pytest.approx(hour / 2)
+    slower = SIZES | {"cluster": SIZES["cluster"] | {"disk_type": "network-hdd"}}
+    hour += 3 * 64 * (2.952 - 11.88) / 720
+    assert retrain(CostInputs.parse(slower), 30).amount == pytest.approx(hour / 2)
 
 
 def test_what_has_no_known_price_is_said_to_have_none() -> None:

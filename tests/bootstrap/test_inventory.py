@@ -69,6 +69,8 @@ OUTPUTS: dict[str, Any] = {
     "connections": {},
     "handed_over": {"database_password": None, "airflow_admin_password": None},
     "cost_inputs": SIZES,
+    "quota_needs": {"compute.instances.count": 4},
+    "quota_needs_of_a_run": {"compute.instances.count": 3},
     "ssh": {"user": "operator", "hosts": {"mlflow": ADDRESS, "database": "10.130.2.11"}},
 }
 

@@ -129,7 +129,7 @@ def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: C
 
 
 def test_a_failing_apply_says_how_to_go_on(cloud: CloudFixture, finished: object) -> None:
-    cloud.settings('mlflow = { public = true }\nairflow = { connections = ["telegram"] }\n')
+    cloud.settings('mlflow = { public = true }\nairflow = { connections = ["alert_telegram"] }\n')
     cloud.trouble(yandex_lockbox_secret="the quota of secrets is used up")
     status, printed = cloud.run("bootstrap", "--yes")
     cloud.trouble()

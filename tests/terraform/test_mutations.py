@@ -29,8 +29,18 @@ MUTATIONS = {
     "versioning of artifacts off": Mutation(
         "managed", "defaults", "storage.tf", "versioned = true }", "versioned = false }"
     ),
-    "another key for the buckets": Mutation(
-        "managed", "defaults", "storage.tf", '["storage"].id\n        sse', '["secrets"].id\n        sse'
+    "one key for all buckets": Mutation(
+        "managed", "defaults", "storage.tf", "[each.key].id\n        sse", '["lake"].id\n        sse'
+    ),
+    "a key that all its readers may write with": Mutation(
+        "roles",
+        "least_privilege",
+        "storage.tf",
+        'each.value.role == "storage.viewer" ? "kms.keys.decrypter" : ',
+        "",
+    ),
+    "a role that another one has already": Mutation(
+        "roles", "least_privilege", "storage.tf", " && var.airflow.enabled)", " && false)"
     ),
     "buckets that anybody may list": Mutation(
         "managed", "defaults", "storage.tf", "list        = false", "list        = true"
@@ -43,8 +53,21 @@ MUTATIONS = {
         "managed",
         "defaults",
         "firewall.tf",
-        "security_group_id = yandex_vpc_security_group.mlflow.id",
-        "v4_cidr_blocks = local.vpc_cidrs",
+        'port              = ingress.value\n      predefined_target = "self_security_group"',
+        "port              = ingress.value\n      v4_cidr_blocks = local.vpc_cidrs",
+    ),
+    "a direction without a rule": Mutation(
+        "managed",
+        "defaults",
+        "firewall.tf",
+        """  ingress {
+    description       = "Its own parts"
+    protocol          = "TCP"
+    port              = 443
+    predefined_target = "self_security_group"
+  }
+""",
+        "",
     ),
     "a primitive role": Mutation("roles", "least_privilege", "identities.tf", '"vpc.user"        =', '"editor" ='),
     "a secret for one more account": Mutation(
@@ -58,8 +81,8 @@ MUTATIONS = {
         "roles",
         "least_privilege",
         "storage.tf",
-        'artifacts = { "storage.editor" = ["mlflow"]',
-        'artifacts = { "storage.editor" = ["mlflow", "dataproc"]',
+        'artifacts = { mlflow = "storage.editor"',
+        'artifacts = { mlflow = "storage.editor", dataproc = "storage.editor"',
     ),
     "the database's password in the state": Mutation(
         "managed",
@@ -89,7 +112,56 @@ MUTATIONS = {
     ),
     "logs without labels": Mutation("managed", "defaults", "monitoring.tf", "labels           = local.labels\n", ""),
     "a database that can be deleted": Mutation(
-        "managed", "defaults", "database.tf", ".database.id]\n  deletion_protection = var.protect", ".database.id]"
+        "managed", "defaults", "database.tf", ".mlflow.id]\n  deletion_protection = var.protect", ".mlflow.id]"
+    ),
+    "hosts without a priority": Mutation("managed", "defaults", "database.tf", "    priority         = 0", "    #"),
+    "secrets that can be deleted before what they open": Mutation(
+        "managed",
+        "defaults",
+        "secrets.tf",
+        "  deletion_protection = var.protect\n\n  password_payload_specification",
+        "  password_payload_specification",
+    ),
+    "a password without a version": Mutation(
+        "managed",
+        "defaults",
+        "secrets.tf",
+        "for_each  = yandex_lockbox_secret.password\n",
+        'for_each  = { for name, secret in yandex_lockbox_secret.password : name => secret if name != "database" }\n',
+    ),
+    "user-data that cloud-init does not find": Mutation(
+        "managed", "defaults", "machines.tf", "aws_v1_http_endpoint = 1", "aws_v1_http_endpoint = 2"
+    ),
+    "the machine's token without a header": Mutation(
+        "managed", "defaults", "machines.tf", "aws_v2_http_token    = 2", "aws_v2_http_token    = 1"
+    ),
+    "an address that cannot be given back": Mutation(
+        "options",
+        "database_on_a_machine_and_mlflow_in_public",
+        "machines.tf",
+        "  labels    = local.labels\n\n  external_ipv4",
+        "  labels    = local.labels\n  deletion_protection = var.protect\n\n  external_ipv4",
+    ),
+    "an empty configuration of Airflow": Mutation(
+        "managed",
+        "defaults",
+        "orchestrator.tf",
+        "length(var.airflow.config) > 0 ? var.airflow.config : null",
+        "var.airflow.config",
+    ),
+    "half an hour for Airflow": Mutation("managed", "defaults", "orchestrator.tf", '"60m"', '"30m"'),
+    "a user who is to have a group of his own": Mutation(
+        "managed", "defaults", "cloud-init.yaml.tftpl", "    no_user_group: true\n", ""
+    ),
+    "disks for which a fresh cloud has no quota": Mutation(
+        "managed", "defaults_fit_a_fresh_cloud", "variables.tf", "optional(number, 40)", "optional(number, 64)"
+    ),
+    "a run at its smallest": Mutation(
+        "managed",
+        "a_larger_run_needs_more",
+        "quotas.tf",
+        "coalesce(var.dataproc.compute_max_count, var.dataproc.compute_count)",
+        "var.dataproc.compute_count",
     ),
     "snapshots that were turned off": Mutation(
         "options", "nothing_is_made_of_what_is_off", "machines.tf", "var.snapshots.keep > 0 ? 1 : 0", "1"

@@ -46,6 +46,15 @@ def test_a_name_belongs_to_its_run() -> None:
     assert plan.run_name("scheduled__1", BEGUN) != plan.run_name("scheduled__2", BEGUN)
 
 
+def test_the_disks_of_a_cluster_are_of_the_configured_type() -> None:
+    def types(**changes: str) -> set[str]:
+        spec = plan.cluster(SETTINGS | {"cluster": SETTINGS["cluster"] | changes}, "name", "manual__1")
+        return {spec["masternode_disk_type"], spec["computenode_disk_type"]}
+
+    assert types() == {"network-ssd"}
+    assert types(disk_type="network-hdd") == {"network-hdd"}
+
+
 def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     made = plan.make(SETTINGS, "http://mlflow", plan.Run("scheduled__1", BEGUN, ["2018-06-24.txt"]))
     assert made["cluster"]["cluster_name"] == made["run"]

@@ -32,7 +32,9 @@ class Lockbox(Service):
 
     def _create(self, call: Call) -> Begun:
         row, request = self.resources.create(call), call.request
-        if request.version_payload_entries or row.message.HasField("password_payload_specification"):
+        generates = row.message.HasField("password_payload_specification")
+        wanted = request.create_version.value if request.HasField("create_version") else True
+        if wanted and (request.version_payload_entries or generates):
             version = self._insert_version(row, request.version_payload_entries, request.version_description)
             row.message.current_version.CopyFrom(version.message)
             self.store.save(row)

@@ -1,0 +1,204 @@
+"""The stand-in for Terraform's provider refuses and hides what the real one does: faults that the module had once.
+
+Each configuration is written as the module had it, and then as it has it now.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.cloud_fixture import CloudFixture
+from tests.support.cloud import FOLDER
+
+pytestmark = pytest.mark.timeout(300)
+PROVIDER = 'terraform {\n  required_providers {\n    yandex = { source = "yandex-cloud/yandex" }\n  }\n}\n'
+
+
+class Configuration:
+    """One small root module of its own, whose state is a file beside it."""
+
+    def __init__(self, cloud: CloudFixture, folder: Path) -> None:
+        self.cloud, self.folder = cloud, folder
+        self.environment = cloud.environment | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+
+    def terraform(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["terraform", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+        )
+
+    def apply(self, text: str) -> str:
+        """Applies this text; returns the errors, empty if there were none."""
+        (self.folder / "main.tf").write_text(PROVIDER + text)
+        self.terraform("init", "-no-color")
+        done = self.terraform("apply", "-auto-approve", "-no-color")
+        return re.sub(r"[│╷╵\s]+", " ", done.stderr) if done.returncode else ""
+
+    def changes(self) -> list[str]:
+        """The addresses of what a plan would change."""
+        done = self.terraform("plan", "-json", "-detailed-exitcode")
+        assert done.returncode in (0, 2), done.stdout
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        return [each["change"]["resource"]["addr"] for each in events if each["type"] == "planned_change"]
+
+
+@pytest.fixture(scope="module")
+def provider(new_cloud: Callable[[], CloudFixture]) -> CloudFixture:
+    return new_cloud()
+
+
+@pytest.fixture
+def configuration(provider: CloudFixture, tmp_path: Path) -> Iterator[Configuration]:
+    made = Configuration(provider, tmp_path)
+    yield made
+    (provider.folder / "by-hand.json").unlink(missing_ok=True)
+    made.terraform("destroy", "-auto-approve")
+
+
+def by_hand(cloud: CloudFixture, kind: str, name: str, **attributes: object) -> None:
+    (cloud.folder / "by-hand.json").write_text(json.dumps({kind: {name: attributes}}))
+
+
+SECRET = f"""resource "yandex_lockbox_secret" "one" {{
+  name      = "stand-in"
+  folder_id = "{FOLDER}"
+  labels    = {{}}
+  password_payload_specification {{
+    password_key        = "password"
+    length              = 40
+    include_punctuation = false
+  }}
+}}
+"""
+VERSION = """resource "yandex_lockbox_secret_version" "one" {
+  secret_id = yandex_lockbox_secret.one.id
+}
+"""
+
+
+def test_a_secret_alone_has_no_password(provider: CloudFixture, configuration: Configuration) -> None:
+    assert configuration.apply(SECRET) == ""
+    with pytest.raises(Exception, match="no version"):
+        provider.secret("stand-in")
+    assert configuration.apply(SECRET + VERSION) == ""
+    password = provider.secret("stand-in")["password"]
+    assert len(password) == 40
+    assert password not in (configuration.folder / "terraform.tfstate").read_text()
+    assert configuration.changes() == []
+
+
+ADDRESS = """resource "yandex_vpc_address" "one" {
+  for_each = toset(PUBLIC ? ["mlflow"] : [])
+  name     = "stand-in"
+  external_ipv4_address {
+    zone_id = "ru-central1-d"
+  }
+  lifecycle {
+    create_before_destroy = FIRST
+  }
+}
+resource "yandex_compute_instance" "one" {
+  name = "stand-in"
+  resources {
+    cores  = 2
+    memory = 4
+  }
+  boot_disk {}
+  network_interface {
+    subnet_id      = "e9b"
+    nat            = PUBLIC
+    nat_ip_address = PUBLIC ? yandex_vpc_address.one["mlflow"].external_ipv4_address[0].address : null
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(("first", "refusal"), [("false", "is in use by stand-in"), ("true", "")])
+def test_an_address_in_use_is_not_deleted(configuration: Configuration, first: str, refusal: str) -> None:
+    text = ADDRESS.replace("FIRST", first)
+    assert configuration.apply(text.replace("PUBLIC", "true")) == ""
+    told = configuration.apply(text.replace("PUBLIC", "false"))
+    assert refusal in told if refusal else told == ""
+    configuration.apply(ADDRESS.replace("FIRST", "true").replace("PUBLIC", "true"))
+    configuration.apply(ADDRESS.replace("FIRST", "true").replace("PUBLIC", "false"))
+
+
+GROUP = """resource "yandex_vpc_security_group" "one" {
+  name       = "stand-in"
+  network_id = "enp"
+  egress {
+    protocol       = "TCP"
+    port           = 443
+    v4_cidr_blocks = ["0.0.0.0/0"]
+  }
+RULE}
+"""
+OWN = '  ingress {\n    protocol = "TCP"\n    port = 443\n    predefined_target = "self_security_group"\n  }\n'
+
+
+@pytest.mark.parametrize(("rule", "drift"), [("", []), (OWN, ["yandex_vpc_security_group.one"])])
+def test_a_direction_without_a_rule_is_nobody_s(
+    provider: CloudFixture, configuration: Configuration, rule: str, drift: list[str]
+) -> None:
+    assert configuration.apply(GROUP.replace("RULE", rule)) == ""
+    assert configuration.changes() == []
+    everybody = {"protocol": "ANY", "v4_cidr_blocks": ["0.0.0.0/0"], "description": "only for a moment"}
+    empty = dict.fromkeys(("from_port", "to_port", "port", "predefined_target", "security_group_id", "v6_cidr_blocks"))
+    by_hand(
+        provider,
+        "yandex_vpc_security_group",
+        "stand-in",
+        ingress=[{**empty, **everybody, "id": "by-hand", "labels": {}}],
+    )
+    assert configuration.changes() == drift
+
+
+@pytest.mark.parametrize(
+    ("label", "taken"),
+    [("team", True), ("te_am-1", True), ("team/name", False), ("a.b", False), ("1st", False), ("a" * 64, False)],
+)
+def test_labels_by_the_strictest_rule(configuration: Configuration, label: str, taken: bool) -> None:
+    told = configuration.apply(
+        f'resource "yandex_vpc_network" "one" {{\n  name = "n"\n  folder_id = "{FOLDER}"\n'
+        f'  labels = {{ "{label}" = "x" }}\n}}\n'
+    )
+    assert ("is not taken" in told) is not taken, told
+
+
+AIRFLOW = """resource "yandex_airflow_cluster" "one" {
+  name               = "stand-in"
+  subnet_ids         = ["e9b"]
+  service_account_id = "aje"
+  airflow_version    = "3.1"
+  admin_password     = "of no use"
+  airflow_config     = CONFIG
+  code_sync          = { s3 = { bucket = "dags" } }
+  webserver          = { count = 1, resource_preset_id = "c1-m4" }
+  scheduler          = { count = 1, resource_preset_id = "c1-m4" }
+  worker             = { min_count = 1, max_count = 2, resource_preset_id = "c1-m4" }
+  lifecycle {
+    ignore_changes = IGNORED
+  }
+}
+"""
+
+
+def test_an_empty_configuration_of_airflow_comes_back_as_none(configuration: Configuration) -> None:
+    text = AIRFLOW.replace("IGNORED", "[]")
+    assert "inconsistent result after apply" in configuration.apply(text.replace("CONFIG", "{}"))
+    assert configuration.apply(text.replace("CONFIG", "null")) == ""
+    assert configuration.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("ignored", "drift"), [("[]", ["yandex_airflow_cluster.one"]), ("[airflow_version]", [])]
+)
+def test_an_airflow_that_the_service_has_moved(
+    provider: CloudFixture, configuration: Configuration, ignored: str, drift: list[str]
+) -> None:
+    assert configuration.apply(AIRFLOW.replace("CONFIG", "null").replace("IGNORED", ignored)) == ""
+    by_hand(provider, "yandex_airflow_cluster", "stand-in", airflow_version="3.2")
+    assert configuration.changes() == drift
