@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -129,6 +129,10 @@ class CloudFixture:
     def trouble(self, **kinds: Literal["hold"] | str) -> None:
         """Making or removing a type waits as long as it is "hold", or ends with another text as its error."""
         write_private(self.folder / "trouble.json", json.dumps(kinds))
+
+    def by_hand(self, **types: dict[str, Any]) -> None:
+        """What others have done to resources since they were made, {name: {attribute: value}} (made_for_real.py)."""
+        write_private(self.folder / "by-hand.json", json.dumps(types))
 
     def calls(self) -> list[str]:
         """The type of everything that was made, removed, or (`data.…`) looked up."""

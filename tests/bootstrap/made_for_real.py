@@ -47,10 +47,13 @@ class Cloud:
         trouble = self.trouble(kind)
         if trouble not in (None, "hold"):
             raise Refused(trouble)
-        with (self.folder / "calls").open("a") as calls:
-            calls.write(f"{kind}\n")
+        self.note_call(kind)
         while self.trouble(kind) == "hold":
             time.sleep(0.05)
+
+    def note_call(self, name: str) -> None:
+        with (self.folder / "calls").open("a") as calls:
+            calls.write(f"{name}\n")
 
     def trouble(self, kind: str) -> str | None:
         file = self.folder / "trouble.json"
@@ -110,6 +113,11 @@ class Cloud:
         by_hand = self.noted("by-hand")
         by_hand.get("yandex_vpc_security_group", {}).pop(values["name"], None)
         (self.folder / "by-hand.json").write_text(json.dumps(by_hand))
+
+    def settle_hosts(self, hosts: Json) -> None:
+        """What the configuration does not say of a host is set by another call."""
+        if any(not isinstance(host["priority"], int) for host in hosts.values()):
+            self.note_call("UpdateHosts")
 
     def make_airflow_cluster(self, _: Any, values: Json) -> None:
         if not values["airflow_config"]:  # the API answers with an empty map, the provider makes null of it

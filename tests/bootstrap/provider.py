@@ -10,7 +10,8 @@ Where the real provider has ways of its own (0.219.0, on a private build), so ha
 
 - a secret is always asked for without a version, also one whose password Lockbox is to make;
 - rules of a security group are looked at by direction: one that has none in the configuration stays as it is;
-- an empty `airflow_config` comes back as none, and Airflow's resource is one whose results Terraform compares.
+- an empty `airflow_config` comes back as none, and Airflow's resource is one whose results Terraform compares;
+- hosts of PostgreSQL without a priority are updated once more when they have been made: UpdateHosts in FOLDER/calls.
 
     python -m tests.bootstrap.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
 """
@@ -29,7 +30,6 @@ import grpc
 
 from tests.bootstrap.made_for_real import Cloud
 from tests.bootstrap.messages import ERROR, MESSAGE, Json, dump, load, made, planned, unwritten, walk
-
 
 # Types whose results Terraform compares with the plan (the provider's newer framework).
 COMPARED = ("yandex_airflow_cluster",)
@@ -73,6 +73,8 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
         kind, prior, new = request.type_name, load(request.prior), load(request.new)
         answer: Json = {"legacy_type_system": kind not in COMPARED}
         try:
+            if kind == "yandex_mdb_postgresql_cluster_v2" and new:
+                cloud.settle_hosts(new["hosts"])
             walk(specs[kind]["block"], new, made)
             cloud.apply(kind, prior, new)
         except Exception as problem:

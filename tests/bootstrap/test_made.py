@@ -10,13 +10,19 @@ from typing import Any
 import pytest
 
 from dags.retraining import plan, settings
+from stack.cloud.account import Account
+from stack.cloud.deployment import Deployment
+from stack.cloud.infrastructure import main_module
 from stack.cloud.outputs import Outputs
+from stack.cloud.remote_state import remote_state
 from stack.common import lockbox
+from stack.common.errors import StackError
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import AUTHORITY, PREFIX, CloudFixture, bucket
 from tests.support.cloud import FOLDER
 
 pytestmark = pytest.mark.timeout(600)
+RULE = ("from_port", "to_port", "port", "predefined_target", "security_group_id", "v6_cidr_blocks")
 
 
 def test_the_machines_are_told_where_everything_is(cloud: CloudFixture, finished: object) -> None:
@@ -119,6 +125,25 @@ def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) ->
     assert (made(), cloud.passwords()) == (calls, versions)
 
 
+def test_nobody_has_to_update_the_hosts_of_the_database_again(cloud: CloudFixture, finished: object) -> None:
+    assert "UpdateHosts" not in cloud.calls()
+
+
+def test_what_the_service_has_moved_is_no_change_and_an_open_door_is(cloud: CloudFixture, finished: object) -> None:
+    everybody = {"protocol": "ANY", "v4_cidr_blocks": ["0.0.0.0/0"], "description": "by hand"}
+    rule = dict.fromkeys(RULE) | everybody | {"id": "by-hand", "labels": {}}
+    moved = {"yandex_airflow_cluster": {f"{PREFIX}-airflow": {"airflow_version": "3.9", "python_version": "3.14"}}}
+    cloud.by_hand(**moved)
+    assert "Terraform: everything is as the settings say" in cloud.bootstrap()
+    assert cloud.deployment.load("outputs", {})["airflow"]["version"] == "3.9"
+    for group in ("dataproc", "mlflow", "airflow"):
+        cloud.by_hand(**moved, yandex_vpc_security_group={f"{PREFIX}-{group}": {"ingress": [rule], "egress": [rule]}})
+        status, printed = cloud.run("bootstrap", answer="n\n")
+        assert status == 1
+        assert "1 to update. Make it so?" in printed
+    cloud.by_hand()
+
+
 def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: CloudFixture, finished: object) -> None:
     cloud.settings("mlflow = { public = true }\n")
     status, printed = cloud.run("bootstrap", answer="y\n")
@@ -126,6 +151,10 @@ def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: C
     assert "Make it so?" in printed
     assert "machines: skipped" not in printed
     assert "yandex_vpc_address" in cloud.calls()
+    cloud.settings()
+    printed = cloud.bootstrap()
+    assert "1 to delete, 1 to update" in printed.replace("1 to update, 1 to delete", "1 to delete, 1 to update")
+    assert cloud.calls().count("yandex_vpc_address") == 2, "the machine has let go of the address, then it was deleted"
 
 
 def test_a_failing_apply_says_how_to_go_on(cloud: CloudFixture, finished: object) -> None:
@@ -137,6 +166,25 @@ def test_a_failing_apply_says_how_to_go_on(cloud: CloudFixture, finished: object
     assert "the quota of secrets is used up" in printed
     assert "run the same command again; it goes on" in printed
     assert "Traceback" not in printed
+
+
+def test_a_destroy_that_is_refused_leaves_what_opens_that_which_stays(
+    cloud: CloudFixture, finished: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`terraform destroy` by hand, with everything protected: no password, and no key to what is encrypted, is gone."""
+    names = [name for name in lockbox.secrets_by_name(cloud.endpoint.sdk(), FOLDER) if name.startswith(f"{PREFIX}-")]
+    before = {name: cloud.secret(name) for name in names}
+    assert f"{PREFIX}-database" in before
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    deployment = Deployment(cloud.state, cloud.project)
+    account = Account.find()
+    module = main_module(deployment, account, remote_state(deployment, account, yes=True), {})
+    with pytest.raises(StackError, match=r"`terraform destroy` .* ended with status 1"):
+        module.destroy()
+    assert {name: cloud.secret(name) for name in names} == before
+    cloud.bootstrap()
+    assert {name: cloud.secret(name) for name in names} == before
 
 
 def test_the_cost_is_of_what_was_built(cloud: CloudFixture, finished: object) -> None:

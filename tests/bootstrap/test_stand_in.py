@@ -27,7 +27,12 @@ class Configuration:
 
     def terraform(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["terraform", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     def apply(self, text: str) -> str:
@@ -54,12 +59,8 @@ def provider(new_cloud: Callable[[], CloudFixture]) -> CloudFixture:
 def configuration(provider: CloudFixture, tmp_path: Path) -> Iterator[Configuration]:
     made = Configuration(provider, tmp_path)
     yield made
-    (provider.folder / "by-hand.json").unlink(missing_ok=True)
+    provider.by_hand()
     made.terraform("destroy", "-auto-approve")
-
-
-def by_hand(cloud: CloudFixture, kind: str, name: str, **attributes: object) -> None:
-    (cloud.folder / "by-hand.json").write_text(json.dumps({kind: {name: attributes}}))
 
 
 SECRET = f"""resource "yandex_lockbox_secret" "one" {{
@@ -147,12 +148,8 @@ def test_a_direction_without_a_rule_is_nobody_s(
     assert configuration.changes() == []
     everybody = {"protocol": "ANY", "v4_cidr_blocks": ["0.0.0.0/0"], "description": "only for a moment"}
     empty = dict.fromkeys(("from_port", "to_port", "port", "predefined_target", "security_group_id", "v6_cidr_blocks"))
-    by_hand(
-        provider,
-        "yandex_vpc_security_group",
-        "stand-in",
-        ingress=[{**empty, **everybody, "id": "by-hand", "labels": {}}],
-    )
+    rule = empty | everybody | {"id": "by-hand", "labels": {}}
+    provider.by_hand(yandex_vpc_security_group={"stand-in": {"ingress": [rule]}})
     assert configuration.changes() == drift
 
 
@@ -193,12 +190,36 @@ def test_an_empty_configuration_of_airflow_comes_back_as_none(configuration: Con
     assert configuration.changes() == []
 
 
-@pytest.mark.parametrize(
-    ("ignored", "drift"), [("[]", ["yandex_airflow_cluster.one"]), ("[airflow_version]", [])]
-)
+@pytest.mark.parametrize(("ignored", "drift"), [("[]", ["yandex_airflow_cluster.one"]), ("[airflow_version]", [])])
 def test_an_airflow_that_the_service_has_moved(
     provider: CloudFixture, configuration: Configuration, ignored: str, drift: list[str]
 ) -> None:
     assert configuration.apply(AIRFLOW.replace("CONFIG", "null").replace("IGNORED", ignored)) == ""
-    by_hand(provider, "yandex_airflow_cluster", "stand-in", airflow_version="3.2")
+    provider.by_hand(yandex_airflow_cluster={"stand-in": {"airflow_version": "3.2"}})
     assert configuration.changes() == drift
+
+
+DATABASE = """resource "yandex_mdb_postgresql_cluster_v2" "one" {
+  name        = "stand-in"
+  environment = "PRODUCTION"
+  network_id  = "enp"
+  hosts       = { a = { zone = "ru-central1-a", subnet_id = "e9b"PRIORITY } }
+  config {
+    version = "17"
+    resources {
+      resource_preset_id = "s3-c2-m8"
+      disk_type_id       = "network-ssd"
+      disk_size          = 20
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(("priority", "calls"), [("", 1), (", priority = 0", 0)])
+def test_hosts_without_a_priority_are_updated_once_more(
+    provider: CloudFixture, configuration: Configuration, priority: str, calls: int
+) -> None:
+    before = provider.calls().count("UpdateHosts")
+    assert configuration.apply(DATABASE.replace("PRIORITY", priority)) == ""
+    assert provider.calls().count("UpdateHosts") - before == calls

@@ -12,8 +12,9 @@ from tests.terraform.running import MODULE
 
 MASTERS = Path("/usr/share/base-passwd")
 # Of base-passwd 3.6.1 (Debian 12) and 3.6.7 (13), where this machine has none.
-DEBIAN = """root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody adm tty disk kmem
-dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev staff users nogroup"""
+DEBIAN = """root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody adm tty disk
+kmem dialout fax voice cdrom floppy tape sudo audio dip operator src shadow utmp video sasl plugdev staff users
+nogroup"""
 
 
 def taken() -> set[str]:
@@ -43,7 +44,11 @@ def test_every_name_of_debian_is_refused() -> None:
 
 def test_the_users_of_our_roles_are_refused() -> None:
     roles = MODULE.parent / "roles"
-    users = {user for file in roles.glob("*/vars/main.yml") for user in re.findall(r"^_\w+_user: (\w+)$", file.read_text(), re.M)}
+    users = {
+        user
+        for file in roles.glob("*/vars/main.yml")
+        for user in re.findall(r"^_\w+_user: (\w+)$", file.read_text(), re.M)
+    }
     assert users
     assert users - taken() == set()
 

@@ -114,7 +114,6 @@ MUTATIONS = {
     "a database that can be deleted": Mutation(
         "managed", "defaults", "database.tf", ".mlflow.id]\n  deletion_protection = var.protect", ".mlflow.id]"
     ),
-    "hosts without a priority": Mutation("managed", "defaults", "database.tf", "    priority         = 0", "    #"),
     "secrets that can be deleted before what they open": Mutation(
         "managed",
         "defaults",
