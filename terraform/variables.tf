@@ -59,9 +59,9 @@ locals {
     # systemd, udev and what else is on an image or comes with its packages
     "input", "sgx", "kvm", "render", "clock", "systemd-journal", "systemd-network", "systemd-resolve",
     "systemd-timesync", "systemd-coredump", "systemd-oom", "messagebus", "polkitd", "sshd", "ssh", "crontab", "netdev",
-    "tcpdump", "uuidd", "dhcpcd", "tss", "rdma", "avahi", "wheel", "admin", "landscape", "ntp", "ntpsec", "syslog",
+    "tcpdump", "uuidd", "dhcpcd", "tss", "rdma", "avahi", "ntp", "ntpsec", "syslog",
     # packages of our roles, and the roles themselves
-    "postgres", "ssl-cert", "nginx", "mlflow", "debian",
+    "postgres", "ssl-cert", "nginx", "mlflow",
   ]
 }
 
