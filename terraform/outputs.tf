@@ -52,7 +52,7 @@ output "airflow" {
     service_account_id       = yandex_iam_service_account.main["airflow"].id
     object_storage_secret_id = yandex_lockbox_secret.storage_key["airflow"].id
     admin_secret_id          = try(yandex_lockbox_secret.password["airflow-admin"].id, null)
-    version                  = coalesce(one(yandex_airflow_cluster.main[*].airflow_version), var.airflow.version) # the service may have moved it
+    version                  = var.airflow.version # as asked for; the service may have moved it, which is no change here
   }
 }
 

