@@ -255,6 +255,20 @@ run "defaults_fit_a_fresh_cloud" {
   }
 }
 
+run "a_database_on_a_machine_fits_a_fresh_cloud_too" {
+  command = plan
+  variables {
+    database = { kind = "vm" }
+    mlflow   = { public = true }
+  }
+  assert {
+    condition = output.quota_needs["compute.ssdDisks.size"] <= 200 * 1024 * 1024 * 1024 && output.quota_needs["compute.snapshots.count"] <= 32 && (
+      output.quota_needs["vpc.securityGroups.count"] == 4 && output.quota_needs["vpc.externalStaticAddresses.count"] == 1
+    ) && !contains(keys(output.quota_needs), "mdb.clusters.count")
+    error_message = "PostgreSQL on a machine needs ${jsonencode(output.quota_needs)}, which is more than a fresh cloud has."
+  }
+}
+
 run "a_larger_run_needs_more" {
   command = plan
   variables {
