@@ -80,13 +80,13 @@ class Identity:
         token = f"t1.{secrets.token_urlsafe(32)}.{secrets.token_urlsafe(64)}"
         expires = time.time() + self._config.token_seconds
         self._store.execute("DELETE FROM tokens WHERE expires < ?", time.time() - _KEEP_EXPIRED)
-        self._store.execute("INSERT INTO tokens VALUES (?,?,?)", _hash(token), subject, expires)
+        self._store.execute("INSERT INTO tokens VALUES (?,?,?)", token_hash(token), subject, expires)
         return token, expires
 
     def revoke(self, token: str) -> str:
         """Forget a token; returns whose it was."""
         subject = self.subject_of(f"Bearer {token}")
-        self._store.execute("DELETE FROM tokens WHERE hash = ?", _hash(token))
+        self._store.execute("DELETE FROM tokens WHERE hash = ?", token_hash(token))
         return subject
 
     def subject_of(self, authorization: str) -> str:
@@ -94,7 +94,7 @@ class Identity:
         scheme, _, token = authorization.partition(" ")
         if not token:
             raise unauthenticated("The call has no IAM token: send the header 'Authorization: Bearer <IAM token>'")
-        rows = self._store.execute("SELECT subject, expires FROM tokens WHERE hash = ?", _hash(token))
+        rows = self._store.execute("SELECT subject, expires FROM tokens WHERE hash = ?", token_hash(token))
         if scheme.lower() != "bearer" or not rows:
             raise unauthenticated("The IAM token is invalid: it was not issued by this endpoint, or it was revoked")
         if rows[0]["expires"] < time.time():
@@ -192,5 +192,5 @@ def needed(permission: str) -> str:
     return narrow[0] if narrow else next(role for role in reversed(_BROAD) if allows(role, permission))
 
 
-def _hash(token: str) -> str:
+def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

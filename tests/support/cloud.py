@@ -49,11 +49,12 @@ def new_key() -> tuple[str, str]:
 
 
 class ObjectStore:
-    """An S3 server that knows enough for HEAD bucket and PUT object; `objects` maps bucket/key to content."""
+    """An S3 server that knows one bucket; `objects` maps bucket/key to content, `requests` has what was asked of it."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        objects = self.objects
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        objects, requests = self.objects, self.requests
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -61,14 +62,17 @@ class ObjectStore:
             def answer(self) -> None:
                 path = self.path.partition("?")[0].strip("/")
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                requests.append((self.command, self.path, dict(self.headers.items())))
+                content = objects.get(path, b"") if self.command == "GET" else b""
                 if self.command == "PUT":
                     objects[path] = body
                 self.send_response(200 if path.split("/")[0] == BUCKET else 404)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(content)))
                 self.send_header("ETag", '"0"')
                 self.end_headers()
+                self.wfile.write(content)
 
-            do_HEAD = do_PUT = answer
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
