@@ -32,6 +32,9 @@ class Cloud:
         self._services = services
         self._resources = Resources(context)
         self._handlers = {name: handler for service in services for name, handler in service.handlers().items()}
+        self._checks = {name: check for service in services for name, check in service.checks().items()}
+        for service in services:
+            context.quotas.register(service.holdings())
         create_initial_resources(context.config, context.store)
 
     def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str) -> Message:
@@ -82,10 +85,16 @@ class Cloud:
         if not is_public(call.name):
             self._authorise(call)
         self._apply_fault(call, "call")
-        validation.check(call.request)
+        self.check(call)
         answer = self._handled(call)
         self._apply_fault(call, "after")
         return answer
+
+    def check(self, call: Call) -> None:
+        """Raises INVALID_ARGUMENT and the like for a request that the cloud refuses whatever there is."""
+        validation.check(call.request)
+        if check := self._checks.get(call.name):
+            check(call)
 
     def _authorise(self, call: Call) -> None:
         """Raises PERMISSION_DENIED. Whoever may call a method may look at the operations that it began."""

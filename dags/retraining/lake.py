@@ -19,7 +19,7 @@ def client() -> Any:
     connection = compat.connection(CONNECTION)
     # Newer boto3 adds checksums that stores other than Amazon's need not know; one before 1.36 has no such setting.
     names = ("request_checksum_calculation", "response_checksum_validation")
-    without_checksums = {name: "when_required" for name in names if name in Config.OPTION_DEFAULTS}
+    without_checksums: dict[str, Any] = {name: "when_required" for name in names if name in Config.OPTION_DEFAULTS}
     return boto3.client(
         "s3",
         aws_access_key_id=connection.login,

@@ -11,12 +11,15 @@ from botocore.config import Config
 REGION = "ru-central1"
 # Newer clients add checksums of their own to every call. Signed calls with them are taken by now; for an upload that is
 # not signed (an IAM token) they would come as a trailer of the body, which the vendor does not say that it takes.
-WITHOUT_CHECKSUMS = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+WITHOUT_CHECKSUMS: dict[str, Any] = {
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
 
 
 def storage_client(endpoint: str, key: str | None = None, secret: str | None = None) -> Any:
     """A client of the object store at `endpoint` that signs with this key; without one it signs nothing."""
-    signature = {} if key else {"signature_version": UNSIGNED}
+    signature: dict[str, Any] = {} if key else {"signature_version": UNSIGNED}
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,

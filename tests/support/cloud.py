@@ -29,6 +29,7 @@ from tests.support.waiting import wait_until
 CLOUD, FOLDER = "b1gcloud000000000001", "b1gfolder00000000001"
 AIRFLOW, DATAPROC, DEPLOYER, NOBODY = (f"aje{name:0<17}" for name in ("airflow", "dataproc", "deployer", "nobody"))
 NETWORK, SUBNET = "enpnetwork0000000001", "e9bsubnet00000000001"
+GATEWAY, ROUTES = "enpgateway0000000001", "enproutes00000000001"
 KEY_ID = "ajekey00000000000001"
 BUCKET = "logs"
 
@@ -129,6 +130,15 @@ class Endpoint:
             "instances": [{"name": name, "service_account": name} for name in ("airflow", "nobody")],
             "resources": [
                 {"@type": "yandex.cloud.vpc.v1.Network", "id": NETWORK, "folderId": FOLDER, "name": "default"},
+                {"@type": "yandex.cloud.vpc.v1.Gateway", "id": GATEWAY, "folderId": FOLDER, "name": "nat"},
+                {
+                    "@type": "yandex.cloud.vpc.v1.RouteTable",
+                    "id": ROUTES,
+                    "folderId": FOLDER,
+                    "name": "nat",
+                    "networkId": NETWORK,
+                    "staticRoutes": [{"destinationPrefix": "0.0.0.0/0", "gatewayId": GATEWAY}],
+                },
                 {
                     "@type": "yandex.cloud.vpc.v1.Subnet",
                     "id": SUBNET,
@@ -137,6 +147,7 @@ class Endpoint:
                     "networkId": NETWORK,
                     "zoneId": "ru-central1-a",
                     "v4CidrBlocks": ["10.128.0.0/24"],
+                    "routeTableId": ROUTES,
                 },
             ],
             "object_store": {"endpoint": store_url, "access_key": "local", "secret_key": "object-store-secret"},

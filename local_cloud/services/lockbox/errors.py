@@ -7,6 +7,14 @@ def no_value(key: str) -> ApiError:
     return invalid(f"payload entry {key!r} has neither text_value nor binary_value")
 
 
+def two_payloads() -> ApiError:
+    return invalid("version_payload_entries and password_payload_specification: only one of them may be set")
+
+
+def no_payload() -> ApiError:
+    return invalid("create_version: is true, so version_payload_entries or password_payload_specification is required")
+
+
 def password_too_short(length: int, classes: int) -> ApiError:
     return invalid(f"password_payload_specification: length {length} cannot hold {classes} classes of characters")
 

@@ -14,6 +14,22 @@ SECRET, VERSION = "yandex.cloud.lockbox.v1.Secret", "yandex.cloud.lockbox.v1.Ver
 WEEK = 7 * 24 * 3600
 
 
+def wants_version(request: Any) -> bool:
+    """Whether a Create makes the secret's first version; raises INVALID_ARGUMENT.
+
+    `create_version`, where it is set, holds whatever else is asked for: Terraform's provider always says false, so that
+    a secret made by it has no password before a `yandex_lockbox_secret_version`.
+    """
+    entries, password = bool(request.version_payload_entries), request.HasField("password_payload_specification")
+    if entries and password:
+        raise errors.two_payloads()
+    if not request.HasField("create_version"):
+        return entries or password
+    if request.create_version.value and not (entries or password):
+        raise errors.no_payload()
+    return bool(request.create_version.value)
+
+
 def new_version(secret: Row, entries: Iterable[Any], description: str) -> tuple[Any, Any]:
     """A version of a secret and its payload: the given entries and, if the secret asks for one, a new password."""
     payload = payload_pb2.Payload()

@@ -11,7 +11,7 @@ from local_cloud.core.errors import not_found
 from local_cloud.core.resources import Row, belongs, timestamp
 from local_cloud.services.base import Service
 from local_cloud.services.lockbox import errors
-from local_cloud.services.lockbox.models import SECRET, VERSION, WEEK, new_version
+from local_cloud.services.lockbox.models import SECRET, VERSION, WEEK, new_version, wants_version
 
 _SECRETS, _PAYLOADS = "yandex.cloud.lockbox.v1.SecretService", "yandex.cloud.lockbox.v1.PayloadService"
 
@@ -32,7 +32,7 @@ class Lockbox(Service):
 
     def _create(self, call: Call) -> Begun:
         row, request = self.resources.create(call), call.request
-        if request.version_payload_entries or row.message.HasField("password_payload_specification"):
+        if wants_version(request):
             version = self._insert_version(row, request.version_payload_entries, request.version_description)
             row.message.current_version.CopyFrom(version.message)
             self.store.save(row)
