@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import Row, status_of
+from local_cloud.core.resources import Row, set_status, status_of
 from local_cloud.services.base import Service
 from local_cloud.services.compute import checks, errors
 from local_cloud.services.compute.models import (
@@ -124,10 +124,12 @@ class Compute(Service):
         return self.resources.begin_update(call)
 
     def _begin_start(self, call: Call) -> Begun:
-        begun = self.resources.begin_change(call)
-        # Its cores and its memory count again, so there must be some left.
-        self.context.quotas.check(begun.row)
-        return begun
+        """Its cores and its memory count again, so there must be some left."""
+        row = self.resources.named(call)
+        message = type(row.message).FromString(row.message.SerializeToString())
+        set_status(message, "RUNNING")
+        self.context.quotas.check(Row(row.number, row.type, row.key, row.folder, row.parents, message))
+        return self.resources.begin_change(call)
 
     def _delete(self, work: Work) -> Message:
         with self.store.transaction():

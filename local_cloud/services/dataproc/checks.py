@@ -62,7 +62,7 @@ def check_layout(specification: Any) -> None:
         )
     for group in groups:
         _check_group(group)
-    if not specification.hadoop.ssh_public_keys and not specification.hadoop.oslogin_enabled:
+    if not any(specification.hadoop.ssh_public_keys) and not specification.hadoop.oslogin_enabled:
         raise invalid("config_spec.hadoop: ssh_public_keys are empty; give one, or set oslogin_enabled")
     check_properties(specification.hadoop)
 
