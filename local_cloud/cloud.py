@@ -13,7 +13,7 @@ from local_cloud.core import schema, validation
 from local_cloud.core.calls import Call, Handler, Verb
 from local_cloud.core.context import Context
 from local_cloud.core.errors import ApiError
-from local_cloud.core.identity import Scope, is_public, permissions_of
+from local_cloud.core.identity import Scope, is_public, permissions_of, uses_of
 from local_cloud.core.initial import create_initial_resources
 from local_cloud.core.resources import Row
 from local_cloud.services.base import Service
@@ -105,7 +105,8 @@ class Cloud:
         else:
             row = self._resource_in(call)
         folder = row.folder if row is not None else self.context.folder_of(call.request)
-        self.context.identity.authorise(call.subject, permissions_of(method), Scope(folder, row))
+        needed = dict.fromkeys([*permissions_of(method), *uses_of(call.name, call.request)])
+        self.context.identity.authorise(call.subject, needed, Scope(folder, row))
 
     def _resource_in(self, call: Call) -> Row | None:
         """The resource that a call is about, or its parent; None for one that does not exist (yet)."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,23 @@ def _matches(patterns: Iterable[str], permission: str) -> bool:
 def permissions_of(method: str) -> list[str]:
     """What a caller of this method needs: the method itself and what it makes use of."""
     return [method, *_TABLE["also_needed"].get(method, ())]
+
+
+def uses_of(method: str, request: Any) -> list[str]:
+    """What a caller needs besides, because the request names an account or a subnet that is then made use of."""
+    if not _matches(_TABLE["uses"]["methods"], method) or not method.endswith(("/Create", "/Update")):
+        return []
+    names = {name for name in _named(request) if name in _TABLE["uses"]["fields"]}
+    return sorted({_TABLE["uses"]["fields"][name] for name in names})
+
+
+def _named(message: Any) -> Iterator[str]:
+    """The names of all fields that are set, also within."""
+    for field, value in message.ListFields():
+        yield field.name
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            for inner in value if field.is_repeated else (value,):
+                yield from _named(inner)
 
 
 def is_public(method: str) -> bool:

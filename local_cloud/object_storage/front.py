@@ -49,11 +49,15 @@ class Front:
         return answer
 
     def _identify(self, request: Request) -> bool:
-        """Whether an IAM token says who asks; raises `S3Error` for a wrong one, and without any credentials."""
+        """Whether an IAM token says who asks; raises `S3Error` for a wrong one.
+
+        Whoever has no credentials may read what is public, which is the store's to know.
+        """
         token = request.headers.get(signature.TOKEN, "")
         if token and not self._tokens(token):
             raise errors.wrong_token()
-        if not token and not signature.is_signed(request):
+        reads = request.method in ("GET", "HEAD") and not setting_of(request)
+        if not token and not signature.is_signed(request) and not reads:
             raise errors.no_credentials()
         return bool(token)
 

@@ -53,7 +53,7 @@ def address(endpoint: Endpoint, name: str) -> Any:
         (
             {"resources_spec": {"cores": 3, "memory": 4 * GIB}},
             "INVALID_ARGUMENT",
-            'the specified number of cores 3 is not available on platform "standard-v3" at 100%; allowed core number: 2, 4',
+            'number of cores 3 is not available on platform "standard-v3" at 100%; allowed core number: 2, 4',
         ),
         (
             {"resources_spec": {"cores": 2, "memory": 3 * GIB}},
