@@ -22,6 +22,11 @@ LIMITS: Mapping[str, float] = {name: entry["limit"] for name, entry in _TABLE["l
 SERVICES: Mapping[str, str] = _TABLE["services"]
 # What one resource takes: quota -> amount, in the quota's own unit (bytes, or a number).
 Holding = Callable[[Row], Mapping[str, float]]
+# Of services that have no ways of their own.
+_PLAIN: Mapping[str, Holding] = {
+    "yandex.cloud.dns.v1.DnsZone": lambda row: {"dns.zones.count": 1},
+    "yandex.cloud.storage.v1.Bucket": lambda row: {"storage.buckets.count": 1},
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Quotas:
     def __init__(self, store: Store, changed: Mapping[str, float]) -> None:
         self.limits: Mapping[str, float] = {**LIMITS, **changed}
         self._store = store
-        self._holdings: dict[str, Holding] = {}
+        self._holdings: dict[str, Holding] = dict(_PLAIN)
 
     def register(self, holdings: Mapping[str, Holding]) -> None:
         """Tell what resources of these types (by full name) take."""

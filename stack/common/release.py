@@ -62,7 +62,7 @@ def upload_dags(s3: Any, bucket: str, files: dict[str, bytes]) -> None:
 
 
 def pip_properties(image: str) -> dict[str, str]:
-    """The image's locked packages as Data Proc's `pip:` properties: a bare version, the service puts the == there."""
+    """The image's locked packages as Data Proc's `pip:` properties."""
     lines = (LOCKS / f"spark-image-{image}.in").read_text().splitlines()
     wanted = {line.split("==")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
     locked = dict(
@@ -70,7 +70,7 @@ def pip_properties(image: str) -> dict[str, str]:
         for line in (LOCKS / f"spark-image-{image}.txt").read_text().splitlines()
         if "==" in line and not line.startswith((" ", "#"))
     )
-    return {f"pip:{name}": locked[name] for name in sorted(wanted - ON_THE_IMAGE)}
+    return {f"pip:{name}": f"=={locked[name]}" for name in sorted(wanted - ON_THE_IMAGE)}
 
 
 def retraining_variable(

@@ -94,6 +94,11 @@ def changed(request: Any, changes: dict[str, Any]) -> Any:
             "FAILED_PRECONDITION",
             'platform "standard-v1" is unavailable in zone "ru-central1-d"',
         ),
+        (
+            {"config_spec__resources__resource_preset_id": "s3-c96-m576"},
+            "FAILED_PRECONDITION",
+            'Quota limits exceeded, not enough "mdb.cpu.count: 32, mdb.memory.size: ',
+        ),
         ({"user_specs__0__name": "postgres"}, "INVALID_ARGUMENT", "'postgres' is no name of a user"),
         ({"user_specs__0__name": "pg_mlflow"}, "INVALID_ARGUMENT", "'pg_mlflow' is no name of a user"),
         ({"user_specs__0__password": "short"}, "INVALID_ARGUMENT", "expected 8-128"),

@@ -15,8 +15,10 @@ from yandex.cloud.quotamanager.v1.quota_limit_service_pb2_grpc import QuotaLimit
 from yandex.cloud.quotamanager.v1.resource_pb2 import Resource
 from yandex.cloud.vpc.v1 import network_pb2, network_service_pb2
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
+from yandex.cloud.vpc.v1.security_group_service_pb2 import CreateSecurityGroupRequest
+from yandex.cloud.vpc.v1.security_group_service_pb2_grpc import SecurityGroupServiceStub
 
-from tests.support.cloud import CLOUD, FOLDER, Endpoint, finished, refusal, result
+from tests.support.cloud import CLOUD, FOLDER, NETWORK, Endpoint, finished, refusal, result
 from tests.support.compute import GIB, disk_request, instance_request, make_disk, make_instance
 from tests.support.dataproc import cluster_fields
 
@@ -161,6 +163,26 @@ def test_the_demos_cluster_fits_a_new_cloud() -> None:
     presets = [cluster["master_preset"], *[cluster["compute_preset"]] * cluster["compute_count"]]
     assert sum(PRESETS[name]["vcpu"] for name in presets) <= LIMITS["compute.instanceCores.count"]
     assert cluster["disk_gib"] * len(presets) * GIB <= LIMITS["compute.ssdDisks.size"]
+
+
+def test_a_network_brings_a_security_group_that_counts(fresh: Endpoint) -> None:
+    assert quota(fresh, "vpc.securityGroups.count") == (5, 1)
+    sdk = fresh.sdk()
+    stub = sdk.client(SecurityGroupServiceStub)
+    for number in range(4):
+        request = CreateSecurityGroupRequest(folder_id=FOLDER, network_id=NETWORK, name=f"group-{number}")
+        finished(sdk, stub.Create(request))
+    request = CreateSecurityGroupRequest(folder_id=FOLDER, network_id=NETWORK, name="one-more")
+    assert exhausted(lambda: stub.Create(request)).startswith("Quota limit vpc.securityGroups.count exceeded")
+
+
+def test_every_service_that_a_plan_asks_is_listed(fresh: Endpoint) -> None:
+    """A preflight asks for the quotas of each service of its plan; one that is unknown would end it."""
+    stub = fresh.sdk().client(QuotaLimitServiceStub)
+    for name in ("compute", "dns", "iam", "lockbox", "managed-airflow", "mdb", "storage", "vpc"):
+        limits = stub.List(service.ListQuotaLimitsRequest(resource=OURS, service=name)).quota_limits
+        assert limits, name
+        assert all(limit.limit.value > 0 for limit in limits)
 
 
 def test_whoever_has_asked_for_more_has_more(new_endpoint: Callable[..., Endpoint]) -> None:

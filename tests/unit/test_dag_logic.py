@@ -31,7 +31,7 @@ SETTINGS = {
         "compute_count": 2,
         "disk_gib": 64,
         "hours": 6,
-        "properties": {"pip:xgboost-cpu": "2.1.4"},
+        "properties": {"pip:xgboost-cpu": "==2.1.4"},
     },
 }
 

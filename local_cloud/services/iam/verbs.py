@@ -30,7 +30,11 @@ class Iam(Service):
         }
 
     def holdings(self) -> Mapping[str, Holding]:
-        return {ACCOUNT_TYPE: lambda row: {"iam.serviceAccounts.count": 1}}
+        return {
+            ACCOUNT_TYPE: lambda row: {"iam.serviceAccounts.count": 1},
+            KEY_TYPE: lambda row: {"iam.authorizedKeys.count": 1},
+            "yandex.cloud.iam.v1.awscompatibility.AccessKey": lambda row: {"iam.accessKeys.count": 1},
+        }
 
     def _create_token(self, call: Call) -> Message:
         if not call.request.jwt:

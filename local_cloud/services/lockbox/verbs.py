@@ -8,6 +8,7 @@ from yandex.cloud.lockbox.v1 import payload_pb2, payload_service_pb2, secret_pb2
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.errors import not_found
+from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, belongs, timestamp
 from local_cloud.services.base import Service
 from local_cloud.services.lockbox import errors
@@ -29,6 +30,9 @@ class Lockbox(Service):
             f"{_PAYLOADS}/Get": self._payload,
             f"{_PAYLOADS}/GetEx": self._payload_as_map,
         }
+
+    def holdings(self) -> Mapping[str, Holding]:
+        return {SECRET: lambda row: {"lockbox.secrets.count": 1}}
 
     def _create(self, call: Call) -> Begun:
         row, request = self.resources.create(call), call.request

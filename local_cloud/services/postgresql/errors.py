@@ -2,7 +2,17 @@
 
 from collections.abc import Collection
 
+import grpc
+
 from local_cloud.core.errors import ApiError, invalid
+from local_cloud.core.quotas import Shortage, failure
+
+
+def not_enough_quota(short: Collection[Shortage]) -> ApiError:
+    """The managed databases' own sentence and code."""
+    lacking = ", ".join(f"{s.quota}: {s.required - s.available:.0f}" for s in short)
+    message = f'Quota limits exceeded, not enough "{lacking}". Please contact support to request extra resource quota.'
+    return ApiError(grpc.StatusCode.FAILED_PRECONDITION, message, (failure(short),))
 
 
 def version(value: str, offered: Collection[str]) -> ApiError:

@@ -17,7 +17,8 @@ def _address(row: Row) -> Mapping[str, float]:
 
 
 HOLDINGS: Mapping[str, Holding] = {
-    NETWORK: lambda row: {"vpc.networks.count": 1},
+    # A network comes with a security group of its own, which counts, too.
+    NETWORK: lambda row: {"vpc.networks.count": 1, "vpc.securityGroups.count": 1},
     SUBNET: lambda row: {"vpc.subnets.count": 1},
     SECURITY_GROUP: lambda row: {"vpc.securityGroups.count": 1},
     ROUTE_TABLE: lambda row: {
