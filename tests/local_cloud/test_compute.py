@@ -81,6 +81,11 @@ def address(endpoint: Endpoint, name: str) -> Any:
             "SecurityGroup 'enpnone' not found",
         ),
         (
+            {"network_interface_specs": [{"subnet_id": SUBNET, "security_group_ids": ["enp"] * 6}]},
+            "INVALID_ARGUMENT",
+            "network_interface_specs[0].security_group_ids: number of entries is 6, expected <=5",
+        ),
+        (
             {"zone_id": "ru-central1-b"},
             "INVALID_ARGUMENT",
             "is in zone 'ru-central1-a', the instance in 'ru-central1-b'",

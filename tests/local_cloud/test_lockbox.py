@@ -160,6 +160,12 @@ def test_what_is_said_of_a_first_version_must_fit(endpoint: Endpoint) -> None:
         assert complaint in error.details()
 
 
+def test_values_have_64_kilobytes_together(endpoint: Endpoint) -> None:
+    make_secret(endpoint, "just-fits", a="x" * (32 << 10), b="x" * (32 << 10))
+    error = refusal(lambda: make_secret(endpoint, "too-large", a="x" * (32 << 10), b="x" * (32 << 10), c=b"x"))
+    assert (error.code(), "65537 bytes together" in error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 def test_a_payload_is_only_where_it_belongs(endpoint: Endpoint) -> None:
     """Not in the log of calls, nor in an operation's stored request, nor in files that others can read."""
     marker = "marker-5f1c8d"

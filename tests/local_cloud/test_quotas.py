@@ -1,6 +1,6 @@
 """A new cloud's quotas: what is refused, in whose words, what counts, and the service that tells them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -26,9 +26,9 @@ OURS = Resource(id=CLOUD, type="resource-manager.cloud")
 
 
 @pytest.fixture
-def fresh(new_endpoint: Callable[..., Endpoint]) -> Iterator[Endpoint]:
+def fresh(new_endpoint: Callable[..., Endpoint]) -> Endpoint:
     """A cloud as it is on its first day, with the one network that a new folder has."""
-    yield new_endpoint().start()
+    return new_endpoint().start()
 
 
 def quota(endpoint: Endpoint, name: str) -> tuple[float, float]:

@@ -95,7 +95,7 @@ def test_rules_have_ids_by_which_they_are_changed(endpoint: Endpoint) -> None:
         addition_rule_specs=[{"direction": "INGRESS", "predefined_target": "self_security_group"}],
     )
     after = result(sdk, stub.UpdateRules(change), security_group_pb2.SecurityGroup)
-    assert [rule.id for rule in after.rules][0] == second
+    assert after.rules[0].id == second
     assert after.rules[1].id not in ("", first, second)
     assert after.rules[1].predefined_target == "self_security_group"
     assert refusal(lambda: stub.UpdateRules(change)).code() is grpc.StatusCode.NOT_FOUND
@@ -123,7 +123,7 @@ def test_what_is_in_use_is_not_deleted(endpoint: Endpoint) -> None:
     tries: list[tuple[Callable[[], Any], str]] = [
         (
             lambda: sdk.client(NetworkServiceStub).Delete(network_service_pb2.DeleteNetworkRequest(network_id=NETWORK)),
-            "RouteTable nat (enproutes00000000001), Subnet default-a",
+            "RouteTable nat",
         ),
         (
             lambda: sdk.client(RouteTableServiceStub).Delete(tables.DeleteRouteTableRequest(route_table_id=ROUTES)),
@@ -137,7 +137,8 @@ def test_what_is_in_use_is_not_deleted(endpoint: Endpoint) -> None:
     for call, user in tries:
         error = refusal(call)
         assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-        assert f"is in use by {user}" in error.details()
+        assert "is in use by" in error.details()
+        assert user in error.details()
 
 
 def test_a_network_is_deleted_when_it_is_empty(endpoint: Endpoint) -> None:

@@ -12,6 +12,8 @@ from local_cloud.services.lockbox import errors
 
 SECRET, VERSION = "yandex.cloud.lockbox.v1.Secret", "yandex.cloud.lockbox.v1.Version"
 WEEK = 7 * 24 * 3600
+# Of all values of a version together; source: docs/lockbox/concepts/limits.
+MOST_BYTES = 64 << 10
 
 
 def wants_version(request: Any) -> bool:
@@ -45,6 +47,9 @@ def new_version(secret: Row, entries: Iterable[Any], description: str) -> tuple[
         specification = secret.message.password_payload_specification
         payload.entries.add(key=specification.password_key, text_value=new_password(specification))
         version.password_payload_specification.CopyFrom(specification)
+    size = sum(len(entry.binary_value) or len(entry.text_value.encode()) for entry in payload.entries)
+    if size > MOST_BYTES:
+        raise errors.payload_too_large(size, MOST_BYTES)
     version.payload_entry_keys.extend(entry.key for entry in payload.entries)
     version.created_at.CopyFrom(timestamp())
     payload.version_id = version.id
