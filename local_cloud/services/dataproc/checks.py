@@ -34,7 +34,8 @@ MAX_SUBCLUSTERS, MAX_HOSTS, MAX_DISK = 12, 32, 4096 << 30
 # Prefixes of cluster properties: a service's, or one that every cluster takes.
 _ALWAYS = {"core", "dataproc", "conda", "pip", "monitoring"}
 _OF_SERVICES = {
-    "yarn": {"capacity-scheduler", "resource-type", "node-resources"},
+    "hbase": {"hbase-policy"},
+    "yarn": {"capacity-scheduler", "resource-type", "resource-types", "node-resources"},
     "hive": {"hivemetastore", "hiveserver2"},
 }
 _PIP_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
