@@ -154,17 +154,6 @@ def test_the_hosts_of_a_data_proc_cluster_count(fresh: Endpoint) -> None:
     assert quota(fresh, "compute.instances.count")[1] == 0
 
 
-def test_the_demos_cluster_fits_a_new_cloud() -> None:
-    from local_cloud.core.quotas import LIMITS
-    from local_cloud.pricing import PRESETS
-    from stack.local.deploy import local_cluster
-
-    cluster = local_cluster("2.1")
-    presets = [cluster["master_preset"], *[cluster["compute_preset"]] * cluster["compute_count"]]
-    assert sum(PRESETS[name]["vcpu"] for name in presets) <= LIMITS["compute.instanceCores.count"]
-    assert cluster["disk_gib"] * len(presets) * GIB <= LIMITS["compute.ssdDisks.size"]
-
-
 def test_a_network_brings_a_security_group_that_counts(fresh: Endpoint) -> None:
     assert quota(fresh, "vpc.securityGroups.count") == (5, 1)
     sdk = fresh.sdk()
