@@ -13,7 +13,7 @@ from local_cloud.core import schema, validation
 from local_cloud.core.calls import Call, Handler, Verb
 from local_cloud.core.context import Context
 from local_cloud.core.errors import ApiError
-from local_cloud.core.identity import Scope, is_public, permissions_of
+from local_cloud.core.identity import Scope, is_public, permissions_of, uses_of
 from local_cloud.core.initial import create_initial_resources
 from local_cloud.core.resources import Row
 from local_cloud.services.base import Service
@@ -32,6 +32,9 @@ class Cloud:
         self._services = services
         self._resources = Resources(context)
         self._handlers = {name: handler for service in services for name, handler in service.handlers().items()}
+        self._checks = {name: check for service in services for name, check in service.checks().items()}
+        for service in services:
+            context.quotas.register(service.holdings())
         create_initial_resources(context.config, context.store)
 
     def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str) -> Message:
@@ -82,10 +85,16 @@ class Cloud:
         if not is_public(call.name):
             self._authorise(call)
         self._apply_fault(call, "call")
-        validation.check(call.request)
+        self.check(call)
         answer = self._handled(call)
         self._apply_fault(call, "after")
         return answer
+
+    def check(self, call: Call) -> None:
+        """Raises INVALID_ARGUMENT and the like for a request that the cloud refuses whatever there is."""
+        validation.check(call.request)
+        if check := self._checks.get(call.name):
+            check(call)
 
     def _authorise(self, call: Call) -> None:
         """Raises PERMISSION_DENIED. Whoever may call a method may look at the operations that it began."""
@@ -96,7 +105,8 @@ class Cloud:
         else:
             row = self._resource_in(call)
         folder = row.folder if row is not None else self.context.folder_of(call.request)
-        self.context.identity.authorise(call.subject, permissions_of(method), Scope(folder, row))
+        needed = dict.fromkeys([*permissions_of(method), *uses_of(call.name, call.request)])
+        self.context.identity.authorise(call.subject, needed, Scope(folder, row))
 
     def _resource_in(self, call: Call) -> Row | None:
         """The resource that a call is about, or its parent; None for one that does not exist (yet)."""

@@ -55,7 +55,12 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=3, help="seconds between two looks (default 3)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    store = boto3.client("s3", endpoint_url=options.endpoint, config=Config(s3={"addressing_style": "path"}))
+    settings = Config(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    store = boto3.client("s3", endpoint_url=options.endpoint, config=settings)
     (options.folder / "dags").mkdir(parents=True, exist_ok=True)
     seen: dict[str, str] = {}
     while True:

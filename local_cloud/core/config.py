@@ -77,7 +77,8 @@ class Config:
     timings: Mapping[str, float] = field(default_factory=dict)
     token_seconds: float = 12 * 3600
     resources: tuple[Mapping[str, Any], ...] = ()
-    require_nat: bool = False
+    require_nat: bool = True
+    quotas: Mapping[str, float] = field(default_factory=dict)
 
 
 def load(path: Path) -> Config:

@@ -9,6 +9,7 @@ from local_cloud.core.config import Config
 from local_cloud.core.faults import Faults
 from local_cloud.core.identity import Identity, audiences
 from local_cloud.core.operations import Operations
+from local_cloud.core.quotas import Quotas
 from local_cloud.core.store import Store
 
 
@@ -21,6 +22,7 @@ class Context:
     identity: Identity
     operations: Operations
     faults: Faults
+    quotas: Quotas
 
     def folder_of(self, request: Any) -> str:
         """The folder that a request names; without one, the endpoint's own."""
@@ -31,7 +33,8 @@ def new_context(config: Config, store: Store, grpc_address: str) -> Context:
     """The parts, made for one state folder. `grpc_address` (host:port) is what clients name in their JWTs."""
     faults = Faults(config.state, store)
     identity = Identity(config, store, audiences(grpc_address))
-    return Context(config, store, identity, Operations(store, config.timings, faults), faults)
+    operations = Operations(store, config.timings, faults)
+    return Context(config, store, identity, operations, faults, Quotas(store, config.quotas))
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,31 @@
 """The errors that a call can end with, in gRPC's terms."""
 
 import grpc
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 
 
 class ApiError(Exception):
-    """A refusal that reaches the caller: a gRPC status code and a sentence that says what is wrong."""
+    """A refusal that reaches the caller: a gRPC status code, a sentence that says what is wrong, and its details."""
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: grpc.StatusCode, message: str, details: tuple[Message, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.details = details
 
     @property
     def number(self) -> int:
         """The code as `google.rpc.Status` carries it."""
         number: int = self.code.value[0]
         return number
+
+    def status(self) -> Status:
+        """As `google.rpc.Status`: what operations, REST and gRPC's trailing metadata carry."""
+        status = Status(code=self.number, message=self.message)
+        for detail in self.details:
+            status.details.add().Pack(detail)
+        return status
 
 
 def not_found(kind: str, key: str) -> ApiError:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,23 @@ def _matches(patterns: Iterable[str], permission: str) -> bool:
 def permissions_of(method: str) -> list[str]:
     """What a caller of this method needs: the method itself and what it makes use of."""
     return [method, *_TABLE["also_needed"].get(method, ())]
+
+
+def uses_of(method: str, request: Any) -> list[str]:
+    """What a caller needs besides, because the request names an account or a subnet that is then made use of."""
+    if not _matches(_TABLE["uses"]["methods"], method) or not method.endswith(("/Create", "/Update")):
+        return []
+    names = {name for name in _named(request) if name in _TABLE["uses"]["fields"]}
+    return sorted({_TABLE["uses"]["fields"][name] for name in names})
+
+
+def _named(message: Any) -> Iterator[str]:
+    """The names of all fields that are set, also within."""
+    for field, value in message.ListFields():
+        yield field.name
+        if field.message_type and not field.message_type.GetOptions().map_entry:
+            for inner in value if field.is_repeated else (value,):
+                yield from _named(inner)
 
 
 def is_public(method: str) -> bool:
@@ -80,13 +97,13 @@ class Identity:
         token = f"t1.{secrets.token_urlsafe(32)}.{secrets.token_urlsafe(64)}"
         expires = time.time() + self._config.token_seconds
         self._store.execute("DELETE FROM tokens WHERE expires < ?", time.time() - _KEEP_EXPIRED)
-        self._store.execute("INSERT INTO tokens VALUES (?,?,?)", _hash(token), subject, expires)
+        self._store.execute("INSERT INTO tokens VALUES (?,?,?)", token_hash(token), subject, expires)
         return token, expires
 
     def revoke(self, token: str) -> str:
         """Forget a token; returns whose it was."""
         subject = self.subject_of(f"Bearer {token}")
-        self._store.execute("DELETE FROM tokens WHERE hash = ?", _hash(token))
+        self._store.execute("DELETE FROM tokens WHERE hash = ?", token_hash(token))
         return subject
 
     def subject_of(self, authorization: str) -> str:
@@ -94,7 +111,7 @@ class Identity:
         scheme, _, token = authorization.partition(" ")
         if not token:
             raise unauthenticated("The call has no IAM token: send the header 'Authorization: Bearer <IAM token>'")
-        rows = self._store.execute("SELECT subject, expires FROM tokens WHERE hash = ?", _hash(token))
+        rows = self._store.execute("SELECT subject, expires FROM tokens WHERE hash = ?", token_hash(token))
         if scheme.lower() != "bearer" or not rows:
             raise unauthenticated("The IAM token is invalid: it was not issued by this endpoint, or it was revoked")
         if rows[0]["expires"] < time.time():
@@ -192,5 +209,5 @@ def needed(permission: str) -> str:
     return narrow[0] if narrow else next(role for role in reversed(_BROAD) if allows(role, permission))
 
 
-def _hash(token: str) -> str:
+def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

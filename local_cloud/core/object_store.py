@@ -24,7 +24,13 @@ class ObjectStoreClient:
             region_name=self._config.region,
             aws_access_key_id=self._config.access_key,
             aws_secret_access_key=self._config.secret_key,
-            config=Config(s3={"addressing_style": "path"}, connect_timeout=5, retries={"total_max_attempts": 3}),
+            config=Config(
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                retries={"total_max_attempts": 3},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
         )
 
     def problem_of(self, bucket: str) -> str:

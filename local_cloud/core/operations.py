@@ -153,7 +153,7 @@ class Operations:
         operation.done = True
         operation.modified_at.CopyFrom(timestamp())
         if error is not None:
-            operation.error.code, operation.error.message = error.number, error.message
+            operation.error.CopyFrom(error.status())
         else:
             operation.response.Pack(response)
         self._store.execute(

@@ -141,6 +141,10 @@ class Store:
         rows = self._rows("deleted IS NULL AND parents LIKE ?", f'%"{key}"%')
         return [row for row in rows if key in row.parents.values()]
 
+    def users(self, key: str) -> list[Row]:
+        """The living resources that name this one anywhere in their description."""
+        return [row for row in self._rows("deleted IS NULL AND instr(data, ?) > 0", key.encode()) if row.key != key]
+
     def history(self, kind: str) -> list[Row]:
         """Every resource of a type there ever was, oldest first."""
         return self._rows("type = ? ORDER BY number", kind)

@@ -31,6 +31,8 @@ class _Handler(grpc.GenericRpcHandler):
             try:
                 return self._api.call(method, request, authorization, "grpc")
             except ApiError as error:
+                if error.details:
+                    context.set_trailing_metadata((("grpc-status-details-bin", error.status().SerializeToString()),))
                 context.abort(error.code, error.message)
 
         return grpc.unary_unary_rpc_method_handler(

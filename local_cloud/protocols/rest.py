@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server.api.call(route.method, request, self.headers.get("Authorization", ""), "rest")
             self._send(200, json_format.MessageToJson(answer, indent=None))
         except ApiError as error:
-            status = {"code": error.number, "message": error.message, "details": []}
+            status = {"details": [], **json_format.MessageToDict(error.status())}
             self._send(HTTP_STATUS[error.code.name], json.dumps(status))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer

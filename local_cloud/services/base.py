@@ -1,9 +1,10 @@
 """What the endpoint asks of a service that has ways of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from local_cloud.core.calls import Handler
+from local_cloud.core.calls import Call, Handler
 from local_cloud.core.context import Context, Site
+from local_cloud.core.quotas import Holding
 from local_cloud.services.generic.verbs import Resources
 
 
@@ -19,6 +20,14 @@ class Service:
     def handlers(self) -> Mapping[str, Handler]:
         """The methods that the shared verbs do not do as the cloud does, by their full names."""
         raise NotImplementedError
+
+    def checks(self) -> Mapping[str, Callable[[Call], None]]:
+        """What is refused of a request before its method is called, by the method's full name; raises `ApiError`."""
+        return {}
+
+    def holdings(self) -> Mapping[str, Holding]:
+        """What a resource takes of the cloud's quotas, by its type's full name."""
+        return {}
 
     def resume(self) -> None:
         """After a restart: open again what an earlier run had open."""

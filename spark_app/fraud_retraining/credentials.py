@@ -13,6 +13,8 @@ from fraud_retraining.errors import RetrainingError
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 TIMEOUT = 30  # seconds
+# Of the boto3 that MLflow's client brings: stores other than Amazon's need not know its newer checksums.
+CHECKSUMS = ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION")
 
 
 def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os.environ) -> None:
@@ -24,6 +26,8 @@ def provide(secret_id: Optional[str], environment: MutableMapping[str, str] = os
     Raises:
         RetrainingError: the secret cannot be read or lacks an entry.
     """
+    for name in CHECKSUMS:
+        environment.setdefault(name, "when_required")
     if (environment.get(USERNAME) and environment.get(PASSWORD)) or not secret_id:
         return
     entries = read_secret(secret_id, environment)

@@ -15,7 +15,8 @@ ZONE = f"{REGION}-a"
 # Ids as the cloud makes them: a prefix of the kind and 17 characters.
 CLOUD_ID, FOLDER_ID = "b1glocalcloud0000000", "b1glocalfolder000000"
 SERVICE_ACCOUNTS = {name: f"aje{name:0<17}" for name in ("airflow", "dataproc", "deployer")}
-NETWORK_ID, SUBNET_ID = "enplocalnetwork00000", "e9blocalsubnet000000"
+NETWORK_ID, SUBNET_ID = "enplocalnetwork00000", "e9blocalnatsubnet000"
+GATEWAY_ID, ROUTE_TABLE_ID = "enplocalgateway00000", "enplocalroutes000000"
 DEPLOYER_KEY = "ajkdeployer000000000"
 BUCKETS = ("lake", "dags", "jobs", "artifacts", "logs")
 

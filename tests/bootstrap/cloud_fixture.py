@@ -16,6 +16,10 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from local_cloud.core.config import ObjectStore
+from local_cloud.object_storage.front import Front, Server
+from local_cloud.object_storage.settings import Settings
+from local_cloud.object_storage.signature import tokens_of
 from stack.cloud import leftovers
 from stack.cloud.deployment import Deployment
 from stack.common import envs, lockbox
@@ -61,6 +65,9 @@ class CloudFixture:
         store["secret_key"] = state.secrets["object_store_secret"]
         images = {"2.2": fake_image(folder / "image")}
         self.endpoint = Endpoint(folder / "cloud", store["endpoint"], images, object_store=store).start()
+        # Object Storage as an operator meets it: by his token, and with all that it refuses.
+        front = Front(ObjectStore(**store), Settings(folder / "buckets.json"), tokens_of(self.endpoint.state))
+        self.front = Server(front).start()
         self.key = folder / "key.json"
         key = {"id": KEY_ID, "service_account_id": DEPLOYER, "private_key": self.endpoint.private_key}
         write_private(self.key, json.dumps(key))
@@ -87,9 +94,7 @@ class CloudFixture:
             "YC_SERVICE_ACCOUNT_KEY_FILE": str(self.key),
             "YC_ENDPOINT": address["grpc"],
             "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": address["ca"],
-            "YC_STORAGE_ENDPOINT_URL": store["endpoint"],
-            "YC_STORAGE_ACCESS_KEY": store["access_key"],
-            "YC_STORAGE_SECRET_KEY": store["secret_key"],
+            "YC_STORAGE_ENDPOINT_URL": self.front.url,
             **KEEP_BYTECODE,
             **NO_METADATA,
         }
@@ -187,6 +192,7 @@ class CloudFixture:
             shutil.rmtree(self.store.folder / "object-store" / name)
         self.provider.terminate()
         self.provider.wait(timeout=15)
+        self.front.close()
         self.endpoint.stop()
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def make_cluster(cloud: CloudFixture, name: str, logs: str, **labels: str) -> None:
 
-    resources = {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 64 << 30}
+    resources = {"resource_preset_id": "s3-c2-m8", "disk_type_id": "network-ssd", "disk_size": 20 << 30}
     parts = [
         service.CreateSubclusterConfigSpec(
             name=role.lower(), role=Role.Value(role), resources=resources, subnet_id=SUBNET, hosts_count=1

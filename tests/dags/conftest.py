@@ -32,7 +32,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The cloud API; one for all tests, since gRPC reads once in a process whose authority it trusts."""
     store = ObjectStore()
     image = fake_image(tmp_path_factory.mktemp("image"))
-    running = Endpoint(tmp_path_factory.mktemp("endpoint"), store.url, {"2.2": image}).start()
+    # Many clusters of others stand beside ours: more than a new cloud has room for.
+    room = {"compute.ssdDisks.size": 1 << 40, "compute.instances.count": 50, "compute.instanceCores.count": 100}
+    running = Endpoint(tmp_path_factory.mktemp("endpoint"), store.url, {"2.2": image}, quotas=room).start()
     yield running
     running.stop()
     store.close()

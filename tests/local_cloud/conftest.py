@@ -14,6 +14,9 @@ from yandex.cloud.dataproc.v1 import cluster_pb2
 from tests.support.cloud import Endpoint, ObjectStore, fake_image
 from tests.support.dataproc import cluster_fields
 
+# The shared endpoint is a cloud that has asked for more: many tests leave something in it.
+ROOM = {"vpc.networks.count": 50, "vpc.securityGroups.count": 50, "compute.disks.count": 200}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def impatient_sdk() -> Iterator[None]:
@@ -41,7 +44,8 @@ def endpoint(
     tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore, image: dict[str, str]
 ) -> Iterator[Endpoint]:
     """The shared endpoint; a test leaves nothing in it that another could trip over."""
-    with Endpoint(tmp_path_factory.mktemp("endpoint"), object_store.url, {"2.2": image}).serving() as running:
+    folder = tmp_path_factory.mktemp("endpoint")
+    with Endpoint(folder, object_store.url, {"2.2": image}, quotas=ROOM).serving() as running:
         yield running
 
 
@@ -69,7 +73,7 @@ def sdk(endpoint: Endpoint) -> yandexcloud.SDK:
 @pytest.fixture(scope="session")
 def cluster(endpoint: Endpoint, impatient_sdk: None) -> Iterator[str]:
     """The id of a cluster that runs, with two properties for Spark."""
-    properties = {"spark:spark.sql.shuffle.partitions": "7", "spark:spark.custom": "cluster", "pip:pyspark": "==3.5.0"}
+    properties = {"spark:spark.sql.shuffle.partitions": "7", "spark:spark.custom": "cluster", "pip:pyspark": "3.5.0"}
     wrapper = endpoint.machine("airflow").wrappers.Dataproc()
     made = wrapper.create_cluster(**cluster_fields("shared", properties=properties)).response
     assert (made.status, made.config.version_id) == (cluster_pb2.Cluster.RUNNING, "2.2")

@@ -13,6 +13,7 @@ ALLOWED = {
     "pricing": set(),
     "code_sync": set(),
     "machines": set(),
+    "object_storage": {"core"},
     "protocols": {"core"},
     "services": {"core", "pricing"},
     "cloud": {"core", "services"},

@@ -30,6 +30,37 @@ from tests.support.dataproc import cluster_fields
         ({"computenode_count": 33}, "INVALID_ARGUMENT", "'compute' has 33 hosts, expected at most 32"),
         ({"computenode_disk_size": 4097}, "INVALID_ARGUMENT", "'compute' has disks of 4097 GB, expected at most 4096"),
         ({"masternode_resource_preset": "huge"}, "INVALID_ARGUMENT", "unknown resource preset 'huge'"),
+        ({"masternode_disk_type": "floppy"}, "INVALID_ARGUMENT", "unknown disk type 'floppy'"),
+        (
+            {"computenode_disk_type": "network-ssd-nonreplicated"},
+            "INVALID_ARGUMENT",
+            "a network-ssd-nonreplicated disk has 20 GB, expected a multiple of 93 GB",
+        ),
+        (
+            {"computenode_count": 3, "computenode_max_hosts_count": 2},
+            "INVALID_ARGUMENT",
+            "may grow to 2 hosts and has 3",
+        ),
+        (
+            {"computenode_resource_preset": "b3-c1-m4", "computenode_max_hosts_count": 3},
+            "INVALID_ARGUMENT",
+            "has the burstable preset 'b3-c1-m4'",
+        ),
+        ({"properties": {"pip:mlflow": "==2.0"}}, "INVALID_ARGUMENT", "'==2.0' is no version; the service puts the =="),
+        ({"properties": {"pip:mlflow": ">=2"}}, "INVALID_ARGUMENT", "'>=2' is no version"),
+        ({"properties": {"pip:ml flow": "2.0"}}, "INVALID_ARGUMENT", "'ml flow' is no name of a package"),
+        (
+            {"properties": {"hive:x": "y"}},
+            "INVALID_ARGUMENT",
+            "the cluster has no service 'hive', only ['spark', 'yarn']",
+        ),
+        ({"ssh_public_keys": [""]}, "INVALID_ARGUMENT", "ssh_public_keys are empty"),
+        ({"zone": "ru-central1-c"}, "INVALID_ARGUMENT", "unknown zone 'ru-central1-c'"),
+        (
+            {"zone": "ru-central1-d", "masternode_resource_preset": "s1.micro"},
+            "FAILED_PRECONDITION",
+            'platform "standard-v1" is unavailable in zone "ru-central1-d"',
+        ),
         ({"s3_bucket": ""}, "INVALID_ARGUMENT", "bucket: is required"),
         ({"zone": "ru-central1-b"}, "INVALID_ARGUMENT", "is in 'ru-central1-a'"),
         ({"subnet_id": "e9bnone"}, "NOT_FOUND", "Subnet 'e9bnone' not found"),
@@ -49,32 +80,34 @@ def test_a_cluster_that_the_cloud_would_refuse_is_refused(
     assert message in error.details()
 
 
-def test_a_subnet_without_nat_is_refused_where_that_is_required(new_endpoint: Callable[..., Endpoint]) -> None:
-    own = new_endpoint(require_nat=True)
+def test_a_subnet_without_nat_is_refused(new_endpoint: Callable[..., Endpoint]) -> None:
+    own = new_endpoint()
+    subnet = own.config["resources"][-1]
+    del subnet["routeTableId"]
     wrapper = own.start().machine("airflow").wrappers.Dataproc()
     error = refusal(lambda: wrapper.create_cluster(**cluster_fields("refused")))
-    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert f"NAT should be enabled on the subnet '{SUBNET}'" in error.details()
     own.stop()
-    routes = [{"destinationPrefix": "0.0.0.0/0", "gatewayId": "enpgateway0000000001"}]
-    table = {"@type": "yandex.cloud.vpc.v1.RouteTable", "id": "enptable000000000001", "networkId": NETWORK}
-    with_nat = {**own.config["resources"][1], "id": "e9bnat00000000000001", "name": "nat", "routeTableId": table["id"]}
-    own.config["resources"] += [{**table, "folderId": FOLDER, "staticRoutes": routes}, with_nat]
+    own.config["require_nat"] = False
     wrapper = own.start().machine("airflow").wrappers.Dataproc()
-    assert wrapper.create_cluster(**cluster_fields("accepted", subnet_id=with_nat["id"])).response.id
+    assert wrapper.create_cluster(**cluster_fields("accepted")).response.id
 
 
 def test_security_groups_must_let_the_cluster_work(endpoint: Endpoint, sdk: yandexcloud.SDK) -> None:
-    """The rules that the documentation asks for: itself both ways, HTTPS to everywhere."""
+    """The rules that the documentation asks for: itself both ways, HTTPS and time to everywhere."""
     admin = endpoint.sdk()
     itself = {"predefined_target": "self_security_group", "protocol_name": "ANY"}
     https = {"protocol_name": "TCP", "ports": {"from_port": 443, "to_port": 443}}
+    ntp = {"protocol_name": "UDP", "ports": {"from_port": 123, "to_port": 123}}
     rules: list[dict[str, Any]] = [
         {"direction": "INGRESS", **itself},
         {"direction": "EGRESS", **itself},
         {"direction": "EGRESS", **https, "cidr_blocks": {"v4_cidr_blocks": ["0.0.0.0/0"]}},
+        {"direction": "EGRESS", **ntp, "cidr_blocks": {"v4_cidr_blocks": ["0.0.0.0/0"]}},
     ]
-    complaints = ["no INGRESS rule", "no EGRESS rule for any protocol", "no EGRESS rule for TCP 443", ""]
+    complaints = ["no INGRESS rule", "no EGRESS rule for any protocol", "no EGRESS rule for TCP 443"]
+    complaints += ["no EGRESS rule for UDP 123", ""]
     for left_out, complaint in enumerate(complaints):
         request = security_group_service_pb2.CreateSecurityGroupRequest(
             folder_id=FOLDER,
@@ -110,7 +143,7 @@ def test_whoever_creates_a_cluster_must_be_allowed_to_use_what_it_uses(new_endpo
     ("changes", "message"),
     [
         ({"s3_bucket": "no-such-bucket"}, "bucket 'no-such-bucket' does not exist"),
-        ({"properties": {"pip:pyspark": "==3.4.1"}}, "pyspark: asked for ==3.4.1, the image has 3.5.0"),
+        ({"properties": {"pip:pyspark": "3.4.1"}}, "pyspark: asked for 3.4.1, the image has 3.5.0"),
         ({"properties": {"pip:nothing": "1.0"}}, "nothing: asked for 1.0, the image has none"),
     ],
 )

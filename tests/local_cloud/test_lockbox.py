@@ -125,6 +125,47 @@ def test_a_password_is_generated_as_asked(
     assert payload(endpoint, secret.id)["password"] != first
 
 
+def asked_for_a_password(name: str, **fields: Any) -> Any:
+    specification = secret_pb2.PasswordPayloadSpecification(password_key="password", length=20)
+    return service.CreateSecretRequest(
+        folder_id=FOLDER, name=name, password_payload_specification=specification, **fields
+    )
+
+
+def test_no_password_is_made_where_the_request_says_no_version(endpoint: Endpoint) -> None:
+    """What Terraform's provider always says; a version of its own then makes the password."""
+    sdk = endpoint.sdk()
+    stub = sdk.client(SecretServiceStub)
+    request = asked_for_a_password("without-version", create_version=BoolValue(value=False))
+    secret = result(sdk, stub.Create(request), secret_pb2.Secret)
+    assert not secret.HasField("current_version")
+    assert not stub.ListVersions(service.ListVersionsRequest(secret_id=secret.id)).versions
+    error = refusal(lambda: payload(endpoint, secret.id))
+    assert (error.code(), "has no version" in error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, True)
+    add_version(endpoint, secret.id)
+    assert len(payload(endpoint, secret.id)["password"]) == 20
+
+
+def test_what_is_said_of_a_first_version_must_fit(endpoint: Endpoint) -> None:
+    stub = endpoint.sdk().client(SecretServiceStub)
+    yes = BoolValue(value=True)
+    assert result(
+        endpoint.sdk(), stub.Create(asked_for_a_password("with-version", create_version=yes)), secret_pb2.Secret
+    ).current_version.id
+    empty = service.CreateSecretRequest(folder_id=FOLDER, name="empty", create_version=yes)
+    both = asked_for_a_password("both-payloads", version_payload_entries=changes({"a": "1"}))
+    for request, complaint in ((empty, "create_version: is true"), (both, "only one of them may be set")):
+        error = refusal(lambda: stub.Create(request))  # noqa: B023
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert complaint in error.details()
+
+
+def test_values_have_64_kilobytes_together(endpoint: Endpoint) -> None:
+    make_secret(endpoint, "just-fits", a="x" * (32 << 10), b="x" * (32 << 10))
+    error = refusal(lambda: make_secret(endpoint, "too-large", a="x" * (32 << 10), b="x" * (32 << 10), c=b"x"))
+    assert (error.code(), "65537 bytes together" in error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 def test_a_payload_is_only_where_it_belongs(endpoint: Endpoint) -> None:
     """Not in the log of calls, nor in an operation's stored request, nor in files that others can read."""
     marker = "marker-5f1c8d"

@@ -179,7 +179,11 @@ def test_a_subnet_takes_its_network_and_is_listed_among_its_operations(endpoint:
     sdk = endpoint.sdk()
     stub = sdk.client(SubnetServiceStub)
     request = subnet_service_pb2.CreateSubnetRequest(
-        folder_id=FOLDER, network_id=NETWORK, zone_id="ru-central1-b", name="b", v4_cidr_blocks=["10.129.0.0/24"]
+        folder_id=FOLDER,
+        network_id=NETWORK,
+        zone_id="ru-central1-b",
+        name="default-b",
+        v4_cidr_blocks=["10.129.0.0/24"],
     )
     subnet = result(sdk, stub.Create(request), subnet_pb2.Subnet)
     assert (subnet.network_id, list(subnet.v4_cidr_blocks)) == (NETWORK, ["10.129.0.0/24"])

@@ -1,9 +1,12 @@
 """The parts that need no process: rules, filters, roles, prices, reasons."""
 
 import dataclasses
+import fnmatch
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,6 +193,54 @@ def test_package_names_are_compared_as_pip_does() -> None:
     assert spark.pip_mismatches(runtime, {"pip:Scikit_Learn": "==1.3.2", "spark:x": "y"}) == []
     (complaint,) = spark.pip_mismatches(runtime, {"pip:scikit-learn": "1.4"})
     assert complaint == "scikit-learn: asked for 1.4, the image has 1.3.2"
+
+
+def test_the_readme_says_what_each_service_refuses_and_by_which_source() -> None:
+    """A service with checks of its own has its source beside them, and a row."""
+    rows = README.split("## What is refused, and by which source")[1].split("\n## ")[0].splitlines()
+    sources = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in rows if line.startswith("| ")}
+    folder = Path(pricing.__file__).parent / "services"
+    checked = sorted(file.parent for file in folder.glob("*/checks.py"))
+    assert len(checked) >= 5
+    for service in checked:
+        assert "Source: " in (service / "checks.py").read_text(), service.name
+        title = re.split(r"[:(]", (service / "__init__.py").read_text().strip('"'))[0].strip()
+        assert sources.get(title), f"no row for {title!r}"
+
+
+def test_tables_of_facts_say_when_they_were_read_and_where() -> None:
+    folder = Path(pricing.__file__).parent
+    for name in ("quotas.json", "platforms.json", "core/rules.json"):
+        table = json.loads((folder / name).read_text())
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", table["read"]), name
+        assert all(table["sources"].values()), name
+    quotas = json.loads((folder / "quotas.json").read_text())
+    assert {name.split(".")[0] for name in quotas["limits"]} == set(quotas["services"]) <= set(quotas["sources"])
+
+
+def test_every_rule_of_the_table_is_of_a_field_that_there_is() -> None:
+    """A rule that fits nothing checks nothing."""
+    table = json.loads((Path(pricing.__file__).parent / "core" / "rules.json").read_text())
+    for package in ("vpc.v1", "compute.v1"):
+        schema.load_package(f"yandex.cloud.{package}")
+    names = [
+        field.full_name
+        for package in ("vpc.v1", "compute.v1")
+        for service in schema.load_package(f"yandex.cloud.{package}")
+        for method in service.methods
+        for field in _fields_within(method.input_type, set())
+    ]
+    for pattern in table["fields"]:
+        assert fnmatch.filter(names, pattern), pattern
+
+
+def _fields_within(message: Any, seen: set[str]) -> Iterator[Any]:
+    if message.full_name not in seen:
+        seen.add(message.full_name)
+        for field in message.fields:
+            yield field
+            if field.message_type:
+                yield from _fields_within(field.message_type, seen)
 
 
 def test_the_readme_names_every_key_of_the_configuration_and_only_those() -> None:

@@ -12,9 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cloud.code_sync import sync
+from local_cloud.core.config import ObjectStore
+from local_cloud.object_storage.front import Front, Server
+from local_cloud.object_storage.settings import Settings
+from stack.cloud import buckets
+from stack.cloud.account import Account
 from stack.common.errors import StackError
 from stack.common.java import ensure_jars, find_java
 from stack.common.release import upload_dags
+from stack.common.storage import storage_client
 from stack.local import arrivals, services
 from stack.local.deploy import make_buckets, object_store
 from stack.local.services import listens
@@ -98,6 +104,65 @@ def test_a_key_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> N
     folder.mkdir()
     assert sync(Store(), "dags", folder, {}) == 0
     assert not (tmp_path / "outside.py").exists()
+
+
+@pytest.fixture
+def front(state: State, tmp_path: Path) -> Iterator[Server]:
+    """The store behind what Object Storage refuses and knows besides."""
+    key, secret = state.secrets["object_store_key"], state.secrets["object_store_secret"]
+    behind = ObjectStore(state.url("object_store"), key, secret)
+    server = Server(Front(behind, Settings(tmp_path / "settings.json"), lambda token: token == "t1.right.token"))
+    yield server.start()
+    server.close()
+
+
+def test_the_real_store_works_behind_the_front(state: State, front: Server, tmp_path: Path) -> None:
+    """Parts, ranges, copies, lists, a batch of deletions; what Terraform does with a bucket from its first day on."""
+    s3 = storage_client(front.url, state.secrets["object_store_key"], state.secrets["object_store_secret"])
+    ask = {"Bucket": "behind"}
+    s3.create_bucket(**ask)
+    assert s3.get_bucket_tagging(**ask)["TagSet"] == []
+    s3.put_bucket_versioning(**ask, VersioningConfiguration={"Status": "Enabled"})
+    rule = {
+        "ID": "old",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 7},
+    }
+    s3.put_bucket_lifecycle_configuration(**ask, LifecycleConfiguration={"Rules": [rule]})
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * (20 << 12))  # 20 MiB: boto3 sends it in parts
+    s3.upload_file(str(large), "behind", "a b/large")
+    assert s3.get_object(**ask, Key="a b/large", Range="bytes=255-257")["Body"].read() == b"\xff\x00\x01"
+    s3.copy_object(**ask, Key="copy", CopySource={"Bucket": "behind", "Key": "a b/large"})
+    assert [item["Key"] for item in s3.list_objects_v2(**ask)["Contents"]] == ["a b/large", "copy"]
+    assert s3.head_object(**ask, Key="copy")["ContentLength"] == large.stat().st_size
+    with pytest.raises(ClientError, match="BucketNotEmpty"):
+        s3.delete_bucket(**ask)
+    assert buckets.empty(s3, "behind") == 2
+    s3.delete_bucket(**ask)
+    s3.create_bucket(**ask)
+    assert "Status" not in s3.get_bucket_versioning(**ask), "a new bucket of the same name has no settings"
+    s3.delete_bucket(**ask)
+
+
+def test_the_real_store_refuses_behind_the_front_whom_it_does_not_know(state: State, front: Server) -> None:
+    stranger = storage_client(front.url, state.secrets["object_store_key"], "wrong" * 5)
+    for call in (stranger.list_objects_v2, stranger.get_bucket_versioning):
+        with pytest.raises(ClientError, match=r"403|SignatureDoesNotMatch"):
+            call(Bucket="lake")
+    with pytest.raises(ClientError, match=r"403|AccessDenied"):
+        storage_client(front.url).list_objects_v2(Bucket="lake")
+
+
+def test_a_token_is_enough_in_front_of_the_real_store(front: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("YC_STORAGE_ACCESS_KEY", raising=False)
+    monkeypatch.setenv("YC_STORAGE_ENDPOINT_URL", front.url)
+    s3 = Account("a test", "t1.right.token").object_store()
+    for key in ("k/ä", "k/b c"):
+        s3.put_object(Bucket="lake", Key=key, Body=b"x")
+    assert s3.get_object(Bucket="lake", Key="k/ä")["Body"].read() == b"x"
+    assert buckets.empty(s3, "lake") == 2
 
 
 @pytest.fixture

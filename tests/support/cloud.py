@@ -29,6 +29,7 @@ from tests.support.waiting import wait_until
 CLOUD, FOLDER = "b1gcloud000000000001", "b1gfolder00000000001"
 AIRFLOW, DATAPROC, DEPLOYER, NOBODY = (f"aje{name:0<17}" for name in ("airflow", "dataproc", "deployer", "nobody"))
 NETWORK, SUBNET = "enpnetwork0000000001", "e9bsubnet00000000001"
+GATEWAY, ROUTES = "enpgateway0000000001", "enproutes00000000001"
 KEY_ID = "ajekey00000000000001"
 BUCKET = "logs"
 
@@ -49,11 +50,12 @@ def new_key() -> tuple[str, str]:
 
 
 class ObjectStore:
-    """An S3 server that knows enough for HEAD bucket and PUT object; `objects` maps bucket/key to content."""
+    """An S3 server that knows one bucket; `objects` maps bucket/key to content, `requests` has what was asked of it."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        objects = self.objects
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        objects, requests = self.objects, self.requests
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -61,14 +63,17 @@ class ObjectStore:
             def answer(self) -> None:
                 path = self.path.partition("?")[0].strip("/")
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                requests.append((self.command, self.path, dict(self.headers.items())))
+                content = objects.get(path, b"") if self.command == "GET" else b""
                 if self.command == "PUT":
                     objects[path] = body
                 self.send_response(200 if path.split("/")[0] == BUCKET else 404)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(content)))
                 self.send_header("ETag", '"0"')
                 self.end_headers()
+                self.wfile.write(content)
 
-            do_HEAD = do_PUT = answer
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
@@ -125,6 +130,15 @@ class Endpoint:
             "instances": [{"name": name, "service_account": name} for name in ("airflow", "nobody")],
             "resources": [
                 {"@type": "yandex.cloud.vpc.v1.Network", "id": NETWORK, "folderId": FOLDER, "name": "default"},
+                {"@type": "yandex.cloud.vpc.v1.Gateway", "id": GATEWAY, "folderId": FOLDER, "name": "nat"},
+                {
+                    "@type": "yandex.cloud.vpc.v1.RouteTable",
+                    "id": ROUTES,
+                    "folderId": FOLDER,
+                    "name": "nat",
+                    "networkId": NETWORK,
+                    "staticRoutes": [{"destinationPrefix": "0.0.0.0/0", "gatewayId": GATEWAY}],
+                },
                 {
                     "@type": "yandex.cloud.vpc.v1.Subnet",
                     "id": SUBNET,
@@ -133,6 +147,7 @@ class Endpoint:
                     "networkId": NETWORK,
                     "zoneId": "ru-central1-a",
                     "v4CidrBlocks": ["10.128.0.0/24"],
+                    "routeTableId": ROUTES,
                 },
             ],
             "object_store": {"endpoint": store_url, "access_key": "local", "secret_key": "object-store-secret"},

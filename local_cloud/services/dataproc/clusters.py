@@ -10,7 +10,7 @@ from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.context import Context, Site
 from local_cloud.core.resources import Row, status_of
 from local_cloud.services.base import Service
-from local_cloud.services.dataproc import checks
+from local_cloud.services.dataproc import checks, errors
 from local_cloud.services.dataproc.engine import LocalEngine
 from local_cloud.services.dataproc.models import CLUSTER, JOB, SUBCLUSTER, hosts_of, new_subcluster
 from local_cloud.services.generic.listing import numbered_page
@@ -47,9 +47,13 @@ class Clusters(Service):
         checks.check_layout(request.config_spec)
         checks.check_surroundings(self.context, request)
         row = self.resources.create(call)
-        for specification in request.config_spec.subclusters_spec:
-            subcluster = new_subcluster(row, specification)
-            self.store.insert(subcluster, subcluster.id, row.folder, {"cluster_id": row.key})
+        made = [new_subcluster(row, specification) for specification in request.config_spec.subclusters_spec]
+        parents = {"cluster_id": row.key}
+        subclusters = [Row(0, SUBCLUSTER, message.id, row.folder, parents, message) for message in made]
+        if short := self.context.quotas.shortages(*subclusters):
+            raise errors.not_enough_quota(short)
+        for subcluster in subclusters:
+            self.store.insert(subcluster.message, subcluster.key, subcluster.folder, parents)
         return Begun(row)
 
     def _provision(self, work: Work) -> Message:

@@ -5,11 +5,19 @@ from collections.abc import Collection
 import grpc
 
 from local_cloud.core.errors import ApiError, invalid, not_found, precondition, unimplemented
+from local_cloud.core.quotas import Shortage, failure
 from local_cloud.core.resources import Row
 
 
 def unknown_image(version: str, offered: Collection[str]) -> ApiError:
     return invalid(f"config_spec.version_id: unknown image {version!r}; offered are {sorted(offered)}")
+
+
+def not_enough_quota(short: Collection[Shortage]) -> ApiError:
+    """The service's own sentence, and its code: INVALID_ARGUMENT, unlike Compute's RESOURCE_EXHAUSTED."""
+    lines = "\n".join(f"{s.quota} required {s.required:.0f} but available {s.available:.0f}" for s in short)
+    message = f"insufficient Compute quota for:\n{lines}\nIncrease the quota or make a smaller cluster"
+    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message, (failure(short),))
 
 
 def unusable_image(python: str, detail: object) -> ApiError:

@@ -1,12 +1,14 @@
 """Clusters, subclusters, hosts and jobs as the store keeps them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from yandex.cloud.dataproc.v1 import cluster_pb2, job_pb2, subcluster_pb2
 
 from local_cloud.core import schema
+from local_cloud.core.hardware import disk_quotas, machine_quotas
 from local_cloud.core.resources import Row, new_id, status_of, timestamp
+from local_cloud.pricing import PRESETS
 
 CLUSTER, SUBCLUSTER, JOB = (f"yandex.cloud.dataproc.v1.{name}" for name in ("Cluster", "Subcluster", "Job"))
 MASTER, DATA, COMPUTE = subcluster_pb2.MASTERNODE, subcluster_pb2.DATANODE, subcluster_pb2.COMPUTENODE
@@ -16,6 +18,14 @@ DEFAULT_PRESET, DEFAULT_DISK_TYPE, DEFAULT_DISK_SIZE = "s2.small", "network-ssd"
 JOB_KINDS = ("pyspark_job", "spark_job")
 FINAL = ("DONE", "ERROR", "CANCELLED")
 _LETTER = {MASTER: "m", DATA: "d", COMPUTE: "c"}
+
+
+def subcluster_quotas(row: Row) -> Mapping[str, float]:
+    """What a subcluster's hosts take of Compute's quotas: machines, cores, memory and disks of the cloud's own."""
+    message = row.message
+    preset, count, disk = PRESETS.get(message.resources.resource_preset_id, {}), message.hosts_count, message.resources
+    machines = machine_quotas(preset.get("vcpu", 0), preset.get("ram_gb", 0) << 30, count)
+    return {**machines, **disk_quotas(disk.disk_type_id, disk.disk_size, count)}
 
 
 def is_light(hadoop: Any) -> bool:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from local_cloud.core.calls import Handler
 from local_cloud.core.context import Context, Site
+from local_cloud.core.quotas import Holding
 from local_cloud.services.base import Service
 from local_cloud.services.dataproc.clusters import Clusters
 from local_cloud.services.dataproc.engine import LocalEngine
 from local_cloud.services.dataproc.jobs import Jobs
+from local_cloud.services.dataproc.models import SUBCLUSTER, subcluster_quotas
 
 
 class Dataproc(Service):
@@ -19,6 +21,9 @@ class Dataproc(Service):
 
     def handlers(self) -> Mapping[str, Handler]:
         return {**self._clusters.handlers(), **self._jobs.handlers()}
+
+    def holdings(self) -> Mapping[str, Holding]:
+        return {SUBCLUSTER: subcluster_quotas}
 
     def resume(self) -> None:
         self._clusters.resume()

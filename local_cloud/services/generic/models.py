@@ -57,6 +57,12 @@ def described(call: Call) -> tuple[Any, str, dict[str, str]]:
     return message, key, parents
 
 
+def is_protected(message: Any) -> bool:
+    """Whether deletion protection is on: a bool in most resources, a BoolValue in databases and their users."""
+    protection = getattr(message, "deletion_protection", False)
+    return bool(getattr(protection, "value", protection))
+
+
 def apply_update(call: Call, message: Message) -> None:
     """Apply the request's update mask to a resource; without one, every field that the request sets."""
     request = call.request

@@ -23,6 +23,7 @@ from local_cloud.services.generic.models import (
     TRANSIENT,
     apply_update,
     described,
+    is_protected,
     resource_type,
     response,
     wrapped,
@@ -86,6 +87,7 @@ class Resources:
         message, key, parents = described(call)
         row = Row(0, message.DESCRIPTOR.full_name, key, self._folder_for(call, parents), parents, message)
         self._refuse_taken_name(row)
+        self._context.quotas.check(row)
         return self._store.insert(message, key, row.folder, parents)
 
     def begin_create(self, call: Call) -> Begun:
@@ -136,7 +138,9 @@ class Resources:
         row = self.named(call)
         changed = type(row.message).FromString(row.message.SerializeToString())
         apply_update(call, changed)
-        self._refuse_taken_name(Row(row.number, row.type, row.key, row.folder, row.parents, changed))
+        after = Row(row.number, row.type, row.key, row.folder, row.parents, changed)
+        self._refuse_taken_name(after)
+        self._context.quotas.check(after)
         return self.begin_change(call)
 
     def finish_update(self, work: Work) -> Message:
@@ -151,7 +155,7 @@ class Resources:
 
     def begin_delete(self, call: Call) -> Begun:
         row = self.named(call)
-        if getattr(row.message, "deletion_protection", False) is True:
+        if is_protected(row.message):
             raise errors.is_protected(row)
         return self.begin_change(call)
 
@@ -197,6 +201,8 @@ class Resources:
 
     def _delete_now(self, call: Call) -> Message:
         row = self.named(call)
+        if is_protected(row.message):
+            raise errors.is_protected(row)
         self._store.delete(row)
         return wrapped(call.method, row.message)
 

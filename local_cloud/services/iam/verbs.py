@@ -11,6 +11,7 @@ from yandex.cloud.iam.v1 import iam_token_service_pb2, key_pb2
 
 from local_cloud.core.calls import Call, Handler
 from local_cloud.core.identity import ACCOUNT_TYPE, KEY_TYPE
+from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import timestamp
 from local_cloud.services.base import Service
 from local_cloud.services.iam import errors
@@ -26,6 +27,13 @@ class Iam(Service):
             f"{_TOKENS}/Revoke": self._revoke,
             "yandex.cloud.iam.v1.KeyService/Create": self._create_key,
             "yandex.cloud.iam.v1.awscompatibility.AccessKeyService/Create": self._create_access_key,
+        }
+
+    def holdings(self) -> Mapping[str, Holding]:
+        return {
+            ACCOUNT_TYPE: lambda row: {"iam.serviceAccounts.count": 1},
+            KEY_TYPE: lambda row: {"iam.authorizedKeys.count": 1},
+            "yandex.cloud.iam.v1.awscompatibility.AccessKey": lambda row: {"iam.accessKeys.count": 1},
         }
 
     def _create_token(self, call: Call) -> Message:

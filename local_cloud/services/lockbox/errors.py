@@ -7,6 +7,18 @@ def no_value(key: str) -> ApiError:
     return invalid(f"payload entry {key!r} has neither text_value nor binary_value")
 
 
+def two_payloads() -> ApiError:
+    return invalid("version_payload_entries and password_payload_specification: only one of them may be set")
+
+
+def no_payload() -> ApiError:
+    return invalid("create_version: is true, so version_payload_entries or password_payload_specification is required")
+
+
+def payload_too_large(size: int, most: int) -> ApiError:
+    return invalid(f"payload_entries: the values have {size} bytes together, expected at most {most}")
+
+
 def password_too_short(length: int, classes: int) -> ApiError:
     return invalid(f"password_payload_specification: length {length} cannot hold {classes} classes of characters")
 

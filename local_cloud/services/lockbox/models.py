@@ -12,6 +12,24 @@ from local_cloud.services.lockbox import errors
 
 SECRET, VERSION = "yandex.cloud.lockbox.v1.Secret", "yandex.cloud.lockbox.v1.Version"
 WEEK = 7 * 24 * 3600
+# Of all values of a version together; source: docs/lockbox/concepts/limits.
+MOST_BYTES = 64 << 10
+
+
+def wants_version(request: Any) -> bool:
+    """Whether a Create makes the secret's first version; raises INVALID_ARGUMENT.
+
+    `create_version`, where it is set, holds whatever else is asked for: Terraform's provider always says false, so that
+    a secret made by it has no password before a `yandex_lockbox_secret_version`.
+    """
+    entries, password = bool(request.version_payload_entries), request.HasField("password_payload_specification")
+    if entries and password:
+        raise errors.two_payloads()
+    if not request.HasField("create_version"):
+        return entries or password
+    if request.create_version.value and not (entries or password):
+        raise errors.no_payload()
+    return bool(request.create_version.value)
 
 
 def new_version(secret: Row, entries: Iterable[Any], description: str) -> tuple[Any, Any]:
@@ -29,6 +47,9 @@ def new_version(secret: Row, entries: Iterable[Any], description: str) -> tuple[
         specification = secret.message.password_payload_specification
         payload.entries.add(key=specification.password_key, text_value=new_password(specification))
         version.password_payload_specification.CopyFrom(specification)
+    size = sum(len(entry.binary_value) or len(entry.text_value.encode()) for entry in payload.entries)
+    if size > MOST_BYTES:
+        raise errors.payload_too_large(size, MOST_BYTES)
     version.payload_entry_keys.extend(entry.key for entry in payload.entries)
     version.created_at.CopyFrom(timestamp())
     payload.version_id = version.id

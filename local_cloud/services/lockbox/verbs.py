@@ -8,10 +8,11 @@ from yandex.cloud.lockbox.v1 import payload_pb2, payload_service_pb2, secret_pb2
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.errors import not_found
+from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, belongs, timestamp
 from local_cloud.services.base import Service
 from local_cloud.services.lockbox import errors
-from local_cloud.services.lockbox.models import SECRET, VERSION, WEEK, new_version
+from local_cloud.services.lockbox.models import SECRET, VERSION, WEEK, new_version, wants_version
 
 _SECRETS, _PAYLOADS = "yandex.cloud.lockbox.v1.SecretService", "yandex.cloud.lockbox.v1.PayloadService"
 
@@ -30,11 +31,12 @@ class Lockbox(Service):
             f"{_PAYLOADS}/GetEx": self._payload_as_map,
         }
 
+    def holdings(self) -> Mapping[str, Holding]:
+        return {SECRET: lambda row: {"lockbox.secrets.count": 1}}
+
     def _create(self, call: Call) -> Begun:
         row, request = self.resources.create(call), call.request
-        generates = row.message.HasField("password_payload_specification")
-        wanted = request.create_version.value if request.HasField("create_version") else True
-        if wanted and (request.version_payload_entries or generates):
+        if wants_version(request):
             version = self._insert_version(row, request.version_payload_entries, request.version_description)
             row.message.current_version.CopyFrom(version.message)
             self.store.save(row)

@@ -12,7 +12,9 @@ from stack.local.state import (
     CLOUD_ID,
     DEPLOYER_KEY,
     FOLDER_ID,
+    GATEWAY_ID,
     NETWORK_ID,
+    ROUTE_TABLE_ID,
     SERVICE_ACCOUNTS,
     SUBNET_ID,
     ZONE,
@@ -56,6 +58,15 @@ def cloud_config(state: State) -> dict[str, Any]:
         "service_accounts": accounts,
         "resources": [
             {"@type": "yandex.cloud.vpc.v1.Network", "id": NETWORK_ID, "folderId": FOLDER_ID, "name": "default"},
+            {"@type": "yandex.cloud.vpc.v1.Gateway", "id": GATEWAY_ID, "folderId": FOLDER_ID, "name": "nat"},
+            {
+                "@type": "yandex.cloud.vpc.v1.RouteTable",
+                "id": ROUTE_TABLE_ID,
+                "folderId": FOLDER_ID,
+                "name": "nat",
+                "networkId": NETWORK_ID,
+                "staticRoutes": [{"destinationPrefix": "0.0.0.0/0", "gatewayId": GATEWAY_ID}],
+            },
             {
                 "@type": "yandex.cloud.vpc.v1.Subnet",
                 "id": SUBNET_ID,
@@ -64,6 +75,7 @@ def cloud_config(state: State) -> dict[str, Any]:
                 "networkId": NETWORK_ID,
                 "zoneId": ZONE,
                 "v4CidrBlocks": ["10.128.0.0/24"],
+                "routeTableId": ROUTE_TABLE_ID,
             },
         ],
         "instances": [

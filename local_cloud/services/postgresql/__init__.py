@@ -1,0 +1,1 @@
+"""Managed PostgreSQL: a record without a server, but refused where the cloud refuses it."""

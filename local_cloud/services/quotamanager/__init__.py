@@ -1,0 +1,1 @@
+"""The quota manager: what a cloud may have of each kind, and has."""
