@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from yandex.cloud.vpc.v1 import address_pb2
+from yandex.cloud.vpc.v1.address_service_pb2 import CreateAddressRequest, DeleteAddressRequest
+from yandex.cloud.vpc.v1.address_service_pb2_grpc import AddressServiceStub
 
 from dags.retraining import plan, settings
 from stack.cloud.outputs import Outputs
 from stack.common import lockbox
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import AUTHORITY, PREFIX, CloudFixture, bucket
-from tests.support.cloud import FOLDER
+from tests.support.cloud import FOLDER, result
+from tests.support.cloud import finished as finished_operation
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -119,6 +123,20 @@ def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) ->
     assert (made(), cloud.passwords()) == (calls, versions)
 
 
+def test_what_the_cloud_has_and_the_state_does_not_is_said_before_apply(cloud: CloudFixture, finished: object) -> None:
+    """An address that an apply has made without seeing its end: `create` again would be refused."""
+    sdk = cloud.endpoint.sdk()
+    stub, name = sdk.client(AddressServiceStub), f"{PREFIX}-mlflow"
+    made = result(sdk, stub.Create(CreateAddressRequest(folder_id=FOLDER, name=name)), address_pb2.Address)
+    cloud.settings("mlflow = { public = true }\n")
+    before = cloud.calls()
+    status, printed = cloud.run("bootstrap", "--yes")
+    finished_operation(sdk, stub.Delete(DeleteAddressRequest(address_id=made.id)))
+    assert status == 1, printed
+    assert f"make bootstrap IMPORT='yandex_vpc_address.public[\"mlflow\"]={made.id}'" in printed
+    assert [kind for kind in cloud.calls()[len(before) :] if not kind.startswith("data.")] == [], "nothing was made"
+
+
 def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: CloudFixture, finished: object) -> None:
     cloud.settings("mlflow = { public = true }\n")
     status, printed = cloud.run("bootstrap", answer="y\n")
@@ -129,7 +147,7 @@ def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: C
 
 
 def test_a_failing_apply_says_how_to_go_on(cloud: CloudFixture, finished: object) -> None:
-    cloud.settings('mlflow = { public = true }\nairflow = { connections = ["telegram"] }\n')
+    cloud.settings('mlflow = { public = true }\nairflow = { connections = ["alert_telegram"] }\n')
     cloud.trouble(yandex_lockbox_secret="the quota of secrets is used up")
     status, printed = cloud.run("bootstrap", "--yes")
     cloud.trouble()
