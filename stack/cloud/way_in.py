@@ -14,6 +14,7 @@ from stack.cloud.settings import read_expressions
 from stack.common.errors import StackError
 
 SECONDS = 10  # for a connection
+NOBODYS = 1  # a port at which nobody listens
 MACHINE = (
     "cidrhost(var.network.subnets[var.zone], 10)"  # MLflow's internal address; terraform/machines.tf says the same
 )
@@ -177,12 +178,26 @@ def ask_neighbour(text: str) -> str:
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether somebody takes a TCP connection there."""
+    """Whether that very address takes a TCP connection there.
+
+    Some networks take every connection, for whomever it is, and look at it: then only ssh's greeting is a proof.
+    """
     try:
-        with socket.create_connection((host, port), timeout=SECONDS):
-            return True
+        with socket.create_connection((host, port), timeout=SECONDS) as connection:
+            if not takes(host, NOBODYS):
+                return True
+            connection.settimeout(SECONDS / 2)
+            return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+def takes(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=SECONDS / 2).close()
+    except OSError:
+        return False
+    return True
 
 
 def common_lines(deployment: Deployment, way: WayIn) -> list[str]:

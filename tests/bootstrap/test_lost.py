@@ -1,21 +1,25 @@
 """What the cloud has and the state does not know: named with its resource, and taken into the state on request."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from yandex.cloud.airflow.v1 import cluster_pb2
-from yandex.cloud.airflow.v1.cluster_service_pb2 import CreateClusterRequest, DeleteClusterRequest
-from yandex.cloud.airflow.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandex.cloud.airflow.v1 import cluster_pb2, cluster_service_pb2_grpc
+from yandex.cloud.airflow.v1.cluster_service_pb2 import ListClustersResponse
+from yandex.cloud.vpc.v1 import network_service_pb2_grpc
+from yandex.cloud.vpc.v1.network_service_pb2 import ListNetworksRequest, ListNetworksResponse
 
 from stack.cloud import leftovers, lost
 from stack.cloud.airflow_version import compare
 from stack.cloud.deployment import Deployment
 from stack.cloud.terraform import Terraform
 from stack.common.errors import StackError
-from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture
-from tests.support.cloud import FOLDER, finished, result
+from tests.bootstrap.cloud_fixture import PREFIX
+from tests.bootstrap.test_quotas import Sdk
+from tests.support.cloud import FOLDER
 
 ADDRESS = "yandex_airflow_cluster.main[0]"
 
@@ -25,23 +29,36 @@ def creates(address: str, name: str) -> dict[str, Any]:
     return {"type": address.partition(".")[0], "address": address, "change": change}
 
 
-def test_an_airflow_that_outlived_its_apply_is_named_with_the_command_that_takes_it(untouched: CloudFixture) -> None:
+class Folder(cluster_service_pb2_grpc.ClusterServiceServicer, network_service_pb2_grpc.NetworkServiceServicer):
+    """Lists one Airflow, and no network."""
+
+    def List(self, request: Any, context: grpc.ServicerContext) -> Any:
+        if isinstance(request, ListNetworksRequest):
+            return ListNetworksResponse()
+        return ListClustersResponse(clusters=[cluster_pb2.Cluster(id="c9q1", name=f"{PREFIX}-airflow")])
+
+
+def test_an_airflow_that_outlived_its_apply_is_named_with_the_command_that_takes_it() -> None:
     """The provider gives up while the service goes on; the next plan would make it again, and be refused."""
-    sdk = untouched.endpoint.sdk()
-    stub = sdk.client(ClusterServiceStub)
-    made = result(
-        sdk, stub.Create(CreateClusterRequest(folder_id=FOLDER, name=f"{PREFIX}-airflow")), cluster_pb2.Cluster
-    )
-    changes = [creates(ADDRESS, f"{PREFIX}-airflow"), creates("yandex_vpc_network.main", "of-nobody")]
-    found = lost.find(sdk, FOLDER, changes)
-    finished(sdk, stub.Delete(DeleteClusterRequest(cluster_id=made.id)))
+    server = grpc.server(ThreadPoolExecutor(1))
+    cluster_service_pb2_grpc.add_ClusterServiceServicer_to_server(Folder(), server)
+    network_service_pb2_grpc.add_NetworkServiceServicer_to_server(Folder(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+        changes = [creates(ADDRESS, f"{PREFIX}-airflow"), creates("yandex_vpc_network.main", PREFIX)]
+        found = lost.find(Sdk(channel), FOLDER, changes)
+    server.stop(None)
     with pytest.raises(StackError) as refused:
         lost.refuse(found)
     said = str(refused.value)
-    assert f"{ADDRESS} is Airflow cluster {PREFIX}-airflow ({made.id})" in said
-    assert f"make bootstrap IMPORT='{ADDRESS}={made.id}'" in said
+    assert f"{ADDRESS} is Airflow cluster {PREFIX}-airflow (c9q1)" in said
+    assert f"make bootstrap IMPORT='{ADDRESS}=c9q1'" in said
     assert "yandex_vpc_network" not in said
-    assert lost.find(sdk, FOLDER, changes) == []
+
+
+def test_what_is_not_there_is_not_lost() -> None:
+    lost.refuse([])
 
 
 def test_every_kind_is_one_that_the_cloud_lists() -> None:

@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -69,6 +70,20 @@ def test_a_public_machine_is_reached_from_the_operators_addresses(project: Path)
 def test_a_neighbour_that_answers_shows_that_this_computer_is_inside(project: Path, listener: int) -> None:
     told = require_way_in(declared(project, f'neighbour = "127.0.0.1:{listener}"'))
     assert told == f"from inside: 127.0.0.1:{listener} answers this computer"
+
+
+def test_a_network_that_takes_every_connection_proves_nothing(
+    project: Path, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way_in, "SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(way_in, "NOBODYS", other.getsockname()[1])
+        with pytest.raises(StackError, match="does not answer"):
+            require_way_in(declared(project, f'neighbour = "127.0.0.1:{listener}"'))
+        with socket.create_server(("127.0.0.1", 0)) as ssh:
+            Thread(target=lambda: ssh.accept()[0].sendall(b"SSH-2.0-OpenSSH_9.2\r\n"), daemon=True).start()
+            port = ssh.getsockname()[1]
+            assert "answers this computer" in require_way_in(declared(project, f'neighbour = "127.0.0.1:{port}"'))
 
 
 def test_a_neighbour_that_does_not_answer_is_refused(project: Path) -> None:
