@@ -7,6 +7,7 @@ mirror and tells its users to take it (yandex.cloud/docs, "Getting started with 
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -121,6 +122,8 @@ def required(deployment: Deployment) -> Provider:
     found = re.search(r'yandex\s*=\s*\{\s*source\s*=\s*"(.+?)"\s*version\s*=\s*"(.+?)"', text)
     if not found:
         raise StackError(f"{deployment.terraform / 'versions.tf'} requires no provider `yandex`: `git status`.")
+    if not shutil.which("terraform"):
+        raise StackError(f"which registry has {found[1]} is said by `terraform`, which is not on PATH.")
     with tempfile.TemporaryDirectory() as folder:
         block = f'yandex = {{ source = "{found[1]}", version = "{found[2]}" }}'
         Path(folder, "main.tf").write_text(f"terraform {{\n  required_providers {{\n    {block}\n  }}\n}}\n")

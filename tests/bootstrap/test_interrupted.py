@@ -88,6 +88,8 @@ def test_killed_while_terraform_applies(cloud: CloudFixture) -> None:
     printed = killed(cloud, lambda _: "yandex_compute_instance" in cloud.calls())
     assert "was left by our Terraform, which was killed: taking it away" in printed
     assert "remote state: skipped, done on" in printed
+    asked = printed.index("asking the cloud whether there is room")
+    assert asked < printed.index("  quotas: ") < printed.index("Terraform: apply"), "before anything is made"
 
 
 def test_killed_while_machines_are_set_up(cloud: CloudFixture) -> None:

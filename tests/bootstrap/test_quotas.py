@@ -17,7 +17,7 @@ from stack.cloud.quota_needs import of_plan, of_run
 from stack.cloud.quotas import require_quotas
 from stack.cloud.settings import Settings
 from stack.common.errors import StackError
-from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture
+from tests.bootstrap.cloud_fixture import PREFIX
 from tests.support.cloud import CLOUD, FOLDER
 
 GIB = 1 << 30
@@ -258,10 +258,3 @@ def test_a_quota_that_the_service_does_not_tell_of_is_named(
 ) -> None:
     check(fake[1], {"dns.zones.count": 1, "vpc.networks.count": 1})
     assert "does not tell of dns.zones.count" in capsys.readouterr().out
-
-
-def test_the_preflight_asks_before_anything_is_made(cloud: CloudFixture, finished: tuple[str, object]) -> None:
-    printed = finished[0]
-    if "Terraform: everything is as the settings say" in printed:  # test_interrupted has made it
-        pytest.skip("the first apply was killed on purpose, and showed it there")
-    assert printed.index("asking the cloud whether there is room") < printed.index("Terraform: apply")
