@@ -117,7 +117,10 @@ AS_SSH_SAYS = {  # what OpenSSH prints with -v -W, and whether it comes to an en
     "lets in and on, nobody is there yet": (f"{LET_IN}\nchannel 0: open failed: connect failed: No route to host", 255),
     "lets in and on, looks for long": (LET_IN, None),
     "forbids to go on": (f"{LET_IN}\nchannel 0: open failed: administratively prohibited: open failed", 255),
-    "knows no such key": ("debug1: Offering\nops@bastion.example.com: Permission denied (publickey).", 255),
+    "knows no such key": (
+        "OpenSSH_9.2p1 Debian-2\ndebug1: Offering\nops@bastion.example.com: Permission denied (publickey).",
+        255,
+    ),
     "is not there": ("ssh: Could not resolve hostname bastion.example.com: Name or service not known", 255),
 }
 
