@@ -144,9 +144,10 @@ def ask_jump_host(deployment: Deployment, way: WayIn, jump: JumpHost) -> str:
         except subprocess.TimeoutExpired as problem:  # it looks for a machine that is not there yet
             said = (problem.stderr or b"").decode(errors="replace")
     if "Authenticated to" not in said:
-        last = [line for line in said.splitlines() if line and not line.startswith(("debug", "OpenSSH_"))]
+        lines = [line for line in said.splitlines() if line and not line.startswith(("debug", "OpenSSH_"))]
+        why = " ".join(lines[-2:]).rstrip(".") or "it does not answer"
         raise StackError(
-            f"The jump host {jump} does not let this computer in: {' '.join(last[-2:]).rstrip('.') or 'it does not answer'}. Try "
+            f"The jump host {jump} does not let this computer in: {why}. Try "
             f"`ssh {f'-p {jump.port} ' if jump.port else ''}{f'{jump.user}@' if jump.user else ''}{jump.host}` until "
             "it asks nothing (a key in the agent), or correct ssh.jump_host in terraform.tfvars."
         )

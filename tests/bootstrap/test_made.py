@@ -13,6 +13,7 @@ from yandex.cloud.vpc.v1.address_service_pb2 import CreateAddressRequest, Delete
 from yandex.cloud.vpc.v1.address_service_pb2_grpc import AddressServiceStub
 
 from dags.retraining import plan, settings
+from stack.cloud import quota_needs
 from stack.cloud.outputs import Outputs
 from stack.common import lockbox
 from stack.local import deploy
@@ -110,6 +111,28 @@ def test_the_state_holds_one_secret_only(cloud: CloudFixture, finished: object) 
     names = [name for name in lockbox.secrets_by_name(cloud.endpoint.sdk(), FOLDER) if name.startswith(f"{PREFIX}-")]
     inside = [name for name in names for value in cloud.secret(name).values() if value in texts]
     assert inside == [f"{PREFIX}-airflow-admin"]
+
+
+def test_the_preflight_counts_what_the_configuration_says(cloud: CloudFixture, finished: object) -> None:
+    """Two counts of one thing: the plan's resources by quota_needs.py, and Terraform's own output of quotas.tf."""
+    outputs = cloud.deployment.load("outputs", {})
+    if "quota_needs" not in outputs:
+        pytest.skip("this module of Terraform puts out no quota_needs")
+    s3 = deploy.object_store(cloud.store)
+    state = json.loads(s3.get_object(Bucket=bucket("tfstate"), Key="fraud-retraining.tfstate")["Body"].read())
+    made = [(each["type"], one["attributes"]) for each in state["resources"] for one in each["instances"]]
+    counted = quota_needs.of_plan([{"type": kind, "change": {"before": None, "after": it}} for kind, it in made])
+    run = quota_needs.of_run(outputs["dataproc"])
+    assert {quota: run[quota] for quota in outputs["quota_needs_of_a_run"]} == outputs["quota_needs_of_a_run"]
+    counted.update(run)
+    # Of the remote state, which is another module's.
+    counted.update(
+        ("iam.serviceAccounts.count", "iam.accessKeys.count", "lockbox.secrets.count", "storage.buckets.count")
+    )
+    said = outputs["quota_needs"]
+    both = counted.keys() & said.keys()
+    assert {"compute.ssdDisks.size", "vpc.securityGroups.count", "mdb.ssd.size", "managed-airflow.cpu.count"} <= both
+    assert {quota: counted[quota] for quota in both} == {quota: said[quota] for quota in both}
 
 
 def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) -> None:
