@@ -21,6 +21,7 @@ from stack.common.console import say
 from stack.common.errors import StackError
 
 CLOUD = "resource-manager.cloud"  # quotas are of the cloud, for all its folders together
+UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED)
 CONSOLE = "https://console.yandex.cloud/cloud?section=quotas"
 
 
@@ -73,38 +74,44 @@ def require_quotas(sdk: Any, settings: Settings, stands: Needs, run: Needs, insi
     """
     needed = Counter(stands)
     needed.update(run)
-    text = ", ".join(f"{quota} {amount(quota, each)}" for quota, each in sorted(needed.items()) if each > 0)
-    try:
-        cloud = sdk.client(FolderServiceStub).Get(GetFolderRequest(folder_id=settings.folder_id), timeout=30).cloud_id
-    except grpc.RpcError as problem:
-        cloud, why = "", f"the folder's cloud is unknown ({problem.code().name})"
-    else:
-        why = ""
-    known: dict[str, Quota] = {}
-    if cloud:
-        try:
-            for service in sorted({quota.partition(".")[0] for quota, each in needed.items() if each > 0}):
-                known |= ask(sdk, cloud, service)
-        except (grpc.RpcError, RuntimeError) as problem:  # RuntimeError: this cloud has no such service
-            why = f"{problem.code().name}, {problem.details()}" if isinstance(problem, grpc.RpcError) else str(problem)
-    unknown = sorted(quota for quota, each in needed.items() if each > 0 and quota not in known)
-    if why:
+    wanted = sorted(quota for quota, each in needed.items() if each > 0)
+    text = ", ".join(f"{quota} {amount(quota, needed[quota])}" for quota in wanted)
+    cloud = sdk.client(FolderServiceStub).Get(GetFolderRequest(folder_id=settings.folder_id), timeout=30).cloud_id
+    known, refused = ask_all(sdk, cloud, sorted({quota.partition(".")[0] for quota in wanted}))
+    unknown = [quota for quota in wanted if quota not in known]
+    if refused:
         say(
-            f"  quotas: could not be asked ({why}). Free must be, a run's cluster included: {text}. The account "
-            f"needs the role quota-manager.viewer on the cloud; by hand: `yc quota-manager quota-limit list --service "
-            f"compute --resource-type {CLOUD} --resource-id {cloud or '<cloud id>'}`, or {CONSOLE}"
+            f"  quotas: could not be asked ({refused}). Free must be, a run's cluster included: {text}. The account "
+            "needs the role quota-manager.viewer on the cloud; by hand: `yc quota-manager quota-limit list --service "
+            f"compute --resource-type {CLOUD} --resource-id {cloud}`, or {CONSOLE}"
         )
     elif unknown:
         say(f"  quotas: the service does not tell of {', '.join(unknown)}; needed are {text}")
     short = list(shortages(known, stands, without_live_runs(sdk, settings, run)))
     if not short:
-        if not why:
+        if not refused and not unknown:
             say("  quotas: enough for this and for a run")
         return
     message = message_of(short, cloud)
     if not insist:
         raise StackError(f"{message} Nothing was made. FORCE=1 goes on all the same.")
     say(f"  {message} FORCE=1: going on")
+
+
+def ask_all(sdk: Any, cloud: str, services: list[str]) -> tuple[dict[str, Quota], str]:
+    """(the quotas of these services, why some could not be had or "")."""
+    known: dict[str, Quota] = {}
+    refused = []
+    for service in services:
+        try:
+            known |= ask(sdk, cloud, service)
+        except RuntimeError as problem:  # the SDK: this cloud has no service of quotas
+            return known, str(problem)
+        except grpc.RpcError as problem:
+            refused.append(f"{service}: {problem.code().name}, {problem.details()}")
+            if problem.code() in UNREACHABLE:  # nor will it answer for the others
+                break
+    return known, "; ".join(refused)
 
 
 def ask(sdk: Any, cloud: str, service: str) -> dict[str, Quota]:

@@ -47,6 +47,7 @@ class FakeCloud(
         self.limits: dict[str, float] = dict(FRESH)
         self.usage: dict[str, float] = {}
         self.refusal: grpc.StatusCode | None = None
+        self.refuses = ("compute", "vpc")
         self.clusters: list[Any] = []
         self.asked: list[Any] = []
         self.page = 2
@@ -54,7 +55,7 @@ class FakeCloud(
     def List(self, request: Any, context: grpc.ServicerContext) -> Any:
         if isinstance(request, cluster_service_pb2.ListClustersRequest):
             return cluster_service_pb2.ListClustersResponse(clusters=self.clusters)
-        if self.refusal:
+        if self.refusal and request.service in self.refuses:
             context.abort(self.refusal, "not for you")
         self.asked.append(request)
         mine = [name for name in self.limits if name.startswith(f"{request.service}.")]
@@ -246,11 +247,18 @@ def test_where_it_may_not_ask_it_says_what_it_needs(
     cloud.refusal = refusal
     check(sdk, {"compute.ssdDisks.size": 30 * GIB, "vpc.networks.count": 1}, RUN)
     said = " ".join(capsys.readouterr().out.split())
-    assert f"could not be asked ({refusal.name}, not for you)" in said
+    assert f"could not be asked (compute: {refusal.name}, not for you" in said
     assert "compute.ssdDisks.size 222 GiB" in said
     assert "vpc.networks.count 1" in said
     assert "quota-manager.viewer" in said
     assert f"--resource-id {CLOUD}" in said
+
+
+def test_a_service_that_may_be_asked_counts_although_another_may_not(fake: tuple[FakeCloud, Sdk]) -> None:
+    cloud, sdk = fake
+    cloud.refusal, cloud.refuses = grpc.StatusCode.PERMISSION_DENIED, ("compute",)
+    with pytest.raises(StackError, match=r"vpc\.networks\.count: 3 are needed"):
+        check(sdk, {"compute.instances.count": 1, "vpc.networks.count": 3})
 
 
 def test_a_quota_that_the_service_does_not_tell_of_is_named(
