@@ -30,14 +30,39 @@ SIGNS = ("Failed to query available provider packages", "could not connect to", 
 
 @dataclass(frozen=True)
 class Provider:
-    """What versions.tf requires: the registry's host, `namespace/type` there, and the version constraint."""
+    """What versions.tf requires: the registry's host, `namespace/type` there, and the constraint of its version."""
 
     host: str
     name: str
-    version: str
+    constraint: str
 
-    def is_exact(self) -> bool:
-        return bool(re.fullmatch(r"\d+\.\d+\.\d+", self.version))
+    def takes(self, version: str) -> bool:
+        """Whether that version will do; one that is no release (0.9.0-rc1) never does."""
+        if not re.fullmatch(r"\d+(\.\d+)*", version):
+            return False
+        parts = [re.fullmatch(r"\s*(=|!=|>=|<=|>|<|~>)?\s*([\d.]+)\s*", each) for each in self.constraint.split(",")]
+        return all(part is not None and holds(part[1] or "=", numbers(version), numbers(part[2])) for part in parts)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.constraint}"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def holds(operator: str, version: tuple[int, ...], bound: tuple[int, ...]) -> bool:
+    """One of Terraform's operators; `~> 1.2.3` lets only the last of the numbers grow."""
+    full = bound + (0,) * (len(version) - len(bound))
+    return {
+        "=": version == full,
+        "!=": version != full,
+        ">=": version >= full,
+        "<=": version <= full,
+        ">": version > full,
+        "<": version < full,
+        "~>": version >= full and version[: len(bound) - 1] == bound[:-1],
+    }[operator]
 
 
 # ------------------------------------------------------------------------------------------------ what a person chose
@@ -95,7 +120,7 @@ def require_provider(deployment: Deployment, *modules: str) -> str:
         StackError: it cannot; names the vendor's mirror.
     """
     provider = required(deployment)
-    what = f"{provider.name} {provider.version}"
+    what = str(provider)
     if mirror := mirror_of(deployment):
         offered = ask(mirror, f"{provider.host}/{provider.name}/index.json", deployment, provider).get("versions", {})
         refuse_missing(provider, list(offered), f"the mirror {mirror}")
@@ -105,7 +130,7 @@ def require_provider(deployment: Deployment, *modules: str) -> str:
     kept = [
         deployment.folder / "terraform" / module / "providers" / provider.host / provider.name for module in modules
     ]
-    if provider.is_exact() and all((path / provider.version).exists() for path in kept):
+    if all(any(provider.takes(each.name) for each in path.glob("*")) for path in kept):
         return f"{what} is here already"
     if own := own_configuration(provider):
         return f"{what} from where {own} says"
@@ -131,7 +156,7 @@ def required(deployment: Deployment) -> Provider:
     told = re.search(r"provider\[([^/\]]+)/([^\]]+)\]", done.stdout)
     if not told:
         raise StackError(f"`terraform providers` names no provider:\n{done.stderr.strip()[-800:]}")
-    return Provider(told[1], told[2], found[2].removeprefix("=").strip())
+    return Provider(told[1], told[2], found[2])
 
 
 def own_configuration(provider: Provider) -> str | None:
@@ -155,16 +180,16 @@ def ask(base: str, path: str, deployment: Deployment, provider: Provider) -> dic
             return dict(json.load(answer))
     except (OSError, ValueError, urllib.error.URLError) as problem:
         raise StackError(
-            f"Terraform gets the provider {provider.name} {provider.version} from {base}, which cannot be used from "
+            f"Terraform gets the provider {provider} from {base}, which cannot be used from "
             f"here: {address}: {problem}. {advice(deployment)}"
         ) from None
 
 
 def refuse_missing(provider: Provider, versions: list[str], where: str) -> None:
-    if provider.is_exact() and provider.version not in versions:
+    if not any(map(provider.takes, versions)):
         newest = max(versions, key=lambda text: [int(part) for part in re.findall(r"\d+", text)], default="nothing")
         raise StackError(
-            f"{where} has {provider.name} up to {newest}, and {provider.version} is needed. MIRROR=https://… names "
+            f"{where} has {provider.name} up to {newest}, and {provider.constraint} is needed. MIRROR=https://… names "
             "another mirror, MIRROR=none takes the public registry."
         )
 

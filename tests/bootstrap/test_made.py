@@ -155,6 +155,7 @@ def test_what_the_cloud_has_and_the_state_does_not_is_said_before_apply(cloud: C
     before = cloud.calls()
     status, printed = cloud.run("bootstrap", "--yes")
     finished_operation(sdk, stub.Delete(DeleteAddressRequest(address_id=made.id)))
+    cloud.settings()
     assert status == 1, printed
     assert f"make bootstrap IMPORT='yandex_vpc_address.public[\"mlflow\"]={made.id}'" in printed
     assert [kind for kind in cloud.calls()[len(before) :] if not kind.startswith("data.")] == [], "nothing was made"

@@ -112,39 +112,65 @@ def offer(pages: dict[str, Any], provider: registry.Provider, version: str) -> N
     pages[f"{folder}/provider.zip"] = archive(f"terraform-provider-yandex_v{version}")
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose two modules require a range of versions."""
+    folder = tmp_path / "project"
+    for module in (folder / "terraform", folder / "terraform" / "state"):
+        module.mkdir(parents=True)
+        block = 'yandex = {\n source = "yandex-cloud/yandex"\n version = ">= 0.222.0, < 1.0.0" # a comment\n }'
+        (module / "versions.tf").write_text(f"terraform {{\n required_providers {{\n {block}\n }}\n}}\n")
+    return folder
+
+
 def test_terraform_gets_the_provider_from_the_mirror(
-    mirror: tuple[str, dict[str, Any]], deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: tuple[str, dict[str, Any]], deployment: Deployment, project: Path
 ) -> None:
     address, pages = mirror
-    provider = registry.required(Deployment(deployment.folder, ROOT))
-    offer(pages, provider, provider.version)
-    project = tmp_path / "project"
-    (project / "terraform" / "state").mkdir(parents=True)
-    versions = f'yandex = {{\n source = "{provider.name}"\n version = "{provider.version}"\n }}'
-    text = f"terraform {{\n required_providers {{\n {versions}\n }}\n}}\n"
-    for folder in (project / "terraform", project / "terraform" / "state"):
-        (folder / "versions.tf").write_text(text)
     chosen = Deployment(deployment.folder, project, mirror=address)
+    provider = registry.required(chosen)
+    offer(pages, provider, "0.223.1")
     registry.choose(chosen)
-    assert registry.require_provider(chosen, "state") == f"{provider.name} {provider.version} from the mirror {address}"
+    assert registry.require_provider(chosen, "state") == f"{provider} from the mirror {address}"
     Terraform(chosen, "state", dict(os.environ)).init()
     assert f"/mirror/{provider.host}/{provider.name}/provider.zip" in pages["asked"]
-    kept = deployment.folder / "terraform" / "state" / "providers" / provider.host / provider.name / provider.version
-    assert kept.exists()
+    kept = deployment.folder / "terraform" / "state" / "providers" / provider.host / provider.name
+    assert [each.name for each in kept.iterdir()] == ["0.223.1"]
     # Without the mirror nothing is asked any more: it is here.
     registry.choose(Deployment(deployment.folder, project, mirror="none"))
     assert registry.require_provider(Deployment(deployment.folder, project), "state").endswith("is here already")
 
 
-def test_a_mirror_without_that_version_is_said(mirror: tuple[str, dict[str, Any]], deployment: Deployment) -> None:
+def test_a_mirror_without_such_a_version_is_said(
+    mirror: tuple[str, dict[str, Any]], deployment: Deployment, project: Path
+) -> None:
     address, pages = mirror
-    chosen = Deployment(deployment.folder, ROOT, mirror=address)
+    chosen = Deployment(deployment.folder, project, mirror=address)
     registry.choose(chosen)
-    offer(pages, registry.required(chosen), "0.9.1")
+    offer(pages, registry.required(chosen), "0.221.9")
     with pytest.raises(
-        StackError, match=rf"the mirror {address} has yandex-cloud/yandex up to 0\.9\.1, and .* is needed"
+        StackError, match=r"has yandex-cloud/yandex up to 0\.221\.9, and >= 0\.222\.0, < 1\.0\.0 is needed"
     ):
         registry.require_provider(chosen, "main")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "taken", "refused"),
+    [
+        ("0.219.0", "0.219.0", "0.219.1"),
+        ("= 0.219.0", "0.219.0", "0.220.0"),
+        (">= 0.222.0, < 1.0.0", "0.300.0", "1.0.0"),
+        ("> 0.222.0", "0.222.1", "0.222.0"),
+        ("<= 0.222.0, != 0.221.0", "0.222.0", "0.221.0"),
+        ("~> 0.222", "0.999.0", "1.0.0"),
+        ("~> 0.222.1", "0.222.9", "0.223.0"),
+        (">= 0.222.0", "0.222.0", "0.223.0-rc1"),
+    ],
+)
+def test_versions_are_compared_as_terraform_does(constraint: str, taken: str, refused: str) -> None:
+    provider = registry.Provider("a.host", "yandex-cloud/yandex", constraint)
+    assert provider.takes(taken)
+    assert not provider.takes(refused)
 
 
 def test_a_mirror_that_does_not_answer_is_said(mirror: tuple[str, dict[str, Any]], deployment: Deployment) -> None:
