@@ -41,22 +41,6 @@ run "operator_cidrs_everybody" {
   expect_failures = [var.operator_cidrs]
 }
 
-run "ssh_no_key_file" {
-  command = plan
-  variables {
-    ssh = { public_key_file = "tests/absent.pub" }
-  }
-  expect_failures = [var.ssh]
-}
-
-run "ssh_a_key_of_another_kind" {
-  command = plan
-  variables {
-    ssh = { public_key_file = "tests/data/rsa.pub" }
-  }
-  expect_failures = [var.ssh]
-}
-
 run "ssh_a_jump_host_of_two_words" {
   command = plan
   variables {
@@ -69,6 +53,22 @@ run "ssh_a_neighbour_without_a_port" {
   command = plan
   variables {
     ssh = { public_key_file = "tests/data/operator.pub", neighbour = "10.130.2.5" }
+  }
+  expect_failures = [var.ssh]
+}
+
+run "ssh_no_key_file" {
+  command = plan
+  variables {
+    ssh = { public_key_file = "tests/absent.pub" }
+  }
+  expect_failures = [var.ssh]
+}
+
+run "ssh_a_key_of_another_kind" {
+  command = plan
+  variables {
+    ssh = { public_key_file = "tests/data/rsa.pub" }
   }
   expect_failures = [var.ssh]
 }
