@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from stack.cloud import inventory, way_in
+from stack.cloud import card, inventory, way_in
 from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import Outputs
 from stack.cloud.way_in import JumpHost, read_way_in, require_way_in
@@ -184,6 +184,13 @@ def test_ssh_goes_by_the_jump_host(project: Path) -> None:
     assert "proxyjump" not in jump
     assert mlflow["identityfile"] == jump["identityfile"] == str(project / "key")
     assert f"-F '{deployment.ssh_config}'" in deployment.inventory.read_text(), "Ansible goes the same way"
+
+
+def test_the_card_names_the_jump_host(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deployment = declared(project, 'jump_host = "alice@bastion.example.com:2222"')
+    outputs = OUTPUTS | {"mlflow": OUTPUTS["mlflow"] | {"public_address": None}}
+    card.show(deployment, Outputs.parse(outputs), read_way_in(deployment), 1)
+    assert "by the jump host alice@bastion.example.com:2222" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
