@@ -1,10 +1,11 @@
 ##@ The cloud
 CLOUD ?= .cloud
-IN_CLOUD := --state '$(CLOUD)'
+IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 .PHONY: bootstrap destroy cost
 bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
-	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)')
+	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
+	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)')
 
 destroy: stack-env ## Remove all of it, with its data, and say what is left
 	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)

@@ -57,13 +57,13 @@ machine-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then dpkg -s $(MACHINE_PACKAGES) > /dev/null 2>&1 || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(MACHINE_PACKAGES) > /dev/null; }; fi
 
-.PHONY: test-airflow test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest
-test-airflow: test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest ## The DAGs and the provider's operators, on 3 Airflows
+.PHONY: test-airflow test-airflow-3.1 test-airflow-2.11 test-airflow-3-newest
+test-airflow: test-airflow-3.1 test-airflow-2.11 test-airflow-3-newest ## The DAGs and the provider's operators, on 3 Airflows
 
 test-airflow-3.1: AIRFLOW := airflow-test
-test-airflow-2.10: AIRFLOW := airflow-2.10-test
+test-airflow-2.11: AIRFLOW := airflow-2.11-test
 test-airflow-3-newest: AIRFLOW := airflow-3-newest-test
-test-airflow-3.1 test-airflow-2.10 test-airflow-3-newest: stack-env
+test-airflow-3.1 test-airflow-2.11 test-airflow-3-newest: stack-env
 	@$(ENVS) $(AIRFLOW)
 	@FRAUD_STACK_PYTHON=$(CURDIR)/.envs/stack/bin/python .envs/$(AIRFLOW)/bin/python $(PYTEST) -W ignore tests/dags
 

@@ -29,8 +29,19 @@ variable "ssh" {
     public_key_file = optional(string, "~/.ssh/id_ed25519.pub")
     user            = optional(string, "ops")
     os_login        = optional(bool, false)
+    jump_host       = optional(string) # [user@]host[:port]: the way to a machine without a public address
+    neighbour       = optional(string) # or, from inside (VPN, a machine of the network): HOST:PORT there that answers this computer
   })
   default = {}
+
+  validation {
+    condition     = var.ssh.jump_host == null || can(regex("^([^@[:space:]]+@)?([^@:[:space:]]+|\\[[0-9a-fA-F:]+\\])(:[0-9]+)?$", var.ssh.jump_host))
+    error_message = "ssh.jump_host is \"${coalesce(var.ssh.jump_host, "null")}\"; [user@]host[:port] is expected, such as ops@bastion.example.com:2222."
+  }
+  validation {
+    condition     = var.ssh.neighbour == null || can(regex("^[0-9]+(\\.[0-9]+){3}:[0-9]+$", var.ssh.neighbour))
+    error_message = "ssh.neighbour is \"${coalesce(var.ssh.neighbour, "null")}\"; an address of the network with a port is expected, such as 10.130.2.5:22."
+  }
 
   validation {
     condition = var.ssh.os_login || can(regex(

@@ -1,6 +1,6 @@
-"""The one place that knows which Airflow this is: 3.1 and newer, or 2.10 while the managed service offers it.
+"""The one place that knows which Airflow this is: 3.1 and newer, or 2.11 while the managed service has it.
 
-Everything else imports these names. On 2.10 assets are called datasets, tasks may ask the metadata database, and a
+Everything else imports these names. On 2.11 assets are called datasets, tasks may ask the metadata database, and a
 cron timetable runs at once by itself.
 """
 
@@ -82,7 +82,7 @@ def connection(name: str) -> Any:
 
 
 def variable(name: str) -> Any:
-    """The JSON value of a variable. Raises KeyError (2.10) or AirflowRuntimeError (3.x) if there is none."""
+    """The JSON value of a variable. Raises KeyError (2.11) or AirflowRuntimeError (3.x) if there is none."""
     if AIRFLOW >= (3, 0):
         from airflow.sdk import Variable
     else:

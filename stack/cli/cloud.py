@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dags.retraining.settings import DEFAULTS
 from stack.cloud import bootstrap, cost, destroy
@@ -14,9 +14,10 @@ from stack.common.envs import ROOT
 class CloudOptions:
     state: Annotated[Path, "folder of its state (default %(default)s)"] = Path(".cloud")
     project: Annotated[Path, "folder with terraform/, site.yml, inventory/"] = ROOT
+    mirror: Annotated[str, "of Terraform's registry: its https address, `yandex`, or `none`; it is kept"] = ""
 
     def deployment(self, force: bool = False) -> Deployment:
-        return Deployment(self.state, self.project.resolve(), force)
+        return Deployment(self.state, self.project.resolve(), force, self.mirror)
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class Bootstrap(CloudOptions):
 
     yes: Annotated[bool, "ask nothing"] = False
     schedule: Annotated[str, "cron expression of the DAG, UTC"] = DEFAULTS["schedule"]
-    force: Annotated[bool, "do the steps that are done already, too"] = False
+    force: Annotated[bool, "do the steps that are done already, too; go on though quotas are short"] = False
+    only: Annotated[Literal["", "network"], "make the network alone"] = ""
+    adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces"] = ""
 
     def run(self) -> None:
-        bootstrap.bootstrap(self.deployment(self.force), self.schedule, self.yes)
+        wishes = bootstrap.Wishes(self.schedule, self.yes, self.only, self.adopt)
+        bootstrap.bootstrap(self.deployment(self.force), wishes)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from stack.cloud.deployment import Deployment
 from stack.cloud.inventory import hosts
 from stack.cloud.machines import certificate
 from stack.cloud.outputs import Outputs
+from stack.cloud.way_in import WayIn
 from stack.common.console import console
 
 
-def show(deployment: Deployment, outputs: Outputs, seconds: float) -> None:
+def show(deployment: Deployment, outputs: Outputs, way: WayIn, seconds: float) -> None:
     """Where everything is and how to get in."""
     mlflow, airflow = outputs.mlflow, outputs.airflow
     grid = Table.grid(padding=(0, 2))
@@ -26,6 +27,8 @@ def show(deployment: Deployment, outputs: Outputs, seconds: float) -> None:
     for name in hosts(outputs):
         grid.add_row(f"machine {name}", f"ssh -F {deployment.ssh_config} {name}")
     if not mlflow.public_address:
+        if way.jump_host:
+            grid.add_row("", f"by the jump host {way.jump_host}, which that file names")
         grid.add_row(
             "", f"a browser's way in: ssh -F {deployment.ssh_config} -D 1080 mlflow, and its SOCKS proxy 127.0.0.1:1080"
         )

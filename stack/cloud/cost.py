@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from local_cloud import pricing
+from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.cloud.price_list import PRICES, by_use, retrain, standing
 from stack.cloud.sizes import find_sizes
@@ -22,6 +23,7 @@ def show(deployment: Deployment, minutes: float, runs: float) -> None:
         raise StackError(
             f"MINUTES={minutes:g} RUNS={runs:g}: positive numbers are expected, e.g. `make cost MINUTES=30`."
         )
+    registry.choose(deployment)
     of, sizes = find_sizes(deployment)
     lines, currency = list(standing(sizes)), PRICES["currency"]
     table = Table(

@@ -14,10 +14,15 @@ from stack.common.files import KeptFolder
 
 @dataclass(frozen=True)
 class Deployment(KeptFolder):
-    """`folder` remembers; `project` holds `terraform/`, `site.yml` and `inventory/`; `force` does done steps again."""
+    """`folder` remembers; `project` holds `terraform/`, `site.yml` and `inventory/`.
+
+    `force` does done steps again, and says what it would else refuse for want of quotas; `mirror` is where Terraform is
+    to get its provider from (registry.py).
+    """
 
     project: Path = ROOT
     force: bool = False
+    mirror: str = ""
 
     @property
     def terraform(self) -> Path:
@@ -27,6 +32,11 @@ class Deployment(KeptFolder):
     def settings(self) -> Path:
         """The file that a person fills in."""
         return self.terraform / "terraform.tfvars"
+
+    @property
+    def terraform_rc(self) -> Path:
+        """Terraform's own configuration, if a mirror was asked for."""
+        return self.folder / "terraform.rc"
 
     @property
     def inventory(self) -> Path:

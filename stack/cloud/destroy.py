@@ -12,7 +12,7 @@ from yandex.cloud.compute.v1.snapshot_service_pb2 import DeleteSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from dags.retraining import clusters
-from stack.cloud import buckets, leftovers
+from stack.cloud import buckets, leftovers, registry
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.infrastructure import REMOVAL, main_module, passwords
@@ -43,6 +43,7 @@ def destroy(deployment: Deployment, yes: bool) -> None:
             f"{deployment.folder} does not exist: nothing was made from here. CLOUD=… names another folder."
         )
     with exclusive(deployment, "make destroy", "CLOUD"):
+        registry.choose(deployment)
         account = log_in(deployment)
         target = CloudFolder(account, read_settings(deployment))
         found = target.ours()

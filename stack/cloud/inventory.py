@@ -1,6 +1,5 @@
 """Ansible's inventory and an ssh configuration, made from Terraform's outputs."""
 
-import ipaddress
 import json
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from stack.cloud.account import storage_endpoint
 from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import Outputs
+from stack.cloud.way_in import JUMP, WayIn, common_lines
 from stack.common.files import write_private
 from stack.common.storage import REGION
 
@@ -20,28 +20,15 @@ def hosts(outputs: Outputs) -> dict[str, str]:
     return {name: address for name, address in asdict(outputs.ssh.hosts).items() if address}
 
 
-def is_private(address: str) -> bool:
-    """Whether only machines of the same network reach an address; a name counts as public."""
-    try:
-        return ipaddress.ip_address(address).is_private
-    except ValueError:
-        return False
-
-
-def ssh_config(deployment: Deployment, outputs: Outputs) -> str:
-    """One `Host` for each machine; MLflow's is the only way to the database's."""
-    lines = []
+def ssh_config(deployment: Deployment, outputs: Outputs, way: WayIn) -> str:
+    """One `Host` for each machine; MLflow's is the only way to the database's, and a jump host may be the way to it."""
+    to_mlflow = way.jump_host if not way.public else None
+    lines = to_mlflow.lines() if to_mlflow else []
     for name, address in hosts(outputs).items():
-        lines += [f"Host {name}", f"  HostName {address}"] + ["  ProxyJump mlflow"] * (name != "mlflow")
-    lines += [
-        "Host *",
-        f"  User {outputs.ssh.user}",
-        f'  UserKnownHostsFile "{deployment.folder / "known_hosts"}"',
-        "  StrictHostKeyChecking accept-new",  # the first connection trusts; a changed key is refused
-        "  PasswordAuthentication no",
-        "  ServerAliveInterval 15",
-    ]
-    return HEADER + "\n".join(lines) + "\n"
+        before = "mlflow" if name != "mlflow" else JUMP if to_mlflow else None
+        lines += [f"Host {name}", f"  HostName {address}", f"  User {outputs.ssh.user}"]
+        lines += [f"  ProxyJump {before}"] * bool(before)
+    return HEADER + "\n".join([*lines, *common_lines(deployment, way)]) + "\n"
 
 
 def secret(secret_id: str | None, key: str = "password") -> dict[str, str | None]:
@@ -130,8 +117,8 @@ def inventory(deployment: Deployment, outputs: Outputs) -> dict[str, Any]:
     return {"all": {"children": groups, "vars": common}}
 
 
-def write(deployment: Deployment, outputs: Outputs) -> None:
+def write(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
     """Writes both files. JSON is YAML, so no library is needed for the inventory."""
-    write_private(deployment.ssh_config, ssh_config(deployment, outputs))
+    write_private(deployment.ssh_config, ssh_config(deployment, outputs, way))
     deployment.inventory.parent.mkdir(parents=True, exist_ok=True)
     write_private(deployment.inventory, HEADER + json.dumps(inventory(deployment, outputs), indent=2) + "\n")

@@ -69,6 +69,21 @@ def is_ours(resource: Any, prefix: str) -> bool:
     return labels.get("stack") == prefix or resource.name == prefix or resource.name.startswith(f"{prefix}-")
 
 
+def listed(sdk: Any, folder_id: str, kind: str) -> list[Any]:
+    """All of that kind.
+
+    Raises:
+        StackError: the list cannot be had; then nobody knows.
+    """
+    try:
+        return list(everything(sdk, folder_id, kind))
+    except grpc.RpcError as problem:
+        raise StackError(
+            f"The cloud does not list {kind}s of {folder_id}: {problem.code().name}, {problem.details()}. "
+            "Whether there is one of ours is unknown; give the account the role viewer and run this again."
+        ) from None
+
+
 def ours(sdk: Any, folder_id: str, prefix: str, *kinds: str) -> list[Leftover]:
     """Everything of ours that is there, of these kinds or of all.
 
@@ -77,12 +92,6 @@ def ours(sdk: Any, folder_id: str, prefix: str, *kinds: str) -> list[Leftover]:
     """
     found = []
     for kind in kinds or KINDS:
-        try:
-            mine = [each for each in everything(sdk, folder_id, kind) if is_ours(each, prefix)]
-        except grpc.RpcError as problem:
-            raise StackError(
-                f"The cloud does not list {kind}s of {folder_id}: {problem.code().name}, {problem.details()}. "
-                "Whether something is left is unknown; give the account the role viewer and run this again."
-            ) from None
+        mine = [each for each in listed(sdk, folder_id, kind) if is_ours(each, prefix)]
         found += [Leftover(kind, each.name, getattr(each, "id", "") or each.name) for each in mine]
     return found

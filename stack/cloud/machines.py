@@ -7,6 +7,7 @@ from stack.cloud import inventory
 from stack.cloud.account import environment_without_secrets
 from stack.cloud.deployment import Deployment, contents
 from stack.cloud.outputs import Outputs
+from stack.cloud.way_in import WayIn
 from stack.common import envs
 from stack.common.console import say, say_indented
 from stack.common.errors import StackError
@@ -14,22 +15,16 @@ from stack.common.errors import StackError
 SSH_TIMEOUT = 600  # seconds until a new machine answers ssh
 
 
-def set_up_machines(deployment: Deployment, outputs: Outputs) -> None:
+def set_up_machines(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
     """Sets up the machines by the playbook, if it, the inventory or the machines have changed."""
-    inventory.write(deployment, outputs)
+    inventory.write(deployment, outputs, way)
     sources = ("roles", "site.yml", "ansible.cfg", "inventory")
     inputs = contents(*(deployment.project / name for name in sources), envs.LOCKS / "mlflow.txt")
-    deployment.run_step("machines", inputs, lambda: play(deployment, outputs))
+    deployment.run_step("machines", inputs, lambda: play(deployment))
 
 
-def play(deployment: Deployment, outputs: Outputs) -> None:
+def play(deployment: Deployment) -> None:
     envs.ensure("ansible", say_indented)
-    for name, address in inventory.hosts(outputs).items():
-        if name == "mlflow" and inventory.is_private(address):
-            say(
-                f"  {name} has only the internal address {address}: this computer must be in that network (VPN), "
-                "or set mlflow = { public = true } in terraform.tfvars"
-            )
     say(f"  waiting up to {SSH_TIMEOUT} s for the machines to answer")
     run_ansible(
         deployment, "ansible", "all", "-m", "ansible.builtin.wait_for_connection", "-a", f"timeout={SSH_TIMEOUT}"

@@ -9,10 +9,12 @@ import grpc
 from yandex.cloud.resourcemanager.v1.folder_service_pb2 import GetFolderRequest
 from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
 
+from stack.cloud import registry
 from stack.cloud.account import Account, api_endpoint
 from stack.cloud.deployment import Deployment
 from stack.cloud.interruptions import wait_for_terraform
 from stack.cloud.settings import read_settings
+from stack.cloud.way_in import require_way_in
 from stack.common.checks import Checks, find_python, run_checks
 from stack.common.console import step
 from stack.common.errors import StackError
@@ -23,7 +25,10 @@ TERRAFORM = (1, 11)  # write-only arguments, lock files in S3; terraform/version
 def require_terraform() -> str:
     path = shutil.which("terraform")
     wanted = ".".join(map(str, TERRAFORM))
-    advice = f"Install {wanted} or newer and put it on PATH: https://developer.hashicorp.com/terraform/install"
+    advice = (
+        f"Install {wanted} or newer and put it on PATH: https://developer.hashicorp.com/terraform/install, or the "
+        "vendor's mirror where that does not answer: https://hashicorp-releases.yandexcloud.net/terraform/"
+    )
     if not path:
         raise StackError(f"`terraform` is not on PATH. {advice}")
     done = subprocess.run([path, "version", "-json"], capture_output=True, text=True)
@@ -64,20 +69,22 @@ def checks(deployment: Deployment) -> Checks:
         "Terraform": require_terraform,
         "ssh": lambda: require_program("ssh", "openssh-client"),
         "Python for Ansible": lambda: find_python("ansible"),
+        "Terraform's provider": lambda: registry.require_provider(deployment, "state", "main"),
         "settings": lambda: ", ".join(f"{name} {value}" for name, value in asdict(read_settings(deployment)).items()),
         "playbook": lambda: require_playbook(deployment),
         "credentials": lambda: require_access(Account.find(), read_settings(deployment).folder_id),
     }
 
 
-def log_in(deployment: Deployment) -> Account:
-    """The operator's account, after all checks.
+def log_in(deployment: Deployment, reach: bool = False) -> Account:
+    """The operator's account, after all checks; with `reach` also whether this computer will get to the machines.
 
     Raises:
         StackError: one of them does not hold; what is wrong was printed.
     """
+    way: Checks = {"the way to the machines": lambda: require_way_in(deployment)} if reach else {}
     with step("checking tools, settings and credentials"):
-        if not run_checks(checks(deployment)):
+        if not run_checks(checks(deployment) | way):
             raise StackError("Mend what is marked FAIL, then run this again; nothing was changed.")
     wait_for_terraform(deployment)
     return Account.find()

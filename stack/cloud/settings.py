@@ -43,6 +43,21 @@ def read_variables(deployment: Deployment, *names: str) -> dict[str, Any]:
     Raises:
         StackError: the file is missing, is not understood, or lacks one of the names.
     """
+    declarations = "".join(f'variable "{name}" {{ default = null }}\n' for name in names)
+    return evaluate(deployment, declarations, {name: f"var.{name}" for name in names})
+
+
+def read_expressions(deployment: Deployment, **expressions: str) -> dict[str, Any]:
+    """Values of expressions over the module's variables, with its defaults and validations; no provider, no network.
+
+    Raises:
+        StackError: the file is missing, or Terraform refuses a value; with its message.
+    """
+    return evaluate(deployment, (deployment.terraform / "variables.tf").read_text(), expressions)
+
+
+def evaluate(deployment: Deployment, declarations: str, expressions: dict[str, str]) -> dict[str, Any]:
+    """Name -> value of each expression, by Terraform itself, where the variables are declared so."""
     if not deployment.settings.exists():
         raise StackError(
             f"{deployment.settings} is missing: copy {deployment.terraform / 'terraform.tfvars.example'} there "
@@ -51,8 +66,8 @@ def read_variables(deployment: Deployment, *names: str) -> dict[str, Any]:
     if not shutil.which("terraform"):
         raise StackError(f"{deployment.settings} is read by `terraform`, which is not on PATH.")
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "main.tf").write_text("".join(f'variable "{name}" {{ default = null }}\n' for name in names))
-        expression = "jsonencode({" + ", ".join(f"{name} = var.{name}" for name in names) + "})\n"
+        Path(folder, "main.tf").write_text(declarations)
+        expression = "jsonencode({" + ", ".join(f"{name} = {text}" for name, text in expressions.items()) + "})\n"
         done = subprocess.run(
             ["terraform", f"-chdir={folder}", "console", f"-var-file={deployment.settings.resolve()}"],
             input=expression,

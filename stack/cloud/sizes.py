@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import CostInputs
 from stack.cloud.readiness import require_terraform
@@ -46,6 +47,7 @@ def plan(deployment: Deployment, copy: Path) -> CostInputs:
         StackError: Terraform refuses the configuration; with its message.
     """
     require_terraform()
+    registry.require_provider(deployment, "cost")
     copy.mkdir()
     for file in deployment.terraform.iterdir():
         if file.is_file():
@@ -57,12 +59,13 @@ def plan(deployment: Deployment, copy: Path) -> CostInputs:
     (copy / "tests" / "cost.tftest.hcl").write_text(MOCKED)
     data = deployment.folder / "terraform" / "cost"  # keeps the provider
     data.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | QUIET | {"TF_DATA_DIR": str(data.resolve())}
+    environment = os.environ | QUIET | registry.environment(deployment) | {"TF_DATA_DIR": str(data.resolve())}
     run = ["terraform", f"-chdir={copy}"]
     begun = subprocess.run([*run, "init", "-backend=false"], env=environment, capture_output=True, text=True)
     if begun.returncode:
         raise StackError(
-            f"`terraform init` of a copy of {deployment.terraform} failed:\n{begun.stderr.strip()[-1500:]}"
+            f"`terraform init` of a copy of {deployment.terraform} failed:\n{begun.stderr.strip()[-1500:]}\n"
+            + (registry.advice(deployment) if any(sign in begun.stderr for sign in registry.SIGNS) else "")
         )
     tested = subprocess.run([*run, "test", "-json", "-verbose"], env=environment, capture_output=True, text=True)
     events = [json.loads(line) for line in tested.stdout.splitlines()]

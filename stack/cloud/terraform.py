@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
@@ -40,7 +41,10 @@ class Terraform:
         data = deployment.folder / "terraform" / (self.path.name if module != "." else "main")
         data.mkdir(parents=True, exist_ok=True)
         self.plan_file = data / "plan"
-        self.environment = environment | QUIET | {"TF_DATA_DIR": str(data)}
+        self.environment = environment | QUIET | registry.environment(deployment) | {"TF_DATA_DIR": str(data)}
+        # Of the last plan, as Terraform gives them: what happens to each resource, outputs as far as they are known.
+        self.changes: list[dict[str, Any]] = []
+        self.planned_outputs: dict[str, Any] = {}
         self.state = [str(state.resolve())] if state else []
         self.options = [f"-state={path}" for path in self.state]
 
@@ -53,7 +57,7 @@ class Terraform:
         Raises:
             StackError: another status than the expected ones; the message of Terraform stands above.
         """
-        log = self.plan_file.with_name("log")
+        log = self.log
         with open(log, "wb") as out:
             process = subprocess.Popen(
                 self.command(*arguments),
@@ -65,7 +69,7 @@ class Terraform:
             )
         started = psutil.Process(process.pid).create_time()
         self.deployment.save("terraform-process", {"pid": process.pid, "started": started})
-        if arguments[0] in ("plan", "apply", "destroy"):
+        if arguments[0] in ("plan", "apply", "destroy", "import"):
             self.deployment.save("terraform-lock", {"since": started})
         try:
             show_while(log, lambda: process.poll() is None)
@@ -76,8 +80,7 @@ class Terraform:
         if process.returncode not in expected:
             raise StackError(
                 f"`terraform {arguments[0]}` in {self.path} ended with status {process.returncode}; its message is "
-                "above. What was made is kept in the state: mend the cause and run the same command again; it goes on. "
-                "What it says to exist already was made by a run that was killed: delete it, or `terraform import` it."
+                "above. What was made is kept in the state: mend the cause and run the same command again; it goes on."
             )
         return process.returncode
 
@@ -91,8 +94,18 @@ class Terraform:
     def command(self, *arguments: str) -> list[str]:
         return ["terraform", f"-chdir={self.path}", *arguments]
 
+    @property
+    def log(self) -> Path:
+        """What the last command that a person watched has said."""
+        return self.plan_file.with_name("log")
+
     def init(self, *options: str) -> None:
-        self.run("init", "-reconfigure", *options)
+        try:
+            self.run("init", "-reconfigure", *options)
+        except StackError as problem:
+            if any(sign in self.log.read_text(errors="replace") for sign in registry.SIGNS):
+                raise StackError(f"{problem}\n{registry.advice(self.deployment)}") from None
+            raise
 
     def plan(self, *options: str) -> dict[str, str]:
         """Shows what would be done and keeps it for `apply`; returns each resource's address and what happens to it.
@@ -100,11 +113,14 @@ class Terraform:
         An empty answer means that there is nothing to do at all; a change of mere outputs counts as `outputs`.
         """
         arguments = (f"-out={self.plan_file}", "-detailed-exitcode", *self.options, *options)
+        self.changes, self.planned_outputs = [], {}
         if self.run("plan", *arguments, expected=(0, 2)) == 0:
             return {}
         self.plan_file.chmod(0o600)
-        changes = self.ask("show", "-json", str(self.plan_file)).get("resource_changes", ())
-        actions = {each["address"]: each["change"]["actions"] for each in changes if each["mode"] == "managed"}
+        plan = self.ask("show", "-json", str(self.plan_file))
+        self.changes = [each for each in plan.get("resource_changes", ()) if each["mode"] == "managed"]
+        self.planned_outputs = {name: each.get("after") for name, each in plan.get("output_changes", {}).items()}
+        actions = {each["address"]: each["change"]["actions"] for each in self.changes}
         names = {address: "replace" if len(each) > 1 else each[0] for address, each in actions.items()}
         return {address: name for address, name in names.items() if name != "no-op"} or {"outputs": "change"}
 
@@ -114,6 +130,10 @@ class Terraform:
             self.run("apply", *self.options, str(self.plan_file))
         finally:
             self.plan_file.unlink(missing_ok=True)
+
+    def adopt(self, address: str, identity: str) -> None:
+        """Takes something that the cloud has into the state."""
+        self.run("import", *self.options, address, identity)
 
     def outputs(self) -> dict[str, Any]:
         """Name -> value of every output that is no secret."""

@@ -41,6 +41,22 @@ run "operator_cidrs_everybody" {
   expect_failures = [var.operator_cidrs]
 }
 
+run "ssh_a_jump_host_of_two_words" {
+  command = plan
+  variables {
+    ssh = { public_key_file = "tests/data/operator.pub", jump_host = "two words" }
+  }
+  expect_failures = [var.ssh]
+}
+
+run "ssh_a_neighbour_without_a_port" {
+  command = plan
+  variables {
+    ssh = { public_key_file = "tests/data/operator.pub", neighbour = "10.130.2.5" }
+  }
+  expect_failures = [var.ssh]
+}
+
 run "ssh_no_key_file" {
   command = plan
   variables {

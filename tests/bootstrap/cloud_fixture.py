@@ -125,10 +125,12 @@ class CloudFixture:
         return Deployment(self.state)
 
     def settings(self, more: str = "") -> None:
-        """Writes terraform.tfvars."""
+        """Writes terraform.tfvars. This computer is inside: somebody of the network, the object store, answers it."""
+        neighbour = f"127.0.0.1:{self.store.ports['object_store']}"
         (self.project / "terraform" / "terraform.tfvars").write_text(
-            f'folder_id = "{FOLDER}"\nprefix = "{PREFIX}"\noperator_cidrs = ["198.51.100.7/32"]\n'
-            f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "ops" }}\n{more}'
+            f'folder_id = "{FOLDER}"\nprefix = "{PREFIX}"\noperator_cidrs = ["198.51.100.7/32", "10.130.2.0/24"]\n'
+            f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "ops", neighbour = "{neighbour}" }}\n'
+            f"{more}"
         )
 
     def trouble(self, **kinds: Literal["hold"] | str) -> None:

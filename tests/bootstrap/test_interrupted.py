@@ -83,11 +83,26 @@ def test_a_lock_of_somebody_else_is_respected(cloud: CloudFixture) -> None:
     s3.put_object(Bucket=name, Key="fraud-retraining.tfstate.tflock", Body=kept)
 
 
+def test_the_network_alone_needs_no_way_to_the_machines(cloud: CloudFixture) -> None:
+    """A jump host must stand in it before anything is reached through it."""
+    file = cloud.project / "terraform" / "terraform.tfvars"
+    kept = file.read_text()
+    file.write_text(kept.replace(", neighbour", " }\n#"))
+    status, printed = cloud.run("bootstrap", "--yes", "--only", "network")
+    file.write_text(kept)
+    assert status == 0, printed
+    assert "was left by our Terraform, which was killed: taking it away" in printed
+    assert "the network is there; put the jump host" in printed
+    assert "yandex_vpc_subnet" in cloud.calls()
+    assert "yandex_compute_instance" not in cloud.calls()
+
+
 def test_killed_while_terraform_applies(cloud: CloudFixture) -> None:
     cloud.trouble(yandex_compute_instance="hold")  # until the next command waits for it
     printed = killed(cloud, lambda _: "yandex_compute_instance" in cloud.calls())
-    assert "was left by our Terraform, which was killed: taking it away" in printed
     assert "remote state: skipped, done on" in printed
+    asked = printed.index("asking the cloud whether there is room")
+    assert asked < printed.index("  quotas: ") < printed.index("Terraform: apply"), "before anything is made"
 
 
 def test_killed_while_machines_are_set_up(cloud: CloudFixture) -> None:

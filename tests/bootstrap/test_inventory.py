@@ -11,6 +11,7 @@ import yaml
 from stack.cloud import inventory
 from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import Outputs
+from stack.cloud.way_in import WayIn
 from stack.common.envs import ROOT
 from tests.bootstrap.test_cost import SIZES
 from tests.support.cloud import FOLDER
@@ -71,8 +72,9 @@ OUTPUTS: dict[str, Any] = {
     "cost_inputs": SIZES,
     "quota_needs": {"compute.instances.count": 4},
     "quota_needs_of_a_run": {"compute.instances.count": 3},
-    "ssh": {"user": "operator", "hosts": {"mlflow": ADDRESS, "database": "10.130.2.11"}},
+    "ssh": {"user": "ops", "hosts": {"mlflow": ADDRESS, "database": "10.130.2.11"}},
 }
+PUBLIC = WayIn(True, "10.130.2.10", ["198.51.100.7/32"], ["10.130.2.0/24"], None, None, None)
 
 
 def ssh_option(config: Path, host: str) -> dict[str, str]:
@@ -83,9 +85,9 @@ def ssh_option(config: Path, host: str) -> dict[str, str]:
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
 def test_ssh_reads_the_configuration(deployment: Deployment) -> None:
-    inventory.write(deployment, Outputs.parse(OUTPUTS))
+    inventory.write(deployment, Outputs.parse(OUTPUTS), PUBLIC)
     mlflow, database = ssh_option(deployment.ssh_config, "mlflow"), ssh_option(deployment.ssh_config, "database")
-    assert (mlflow["hostname"], mlflow["user"]) == (ADDRESS, "operator")
+    assert (mlflow["hostname"], mlflow["user"]) == (ADDRESS, "ops")
     assert "proxyjump" not in mlflow
     assert (database["hostname"], database["proxyjump"]) == ("10.130.2.11", "mlflow")
     assert mlflow["stricthostkeychecking"] == "accept-new"
@@ -105,7 +107,7 @@ def specification(role: str) -> dict[str, Any]:
 def test_the_inventory_gives_the_roles_what_they_ask_for(
     deployment: Deployment, group: str, roles: tuple[str, ...]
 ) -> None:
-    inventory.write(deployment, Outputs.parse(OUTPUTS))
+    inventory.write(deployment, Outputs.parse(OUTPUTS), PUBLIC)
     given = yaml.safe_load(deployment.inventory.read_text())["all"]["children"][group]["vars"]
     known = {name: option for role in roles for name, option in specification(role).items()}
     required = {name for name, option in known.items() if option.get("required")}
@@ -121,9 +123,9 @@ def test_the_inventory_gives_the_roles_what_they_ask_for(
 def test_a_managed_database_is_no_machine(deployment: Deployment) -> None:
     managed = OUTPUTS | {
         "database": OUTPUTS["database"] | {"kind": "managed", "internal_address": None},
-        "ssh": {"user": "operator", "hosts": {"mlflow": ADDRESS, "database": None}},
+        "ssh": {"user": "ops", "hosts": {"mlflow": ADDRESS, "database": None}},
     }
-    inventory.write(deployment, Outputs.parse(managed))
+    inventory.write(deployment, Outputs.parse(managed), PUBLIC)
     text = yaml.safe_load(deployment.inventory.read_text())["all"]["children"]
     assert list(text) == ["mlflow"]
     assert "cloud-certs/CA.pem" in text["mlflow"]["vars"]["mlflow_database_ca"]

@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from yandex.cloud.vpc.v1 import address_pb2
+from yandex.cloud.vpc.v1.address_service_pb2 import CreateAddressRequest, DeleteAddressRequest
+from yandex.cloud.vpc.v1.address_service_pb2_grpc import AddressServiceStub
 
 from dags.retraining import plan, settings
+from stack.cloud import quota_needs
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.infrastructure import main_module
@@ -19,7 +23,8 @@ from stack.common import lockbox
 from stack.common.errors import StackError
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import AUTHORITY, PREFIX, CloudFixture, bucket
-from tests.support.cloud import FOLDER
+from tests.support.cloud import FOLDER, result
+from tests.support.cloud import finished as finished_operation
 
 pytestmark = pytest.mark.timeout(600)
 RULE = ("from_port", "to_port", "port", "predefined_target", "security_group_id", "v6_cidr_blocks")
@@ -114,6 +119,28 @@ def test_the_state_holds_one_secret_only(cloud: CloudFixture, finished: object) 
     assert inside == [f"{PREFIX}-airflow-admin"]
 
 
+def test_the_preflight_counts_what_the_configuration_says(cloud: CloudFixture, finished: object) -> None:
+    """Two counts of one thing: the plan's resources by quota_needs.py, and Terraform's own output of quotas.tf."""
+    outputs = cloud.deployment.load("outputs", {})
+    if "quota_needs" not in outputs:
+        pytest.skip("this module of Terraform puts out no quota_needs")
+    s3 = deploy.object_store(cloud.store)
+    state = json.loads(s3.get_object(Bucket=bucket("tfstate"), Key="fraud-retraining.tfstate")["Body"].read())
+    made = [(each["type"], one["attributes"]) for each in state["resources"] for one in each["instances"]]
+    counted = quota_needs.of_plan([{"type": kind, "change": {"before": None, "after": it}} for kind, it in made])
+    run = quota_needs.of_run(outputs["dataproc"])
+    assert {quota: run[quota] for quota in outputs["quota_needs_of_a_run"]} == outputs["quota_needs_of_a_run"]
+    counted.update(run)
+    # Of the remote state, which is another module's.
+    counted.update(
+        ("iam.serviceAccounts.count", "iam.accessKeys.count", "lockbox.secrets.count", "storage.buckets.count")
+    )
+    said = outputs["quota_needs"]
+    both = counted.keys() & said.keys()
+    assert {"compute.ssdDisks.size", "vpc.securityGroups.count", "mdb.ssd.size", "managed-airflow.cpu.count"} <= both
+    assert {quota: counted[quota] for quota in both} == {quota: said[quota] for quota in both}
+
+
 def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) -> None:
     def made() -> list[str]:
         return [kind for kind in cloud.calls() if not kind.startswith("data.")]
@@ -141,6 +168,19 @@ def test_what_the_service_has_moved_is_no_change_and_an_open_door_is(cloud: Clou
         assert status == 1
         assert "1 to update. Make it so?" in printed
     cloud.by_hand()
+def test_what_the_cloud_has_and_the_state_does_not_is_said_before_apply(cloud: CloudFixture, finished: object) -> None:
+    """An address that an apply has made without seeing its end: `create` again would be refused."""
+    sdk = cloud.endpoint.sdk()
+    stub, name = sdk.client(AddressServiceStub), f"{PREFIX}-mlflow"
+    made = result(sdk, stub.Create(CreateAddressRequest(folder_id=FOLDER, name=name)), address_pb2.Address)
+    cloud.settings("mlflow = { public = true }\n")
+    before = cloud.calls()
+    status, printed = cloud.run("bootstrap", "--yes")
+    finished_operation(sdk, stub.Delete(DeleteAddressRequest(address_id=made.id)))
+    cloud.settings()
+    assert status == 1, printed
+    assert f"make bootstrap IMPORT='yandex_vpc_address.public[\"mlflow\"]={made.id}'" in printed
+    assert [kind for kind in cloud.calls()[len(before) :] if not kind.startswith("data.")] == [], "nothing was made"
 
 
 def test_a_changed_setting_is_planned_and_the_machines_are_set_up_again(cloud: CloudFixture, finished: object) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirem
 from dags.retraining import alerts, compat
 
 SECRET = "T0-very-secret"
-pytestmark = pytest.mark.usefixtures("database")  # Airflow 2.10 looks for connections there too
+pytestmark = pytest.mark.usefixtures("database")  # Airflow 2.11 looks for connections there too
 
 
 @pytest.fixture

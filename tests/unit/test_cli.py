@@ -12,7 +12,8 @@ from stack.common.envs import ROOT
 from stack.local import demo
 
 HERE = {"state": Path(".demo").absolute()}
-CLOUD = {"state": Path(".cloud").absolute(), "project": ROOT}
+CLOUD = {"state": Path(".cloud").absolute(), "project": ROOT, "mirror": ""}
+BOOTSTRAP = {"yes": False, "force": False, "schedule": DEFAULTS["schedule"], "only": "", "adopt": ""}
 DEMO = {
     "weeks": 1,
     "port": None,
@@ -34,7 +35,7 @@ DEMO = {
         ("clean", HERE),
         ("status", HERE),
         ("doctor", HERE | {"image": "2.2"}),
-        ("bootstrap", CLOUD | {"yes": False, "force": False, "schedule": DEFAULTS["schedule"]}),
+        ("bootstrap", CLOUD | BOOTSTRAP),
         ("destroy", CLOUD | {"yes": False}),
         ("cost", CLOUD | {"minutes": 30.0, "runs": 4.3}),
     ],

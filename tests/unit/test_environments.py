@@ -37,3 +37,19 @@ def test_an_environment_runs_on_the_python_of_its_lock() -> None:
     for name, environment in envs.ENVIRONMENTS.items():
         assert environment.lock["python"] in environment.pythons, name
     assert set(envs.EVERY) - set(envs.ENVIRONMENTS) == {"build", "uv"}
+
+
+def pins(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (envs.LOCKS / f"{name}.txt").read_text(), re.MULTILINE))
+
+
+def test_the_dags_are_tested_with_the_packages_that_the_service_gets() -> None:
+    """Terraform sends what airflow.in asks for, but Airflow, to whichever version the service has moved to."""
+    asked = re.findall(r"^([a-z][a-z0-9-]*)", (envs.LOCKS / "airflow.in").read_text(), re.MULTILINE)
+    sent = {name: pins("airflow")[name] for name in asked if name != "apache-airflow"}
+    assert "apache-airflow-providers-yandex" in sent
+    tested = [name for name in envs.ENVIRONMENTS if re.fullmatch(r"airflow-.*test", name)]
+    versions = {name: pins(name)["apache-airflow"] for name in tested}
+    assert sorted(text.rpartition(".")[0] for text in versions.values()) == ["2.11", "3.1", "3.3"], versions
+    for name in tested:
+        assert {package: pins(name)[package] for package in sent} == sent, name
