@@ -55,11 +55,10 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
 
 
 def test_a_disk_of_data_is_paid_for_besides_the_system() -> None:
-    machine = SIZES["machines"]["mlflow"] | {"disk_gib": 20, "data_disk_gib": 100, "snapshots": 7}
+    machine = SIZES["machines"]["mlflow"] | {"disk_gib": 20, "data_disk_gib": 100}
     sizes = CostInputs.parse(SIZES | {"machines": {"database": machine}})
     lines = {(each.what, each.item): each.amount for each in standing(sizes)}
     assert lines["machine database", "disk network-ssd GB"] == pytest.approx(120 * 11.88)
-    assert lines["machine database, at least", "snapshot GB"] == pytest.approx(120 * line("x", "snapshot GB", 1).amount)
 
 
 def test_what_has_no_known_price_is_said_to_have_none() -> None:
