@@ -41,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--bind", action="append", default=[], help="HOST-PATH:GUEST-PATH, as systemd-nspawn's --bind")
     one.add_argument("--layer", default="", help="begin with what `keep` has kept under this name")
     one.add_argument(
-        "--disk", action="append", default=[], help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME"
+        "--disk",
+        action="append",
+        default=[],
+        help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME",
     )
     one.set_defaults(run=up)
 
@@ -56,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("layer", help="KIND-HASH; the newest three of a kind are kept")
     one.set_defaults(run=keep)
 
-    one = commands.add_parser("down", help="remove machines; disks beside their own stay, for the next one of that name")
+    one = commands.add_parser(
+        "down", help="remove machines; disks beside their own stay, for the next one of that name"
+    )
     one.add_argument("name", nargs="*")
     one.add_argument("--all", action="store_true", help="all of the lab, every disk, and the lab itself")
     one.set_defaults(run=down)

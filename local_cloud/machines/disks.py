@@ -41,7 +41,9 @@ class Disk:
         wanted = parsed(size)
         now = self.file.stat().st_size if self.file.exists() else 0
         if wanted < now:
-            raise host.MachineError(f"disk {self.name} of {self.machine} has {now >> 20}M; it may grow, not shrink to {size}")
+            raise host.MachineError(
+                f"disk {self.name} of {self.machine} has {now >> 20}M; it may grow, not shrink to {size}"
+            )
         self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         host.run("truncate", f"--size={wanted}", self.file)
         if device := self.device:

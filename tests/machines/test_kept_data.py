@@ -54,7 +54,9 @@ class Database:
         """What `ansible-playbook` said, with single spaces."""
         command = [TOOLS / "ansible-playbook", f"--inventory={self.folder}/inventory.yml", self.folder / "play.yml"]
         environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(ROOT / "roles")}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
         assert (done.returncode != 0) == fails, done.stdout[-6000:] + done.stderr[-2000:]
         return done.stdout
 
@@ -110,7 +112,7 @@ def test_postgresql_waits_for_the_disk_at_a_boot(database: Database) -> None:
     database.machines("up", NAME)
     unit = "postgresql@15-main"
     assert "var-lib-postgresql.mount" in database.ask(f"systemctl show --property=Requires,After {unit}")
-    database.ask(f"timeout 60 sh -c \"until systemctl is-active --quiet {unit}; do sleep .2; done\"")
+    database.ask(f'timeout 60 sh -c "until systemctl is-active --quiet {unit}; do sleep .2; done"')
     assert database.query("SELECT count(*) FROM kept") == "1000"
 
 

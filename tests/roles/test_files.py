@@ -22,13 +22,22 @@ def files(tmp_path: Path) -> Files:
 
     def called(*entries: dict[str, Any], check: bool = False, fails: bool = False) -> dict[str, Any]:
         whole = [SELF | entry | {"path": str(tmp_path / entry["path"])} for entry in entries]
-        command = [TOOLS / "ansible", "localhost", "--connection=local", "--module-name=files", "--diff"]
+        command = [
+            TOOLS / "ansible",
+            "localhost",
+            "--inventory=localhost,",
+            "--connection=local",
+            "--module-name=files",
+            "--diff",
+        ]
         command += [f"--args={json.dumps({'entries': whole})}", *(["--check"] if check else [])]
         settings = {"ANSIBLE_LIBRARY": str(ROOT / "roles/files/library"), "ANSIBLE_NOCOLOR": "1"}
-        settings |= {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_INVENTORY": "localhost,", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible")}
+        settings |= {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible")}
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | settings)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        said: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> {") + 3 :] if "=> {" in done.stdout else "{}")
+        said: dict[str, Any] = json.loads(
+            done.stdout[done.stdout.index("=> {") + 3 :] if "=> {" in done.stdout else "{}"
+        )
         return said
 
     return called
@@ -84,7 +93,10 @@ def test_nothing_is_written_unless_all_is_valid(files: Files, tmp_path: Path) ->
     ("entry", "said"),
     [
         ({"path": "x", "content": "y"}, "has no mode; give one"),
-        ({"path": "x", "content": "y", "link": "z", "mode": "0644"}, "expected is one of content, directory, link, absent"),
+        (
+            {"path": "x", "content": "y", "link": "z", "mode": "0644"},
+            "expected is one of content, directory, link, absent",
+        ),
         ({"path": "x"}, "expected is one of content, directory, link, absent"),
     ],
 )

@@ -33,7 +33,6 @@ def run(module: Path, *runs: str) -> tuple[int, str]:
         return done.returncode, " ".join(printed(done).split())
 
 
-
 def test_a_protected_disk_stays(module: Path) -> None:
     status, said = run(module, TAKEN_AWAY % TO_MANAGED)
     assert status

@@ -95,10 +95,18 @@ MUTATIONS = {
         "options", "nothing_is_made_of_what_is_off", "machines.tf", "var.snapshots.keep > 0 ? 1 : 0", "1"
     ),
     "a disk of data that goes with its machine": Mutation(
-        "disks", "data_have_a_disk_of_their_own", "machines.tf", "auto_delete = false\n    }", "auto_delete = true\n    }"
+        "disks",
+        "data_have_a_disk_of_their_own",
+        "machines.tf",
+        "auto_delete = false\n    }",
+        "auto_delete = true\n    }",
     ),
     "a disk of data that can be deleted": Mutation(
-        "disks", "data_have_a_disk_of_their_own", "machines.tf", "protected = tostring(var.protect)", 'protected = "false"'
+        "disks",
+        "data_have_a_disk_of_their_own",
+        "machines.tf",
+        "protected = tostring(var.protect)",
+        'protected = "false"',
     ),
     "data without snapshots": Mutation(
         "disks",
