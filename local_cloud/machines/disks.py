@@ -53,7 +53,8 @@ class Disk:
         """The loop device, made unless there is one."""
         if not self.file.exists():
             raise host.MachineError(
-                f"disk {self.name} of {self.machine} is gone ({self.file}); make another: disk {self.machine} {self.name} SIZE"
+                f"disk {self.name} of {self.machine} is gone ({self.file}); make another: "
+                f"disk {self.machine} {self.name} SIZE"
             )
         return self.device or host.run("losetup", "--show", "--find", self.file).strip()
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's data on a disk of their own: the machine under them is replaced, the disk grows, another Debian is refused.
+"""PostgreSQL's data on a disk of their own: another machine, a larger disk, a Debian that cannot read them.
 
 With `VERIFY=1 make test-machines`. tests/roles/test_data_disk.py looks at the disk itself.
 """

@@ -1,4 +1,4 @@
-"""The role data_disk on a machine with disks: data outlive the machine's own disk, grow in place, and are never lost."""
+"""The role data_disk: data outlive the machine's own disk, grow in place, and are never lost."""
 
 import json
 import os
@@ -214,7 +214,8 @@ def test_data_on_the_system_disk_are_not_hidden_but_moved_on_request(lab: Machin
 
 
 def test_a_machine_without_its_disk_boots_and_what_needs_the_data_does_not_start(lab: Machines, ask: Ask) -> None:
-    unit = f"[Unit]\nRequiresMountsFor={PLACE}\n[Service]\nExecStart=/usr/bin/sleep 99\n[Install]\nWantedBy=multi-user.target\n"
+    unit = f"[Unit]\nRequiresMountsFor={PLACE}\n[Service]\nExecStart=/usr/bin/sleep 99\n"
+    unit += "[Install]\nWantedBy=multi-user.target\n"
     ask(f'printf "{unit}" > /etc/systemd/system/user.service; systemctl enable --quiet user.service')
     lab("stop", "keeper")
     record = host.STATE / "labs" / lab.lab / "machines" / "keeper" / "machine.json"

@@ -1,16 +1,13 @@
 """The module `files`: what it makes, that it makes nothing twice, and that it writes nothing unless all is valid."""
 
-import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import ROOT
-from tests.support.machines import TOOLS
+from tests.roles.modules import called
 
 Files = Callable[..., dict[str, Any]]
 SELF = {"owner": str(os.getuid()), "group": str(os.getgid())}
@@ -20,27 +17,11 @@ SELF = {"owner": str(os.getuid()), "group": str(os.getgid())}
 def files(tmp_path: Path) -> Files:
     """What the module says about these entries, whose paths lie below a folder of the test's own."""
 
-    def called(*entries: dict[str, Any], check: bool = False, fails: bool = False) -> dict[str, Any]:
+    def made(*entries: dict[str, Any], check: bool = False, fails: bool = False) -> dict[str, Any]:
         whole = [SELF | entry | {"path": str(tmp_path / entry["path"])} for entry in entries]
-        command = [
-            TOOLS / "ansible",
-            "localhost",
-            "--inventory=localhost,",
-            "--connection=local",
-            "--module-name=files",
-            "--diff",
-        ]
-        command += [f"--args={json.dumps({'entries': whole})}", *(["--check"] if check else [])]
-        settings = {"ANSIBLE_LIBRARY": str(ROOT / "roles/files/library"), "ANSIBLE_NOCOLOR": "1"}
-        settings |= {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible")}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | settings)
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        said: dict[str, Any] = json.loads(
-            done.stdout[done.stdout.index("=> {") + 3 :] if "=> {" in done.stdout else "{}"
-        )
-        return said
+        return called("files", check, fails, entries=whole)
 
-    return called
+    return made
 
 
 ENTRIES = (

@@ -1,16 +1,13 @@
 """The module `packages` asks dpkg, and apt-get only if something is to be done (programs in their place, no root)."""
 
-import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import ROOT
-from tests.support.machines import TOOLS
+from tests.roles.modules import called
 
 Packages = Callable[..., dict[str, Any]]
 DPKG = """#!/bin/sh
@@ -25,32 +22,22 @@ case "$*" in *broken*) echo 'E: Unable to locate package broken' >&2; exit 100 ;
 
 
 @pytest.fixture
-def packages(tmp_path: Path) -> Packages:
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
     """What the module says; `asked` are apt-get's calls without its options."""
     for name, text in {"dpkg-query": DPKG, "apt-get": APT_GET}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
 
-    def called(check: bool = False, fails: bool = False, **given: list[str]) -> dict[str, Any]:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def asked(check: bool = False, fails: bool = False, **given: list[str]) -> dict[str, Any]:
         (tmp_path / "apt-get.calls").write_text("")
-        command = [
-            TOOLS / "ansible",
-            "localhost",
-            "--inventory=localhost,",
-            "--connection=local",
-            "--module-name=packages",
-        ]
-        command += [f"--args={json.dumps(given)}", *(["--check"] if check else [])]
-        settings = {"ANSIBLE_LIBRARY": str(ROOT / "roles/files/library"), "ANSIBLE_NOCOLOR": "1"}
-        settings |= {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | settings)
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        told: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> {") + 3 :])
+        told = called("packages", check, fails, **given)
         calls = (tmp_path / "apt-get.calls").read_text().splitlines()
         words = [[word for word in call.split() if not word.startswith("--option")] for call in calls]
         return told | {"asked": [" ".join(each) for each in words if each[-1] != "update"]}
 
-    return called
+    return asked
 
 
 def test_nothing_is_asked_of_apt_if_all_is_as_it_should_be(packages: Packages) -> None:

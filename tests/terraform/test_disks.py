@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.terraform.running import change, copy_of, only_runs, printed, terraform
 
 FIRST = "data_have_a_disk_of_their_own"

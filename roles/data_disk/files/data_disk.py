@@ -84,8 +84,8 @@ def kind_of(device):
     what = ", ".join("{} (label {})".format(each["type"], each["label"] or "none") for each in found)
     refuse(
         f"{device} is neither empty nor the xfs labelled {LABEL} that this role makes: it has "
-        f"{what or 'bytes of no kind that wipefs knows'}. See what it is with `wipefs {device}` and attach another disk; "
-        f"if nothing on it is needed, `wipefs --all {device} && blkdiscard --zeroout {device}` empties it."
+        f"{what or 'bytes of no kind that wipefs knows'}. See what it is with `wipefs {device}` and attach another "
+        f"disk; if nothing on it is needed, `wipefs --all {device} && blkdiscard --zeroout {device}` empties it."
     )
 
 
@@ -112,9 +112,11 @@ def prepare(given):
     places = mounts()
     elsewhere = [place for place, each in places.items() if each == number and place != path]
     if elsewhere:
-        refuse(f"{device} is mounted on {elsewhere[0]}, expected is {path}: `umount {elsewhere[0]}`, or set data_disk_path.")
+        place = elsewhere[0]
+        refuse(f"{device} is mounted on {place}, expected is {path}: `umount {place}`, or set data_disk_path.")
     if path in places and places[path] != number:
-        refuse(f"{path} is the mount point of device {places[path]}, expected is {device} ({number}): `findmnt {path}`.")
+        found = places[path]
+        refuse(f"{path} is the mount point of device {found}, expected is {device} ({number}): `findmnt {path}`.")
     kind = kind_of(device)
     if path not in places:
         begin(given, kind, entries(path))
@@ -131,13 +133,13 @@ def begin(given, kind, hidden):
             kept = entries(folder)
         if kept:
             refuse(
-                f"{device} has {', '.join(kept)}, and {path} on the system disk {', '.join(hidden)}: only one of them can "
-                f"be the data. To take the disk's, move the other away: `mv {path} {path}.system`; then again."
+                f"{device} has {', '.join(kept)}, and {path} on the system disk {', '.join(hidden)}: only one of them "
+                f"can be the data. To take the disk's, move the other away: `mv {path} {path}.system`; then again."
             )
     if hidden and not given["move"]:
         refuse(
-            f"{path} on the system disk has {', '.join(hidden)}, which {device} would hide. To move it there, which stops "
-            "what uses it for that time: ansible-playbook site.yml -e data_disk_move=true"
+            f"{path} on the system disk has {', '.join(hidden)}, which {device} would hide. To move it there, which "
+            "stops what uses it for that time: ansible-playbook site.yml -e data_disk_move=true"
         )
     if kind == "empty":
         if not given["check"]:

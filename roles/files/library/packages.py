@@ -63,7 +63,7 @@ def statuses(module, names):
 
 def lists_are_old(seconds):
     """Whether the newest list is older than that, or there is none."""
-    newest = max((os.stat(path).st_mtime for path in glob.glob(LISTS + "/*") + [LISTS]), default=0)
+    newest = max((os.stat(path).st_mtime for path in [*glob.glob(LISTS + "/*"), LISTS]), default=0)
     return not glob.glob(LISTS + "/*_Packages*") or time.time() - newest > seconds
 
 
@@ -72,7 +72,8 @@ def apt_get(module, *arguments):
     command = ["apt-get", *OPTIONS, *arguments]
     status, output, errors = module.run_command(command, environ_update=environment)
     if status:
-        module.fail_json(msg=f"`{' '.join(command)}` ended with {status}: {errors.strip()}", stdout=output, stderr=errors)
+        told = f"`{' '.join(command)}` ended with {status}: {errors.strip()}"
+        module.fail_json(msg=told, stdout=output, stderr=errors)
     return output
 
 
