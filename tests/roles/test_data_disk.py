@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -240,3 +241,4 @@ def test_a_lab_that_is_removed_leaves_no_device(machines: Machines, tmp_path: Pa
     assert str(images) not in host.run("losetup", "--list")
     assert not list(images.iterdir())
     assert "'512' is no size" in other("up", "gone", "--disk=data=512", check=False).stderr
+    shutil.rmtree(images.parent)
