@@ -48,7 +48,7 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 
 test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore (root)
 	@$(ENVS) ansible mlflow
-	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py
+	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py $(if $(VERIFY),tests/machines/test_kept_data.py)
 
 # What boots machines on this host; installed if it is missing and may be (root, Debian).
 MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble

@@ -1,19 +1,28 @@
 # MLflow's machine and, with database.kind = "vm", PostgreSQL's: Debian that Ansible can log in to, and nothing more.
+#
+# Disks are resources of their own: one that grows, grows in place, where `initialize_params` would make the machine anew.
+# PostgreSQL's data have a disk besides, so that a machine may lose its system disk. MLflow's machine has no data to lose:
+# runs are PostgreSQL's, artifacts the bucket's, and a new authority is handed out by the next `make bootstrap`.
 locals {
   machine_subnet = var.network.subnets[var.zone]
+  data_device    = "data" # /dev/disk/by-id/virtio-data on the machine
   machines = merge(
     {
       mlflow = {
-        address = cidrhost(local.machine_subnet, 10) # the same again when the machine is made anew
-        public  = var.mlflow.public
-        size    = var.mlflow
+        address    = cidrhost(local.machine_subnet, 10) # the same again when the machine is made anew
+        public     = var.mlflow.public
+        size       = var.mlflow
+        system_gib = var.mlflow.disk_gib
+        data_gib   = null
       }
     },
     local.database_is_managed ? {} : {
       database = {
-        address = cidrhost(local.machine_subnet, 11)
-        public  = false
-        size    = merge(var.database, { platform = var.mlflow.platform })
+        address    = cidrhost(local.machine_subnet, 11)
+        public     = false
+        size       = merge(var.database, { platform = var.mlflow.platform })
+        system_gib = var.database.system_disk_gib
+        data_gib   = var.database.disk_gib
       }
     },
   )
@@ -39,6 +48,41 @@ resource "yandex_vpc_address" "public" {
   }
 }
 
+resource "yandex_compute_disk" "system" {
+  for_each  = local.machines
+  name      = "${var.prefix}-${each.key}-system"
+  folder_id = var.folder_id
+  labels    = local.labels
+  zone      = var.zone
+  type      = each.value.size.disk_type
+  size      = each.value.system_gib
+  image_id  = data.yandex_compute_image.debian.id
+
+  lifecycle {
+    ignore_changes = [image_id] # a newer image of the family is no reason to lose a machine
+  }
+}
+
+resource "yandex_compute_disk" "data" {
+  for_each  = { for name, machine in local.machines : name => machine if machine.data_gib != null }
+  name      = "${var.prefix}-${each.key}-data"
+  folder_id = var.folder_id
+  labels    = merge(local.labels, { protected = tostring(var.protect) })
+  zone      = var.zone
+  type      = each.value.size.disk_type
+  size      = each.value.data_gib
+
+  # The cloud has no protection for disks, and `prevent_destroy` none that a variable can lift.
+  provisioner "local-exec" {
+    when = destroy
+    command = self.labels["protected"] != "true" ? "true" : join(" ", [
+      "echo \"The disk ${self.name} has data and is protected, so it stays.",
+      "Take back what would delete it (database.kind, zone, prefix, a smaller disk_gib, another disk_type),",
+      "or give it up: terraform apply -var=protect=false, then again.\" >&2; exit 1",
+    ])
+  }
+}
+
 resource "yandex_compute_instance" "main" {
   for_each                  = local.machines
   name                      = "${var.prefix}-${each.key}"
@@ -56,11 +100,21 @@ resource "yandex_compute_instance" "main" {
   }
 
   boot_disk {
-    initialize_params {
-      image_id = data.yandex_compute_image.debian.id
-      size     = each.value.size.disk_gib
-      type     = each.value.size.disk_type
+    disk_id     = yandex_compute_disk.system[each.key].id
+    auto_delete = false # Terraform deletes it
+  }
+
+  dynamic "secondary_disk" {
+    for_each = [for name, disk in yandex_compute_disk.data : disk.id if name == each.key]
+    content {
+      disk_id     = secondary_disk.value
+      device_name = local.data_device
+      auto_delete = false
     }
+  }
+
+  lifecycle {
+    ignore_changes = [boot_disk[0].auto_delete] # of machines from before their disk was a resource: no reason for others
   }
 
   network_interface {
@@ -90,10 +144,6 @@ resource "yandex_compute_instance" "main" {
     aws_v2_http_endpoint = 1
     aws_v2_http_token    = 2
   }
-
-  lifecycle {
-    ignore_changes = [boot_disk[0].initialize_params[0].image_id] # a newer image of the family is no reason to lose a machine
-  }
 }
 
 resource "yandex_compute_snapshot_schedule" "main" {
@@ -102,7 +152,7 @@ resource "yandex_compute_snapshot_schedule" "main" {
   folder_id      = var.folder_id
   labels         = local.labels
   snapshot_count = var.snapshots.keep
-  disk_ids       = [for machine in yandex_compute_instance.main : machine.boot_disk[0].disk_id]
+  disk_ids       = [for disk in concat(values(yandex_compute_disk.system), values(yandex_compute_disk.data)) : disk.id]
 
   schedule_policy {
     expression = var.snapshots.schedule

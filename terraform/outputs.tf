@@ -42,6 +42,8 @@ output "database" {
     archive_cipher_secret_id = try(yandex_lockbox_secret.password["database-archive"].id, null)
     service_account_id       = try(yandex_iam_service_account.main["database"].id, null)
     version                  = var.database.version
+    data_disk_id             = try(yandex_compute_disk.data["database"].id, null)
+    data_disk                = local.database_is_managed ? null : "/dev/disk/by-id/virtio-${local.data_device}"
   }
 }
 
@@ -100,12 +102,13 @@ output "cost_inputs" {
   description = "What is paid for while it stands (machines, database, airflow, …) and for each run (cluster)"
   value = {
     machines = { for name, machine in local.machines : name => {
-      platform   = machine.size.platform
-      cores      = machine.size.cores
-      memory_gib = machine.size.memory_gib
-      disk_gib   = machine.size.disk_gib
-      disk_type  = machine.size.disk_type
-      snapshots  = var.snapshots.keep
+      platform      = machine.size.platform
+      cores         = machine.size.cores
+      memory_gib    = machine.size.memory_gib
+      disk_gib      = machine.system_gib
+      data_disk_gib = machine.data_gib
+      disk_type     = machine.size.disk_type
+      snapshots     = var.snapshots.keep
     } }
     database = local.database_is_managed ? {
       preset      = var.database.preset

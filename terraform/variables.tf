@@ -208,7 +208,8 @@ variable "database" {
     preset            = optional(string, "s3-c2-m8") # managed
     cores             = optional(number, 2)          # vm
     memory_gib        = optional(number, 4)          # vm
-    disk_gib          = optional(number, 20)
+    disk_gib          = optional(number, 20)         # of PostgreSQL's data; may grow
+    system_disk_gib   = optional(number, 20)         # vm: besides, for Debian
     disk_type         = optional(string, "network-ssd")
     high_availability = optional(bool, false) # managed: a host in every zone
     backup_days       = optional(number, 14)  # managed
@@ -233,8 +234,8 @@ variable "database" {
     error_message = "database has ${var.database.cores} cores and ${var.database.memory_gib} GiB; cores come in twos, with 1 to 16 GiB each."
   }
   validation {
-    condition     = var.database.disk_gib >= 10 && contains(["network-hdd", "network-ssd"], var.database.disk_type)
-    error_message = "database has a disk of ${var.database.disk_gib} GiB of type ${var.database.disk_type}; at least 10 GiB of network-hdd or network-ssd are needed."
+    condition     = var.database.disk_gib >= 10 && var.database.system_disk_gib >= 10 && contains(["network-hdd", "network-ssd"], var.database.disk_type)
+    error_message = "database has disks of ${var.database.disk_gib} GiB (data) and ${var.database.system_disk_gib} GiB (system, of a vm) of type ${var.database.disk_type}; at least 10 GiB each of network-hdd or network-ssd are needed."
   }
   validation {
     condition     = var.database.backup_days >= 7 && var.database.backup_days <= 60

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from local_cloud.machines import base, host, layers, relay
+from local_cloud.machines import base, disks, host, layers, relay
 from local_cloud.machines.lab import Lab
 from local_cloud.machines.machine import Machine, Request, machines
 
@@ -40,16 +40,30 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--authorized-key", type=Path, help="public key file; by default that of the lab")
     one.add_argument("--bind", action="append", default=[], help="HOST-PATH:GUEST-PATH, as systemd-nspawn's --bind")
     one.add_argument("--layer", default="", help="begin with what `keep` has kept under this name")
+    one.add_argument(
+        "--disk",
+        action="append",
+        default=[],
+        help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME",
+    )
     one.set_defaults(run=up)
+
+    one = commands.add_parser("disk", help="let a disk of a machine grow, also while it runs")
+    one.add_argument("name")
+    one.add_argument("disk")
+    one.add_argument("size", help="512M, 2G")
+    one.set_defaults(run=lambda lab, a: disks.Disk(lab, a.name, a.disk).size_to(a.size))
 
     one = commands.add_parser("keep", help="shut a machine down and keep what it has installed; the machine is removed")
     one.add_argument("name")
     one.add_argument("layer", help="KIND-HASH; the newest three of a kind are kept")
     one.set_defaults(run=keep)
 
-    one = commands.add_parser("down", help="remove machines with their disks")
+    one = commands.add_parser(
+        "down", help="remove machines; disks beside their own stay, for the next one of that name"
+    )
     one.add_argument("name", nargs="*")
-    one.add_argument("--all", action="store_true", help="all of the lab, and the lab itself")
+    one.add_argument("--all", action="store_true", help="all of the lab, every disk, and the lab itself")
     one.set_defaults(run=down)
 
     one = commands.add_parser("stop", help="shut a machine down; the disk stays")
@@ -103,6 +117,7 @@ def up(lab: Lab, arguments: argparse.Namespace) -> None:
         user=arguments.user,
         binds=tuple(arguments.bind),
         layer=str(layers.files(arguments.layer)) if arguments.layer else "",
+        disks=tuple(disks.split(text) for text in arguments.disk),
     )
     Machine(lab, arguments.name).up(wanted)
 
@@ -117,6 +132,7 @@ def down(lab: Lab, arguments: argparse.Namespace) -> None:
         Machine(lab, name).down()
         print(f"{name}: removed")
     if arguments.all:
+        disks.remove_all(lab)
         lab.remove()
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 STATE = Path(os.environ.get("MACHINES_STATE", "/var/lib/fraud-machines"))
 TOOLS = {  # program -> Debian package
     "ip": "iproute2",
+    "losetup": "mount",
     "mmdebstrap": "mmdebstrap",
     "nsenter": "util-linux",
     "ssh": "openssh-client",

@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from local_cloud.machines import base, host
+from local_cloud.machines.disks import Disk
 from local_cloud.machines.lab import GATEWAY, NETWORK, Lab, checked
 
 BOOT_SECONDS = 60
@@ -38,6 +39,7 @@ class Record:
     user: str
     binds: list[str]
     layer: str = ""  # directory of what is installed already, over the base
+    disks: list[str] = field(default_factory=list)  # names of those beside its own
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Request:
     user: str = "deploy"
     binds: tuple[str, ...] = ()  # HOST-PATH:GUEST-PATH
     layer: str = ""
+    disks: tuple[tuple[str, str], ...] = ()  # name, and the size of those that are not there yet: 512M, 2G
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,18 @@ class Machine:
             if not self.exists:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 address = wanted.address or free_address(self.lab)
+                for name, size in wanted.disks:
+                    if not Disk(self.lab, self.name, name).file.exists():
+                        Disk(self.lab, self.name, name).size_to(size)
                 made = Record(
-                    self.name, address, wanted.debian, str(image), wanted.user, list(wanted.binds), wanted.layer
+                    self.name,
+                    address,
+                    wanted.debian,
+                    str(image),
+                    wanted.user,
+                    list(wanted.binds),
+                    wanted.layer,
+                    [name for name, _ in wanted.disks],
                 )
                 self.mount(made)
                 self.personalise(made, wanted.authorized_key)
@@ -125,13 +138,20 @@ class Machine:
         print(f"{self.name}: Debian {self.record.debian}, {self.record.address}, {time.monotonic() - begun:.1f} s")
 
     def stop(self, now: bool = False) -> None:
-        """Shuts it down in order, or cuts the power; the disk stays and `up` boots it again."""
+        """Shuts it down in order, or cuts the power; the disks stay and `up` boots it again."""
         host.end(self.group, 0 if now else STOP_SECONDS)
+        self.detach_disks()
+
+    def detach_disks(self) -> None:
+        for name in self.record.disks:
+            Disk(self.lab, self.name, name).detach()
 
     def down(self) -> None:
-        """Removes the machine and its disk."""
+        """Removes the machine and its own disk; others stay, for the next machine of that name."""
         with host.exclusive(f"lab-{self.lab.name}"):
             host.end(self.group)
+            if self.exists:
+                self.detach_disks()
             if Path("/run/netns", self.namespace).exists():
                 # Its end of the cable first, and with it the bridge's: a deleted namespace is emptied some time later.
                 host.run("ip", "-n", self.namespace, "link", "del", "host0", check=False)
@@ -197,6 +217,7 @@ class Machine:
         host.run(*inside, "route", "add", "default", "via", GATEWAY)
 
     def boot(self) -> None:
+        disks = {name: Disk(self.lab, self.name, name).attach() for name in self.record.disks}
         command = [
             "systemd-nspawn",
             "--quiet",
@@ -213,6 +234,7 @@ class Machine:
             "--console=read-only",
             "--capability=CAP_NET_ADMIN,CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE",
             *(f"--bind={bind}" for bind in self.record.binds),
+            *(f"--bind={device}:/dev/disk/by-id/virtio-{name}" for name, device in disks.items()),
         ]
         host.spawn(
             self.group, self.folder / "console.log", sys.executable, "-m", "local_cloud.machines.runner", *command

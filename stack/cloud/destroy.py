@@ -115,7 +115,9 @@ def lift_protection(module: Terraform) -> None:
 
 
 def is_protected(values: dict[str, Any]) -> bool:
-    """Whether the cloud refuses to delete a resource, or Terraform a bucket that has something in it."""
+    """Whether the cloud refuses to delete a resource, or Terraform a bucket with something in it or a disk of data."""
+    if (values.get("labels") or {}).get("protected") == "true":
+        return True
     return values.get("deletion_protection") in (True, "true") or values.get("force_destroy") is False
 
 

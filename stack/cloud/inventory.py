@@ -80,10 +80,11 @@ def mlflow_variables(outputs: Outputs) -> dict[str, Any]:
 
 
 def database_variables(outputs: Outputs) -> dict[str, Any]:
-    """Of the group `database`: roles postgresql, backup and baseline."""
+    """Of the group `database`: roles data_disk, postgresql, backup and baseline."""
     database, client = outputs.database, f"{outputs.mlflow.internal_address}/32"
     bucket = outputs.buckets.backups
     return {
+        "data_disk_device": database.data_disk or "",
         "postgresql_hosts": [database.host, database.internal_address],
         "postgresql_port": database.port,
         "postgresql_clients": [client],

@@ -62,6 +62,8 @@ class Database:
     archive_cipher_secret_id: str | None
     service_account_id: str | None
     version: str
+    data_disk_id: str | None = None
+    data_disk: str | None = None  # its device on the machine
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Machine:
     disk_gib: int
     disk_type: str
     snapshots: int
+    data_disk_gib: int | None = None
 
 
 @dataclass(frozen=True)

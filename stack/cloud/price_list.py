@@ -59,10 +59,11 @@ def standing(sizes: CostInputs) -> Iterator[Line]:
     for name, machine in sizes.machines.items():
         yield line(f"machine {name}", f"machine {machine.platform} vCPU", machine.cores)
         yield line(f"machine {name}", f"machine {machine.platform} RAM GB", machine.memory_gib)
-        yield line(f"machine {name}", f"disk {machine.disk_type} GB", machine.disk_gib)
+        disks = machine.disk_gib + (machine.data_disk_gib or 0)
+        yield line(f"machine {name}", f"disk {machine.disk_type} GB", disks)
         if machine.snapshots:
-            # Each holds what has changed since the one before; one whole disk is the least.
-            yield line(f"machine {name}, at least", "snapshot GB", machine.disk_gib)
+            # Each holds what has changed since the one before; each disk once is the least.
+            yield line(f"machine {name}, at least", "snapshot GB", disks)
     yield line("into the internet", "NAT gateway", sizes.nat_gateways)
     if sizes.public_addresses:
         yield line("from the internet", "public address", sizes.public_addresses)

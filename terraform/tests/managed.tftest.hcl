@@ -161,8 +161,8 @@ run "defaults" {
     error_message = "cloud-init gets ${yandex_compute_instance.main["mlflow"].metadata["user-data"]}"
   }
   assert {
-    condition     = one(yandex_compute_snapshot_schedule.main).disk_ids == toset([yandex_compute_instance.main["mlflow"].boot_disk[0].disk_id]) && one(yandex_compute_snapshot_schedule.main).snapshot_count == 7
-    error_message = "Seven snapshots of MLflow's disk are expected."
+    condition     = one(yandex_compute_snapshot_schedule.main).disk_ids == toset([yandex_compute_disk.system["mlflow"].id]) && yandex_compute_instance.main["mlflow"].boot_disk[0].disk_id == yandex_compute_disk.system["mlflow"].id && length(yandex_compute_disk.data) == 0 && one(yandex_compute_snapshot_schedule.main).snapshot_count == 7
+    error_message = "Seven snapshots of MLflow's one disk are expected."
   }
 
   # ------------------------------------------------------------------------------------ database

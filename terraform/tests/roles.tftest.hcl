@@ -7,6 +7,7 @@ variables {
   ssh                    = { public_key_file = "tests/data/operator.pub" }
   database_password      = "secret-of-the-database" # `terraform test` wants an ephemeral variable set, also where it has a default
   database               = { kind = "vm" }
+  protect                = false # else the disk of the data would outlive the test
   airflow_admin_password = "secret-of-airflow"
 }
 

@@ -58,6 +58,13 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
     assert retrain(CostInputs.parse(slower), 30).amount == pytest.approx(hour / 2)
 
 
+def test_a_disk_of_data_is_paid_for_besides_the_system() -> None:
+    machine = SIZES["machines"]["mlflow"] | {"disk_gib": 20, "data_disk_gib": 100}
+    sizes = CostInputs.parse(SIZES | {"machines": {"database": machine}})
+    lines = {(each.what, each.item): each.amount for each in standing(sizes)}
+    assert lines["machine database", "disk network-ssd GB"] == pytest.approx(120 * 11.88)
+
+
 def test_what_has_no_known_price_is_said_to_have_none() -> None:
     lines = {each.item: each.amount for each in standing(CostInputs.parse(SIZES))}
     assert lines["NAT gateway"] is None

@@ -47,6 +47,8 @@ OUTPUTS: dict[str, Any] = {
         "archive_cipher_secret_id": "id-cipher",
         "service_account_id": "id-database-account",
         "version": "17",
+        "data_disk_id": "id-disk",
+        "data_disk": "/dev/disk/by-id/virtio-data",
     },
     "airflow": {
         "id": "id-airflow",
@@ -102,7 +104,10 @@ def specification(role: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("group", "roles"),
-    [("mlflow", ("baseline", "mlflow", "tls_proxy", "backup")), ("database", ("baseline", "postgresql", "backup"))],
+    [
+        ("mlflow", ("baseline", "mlflow", "tls_proxy", "backup")),
+        ("database", ("baseline", "data_disk", "postgresql", "backup")),
+    ],
 )
 def test_the_inventory_gives_the_roles_what_they_ask_for(
     deployment: Deployment, group: str, roles: tuple[str, ...]

@@ -15,6 +15,7 @@ from yandex.cloud.lockbox.v1.secret_service_pb2 import DeleteSecretRequest
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 
 from dags.retraining import clusters
+from stack.cloud.destroy import is_protected
 from stack.common import lockbox
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture, bucket
@@ -52,6 +53,14 @@ def make_cluster(cloud: CloudFixture, name: str, logs: str, **labels: str) -> No
         bucket=logs,
     )
     result(sdk, sdk.client(ClusterServiceStub).Create(request), cluster_pb2.Cluster)
+
+
+def test_what_is_protected_is_known_by_its_values() -> None:
+    assert is_protected({"name": "fraud-database-data", "labels": {"stack": "fraud", "protected": "true"}})
+    assert not is_protected({"labels": {"stack": "fraud", "protected": "false"}})
+    assert not is_protected({"labels": None})
+    assert is_protected({"deletion_protection": True, "labels": {}})
+    assert is_protected({"force_destroy": False})
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_every_file_that_the_installation_reads_is_in_its_hash() -> None:
         tasks = role / "tasks" / f"{step['tasks_from']}.yml"
         assert tasks in known
         assert not re.search(r"(include|import)_(tasks|role)", tasks.read_text()), f"{tasks} reads other files"
-        for name in re.findall(r"(?m)^ +src: ([\w.-]+)$", tasks.read_text()):
+        for name in re.findall(r"lookup\('ansible\.builtin\.(?:file|template)', '([\w./-]+)'", tasks.read_text()):
             assert {role / "files" / name, role / "templates" / name} & known, f"{tasks} reads {name}"
 
 

@@ -19,6 +19,7 @@ INPUTS = (
     "roles/backup/files/createcluster.conf",
     "roles/backup/tasks/postgresql.yml",
     "roles/baseline/templates/not-in-container.conf.j2",
+    "roles/files/library/*.py",
     "roles/mlflow/files/mlflow.txt",
 )
 

@@ -24,7 +24,7 @@ def test_valid_without_a_warning(module: Path, folder: str) -> None:
     assert report["valid"]
 
 
-@pytest.mark.parametrize("tests", ["managed", "options", "roles", "state"])
+@pytest.mark.parametrize("tests", ["managed", "options", "roles", "disks", "state"])
 def test_own_tests(module: Path, tests: str) -> None:
     folder = module / "state" if tests == "state" else module
     done = terraform(folder, "test", "-no-color", f"-filter=tests/{tests}.tftest.hcl")

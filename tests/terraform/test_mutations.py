@@ -165,6 +165,27 @@ MUTATIONS = {
     "snapshots that were turned off": Mutation(
         "options", "nothing_is_made_of_what_is_off", "machines.tf", "var.snapshots.keep > 0 ? 1 : 0", "1"
     ),
+    "a disk of data that goes with its machine": Mutation(
+        "disks",
+        "data_have_a_disk_of_their_own",
+        "machines.tf",
+        "auto_delete = false\n    }",
+        "auto_delete = true\n    }",
+    ),
+    "a disk of data that can be deleted": Mutation(
+        "disks",
+        "data_have_a_disk_of_their_own",
+        "machines.tf",
+        "protected = tostring(var.protect)",
+        'protected = "false"',
+    ),
+    "data without snapshots": Mutation(
+        "disks",
+        "data_have_a_disk_of_their_own",
+        "machines.tf",
+        "concat(values(yandex_compute_disk.system), values(yandex_compute_disk.data))",
+        "values(yandex_compute_disk.system)",
+    ),
     "managed databases beside the machine": Mutation(
         "options",
         "database_on_a_machine_and_mlflow_in_public",
