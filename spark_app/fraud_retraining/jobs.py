@@ -18,7 +18,6 @@ from fraud_retraining.errors import RetrainingError
 log = logging.getLogger("fraud_retraining")
 
 SETTINGS = {
-    "spark.dynamicAllocation.enabled": "false",  # XGBoost trains in a barrier stage, which refuses it
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a value that does not parse is null, and null breaks a named rule
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -27,6 +26,8 @@ SETTINGS = {
     # Files are written to a folder of the run first, so nobody sees a half-committed one; version 1 renames all twice.
     "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
 }
+# XGBoost trains in a barrier stage, which needs its slots at once and refuses executors that come and go.
+BARRIER = {"spark.dynamicAllocation.enabled": "false"}
 
 
 def arguments(argv: List[str]) -> List[str]:
@@ -36,10 +37,10 @@ def arguments(argv: List[str]) -> List[str]:
     return [argument for argument in argv if argument]
 
 
-def session(name: str) -> SparkSession:
-    """Spark session with the settings that results depend on."""
+def session(name: str, barrier: bool = True) -> SparkSession:
+    """Spark session with the settings that results depend on; `barrier` says whether the job may train."""
     builder = SparkSession.builder.appName(name)
-    for key, value in SETTINGS.items():
+    for key, value in {**SETTINGS, **(BARRIER if barrier else {})}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
@@ -62,12 +63,18 @@ def step(name: str) -> Iterator[Callable[[str], None]]:
     log.info("%s (%.1f s)", said[0], time.monotonic() - started)
 
 
-def run(parser: argparse.ArgumentParser, job: Callable[[SparkSession, argparse.Namespace], None]) -> None:
-    """Run a job; a failure that a person can mend ends with one line that says how, and exit status 1."""
+def run(
+    parser: argparse.ArgumentParser, job: Callable[[SparkSession, argparse.Namespace], None], barrier: bool = True
+) -> None:
+    """Run a job; a failure that a person can mend ends with one line that says how, and exit status 1.
+
+    With `barrier=False` executors may come and go, if the cluster is set so (`spark.dynamicAllocation.enabled`).
+    """
     options = parser.parse_args(arguments(sys.argv[1:]))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    spark = session(parser.prog)
+    spark = session(parser.prog, barrier)
+    log.info("%s begins with %d task slots", parser.prog, spark.sparkContext.defaultParallelism)
     try:
         job(spark, options)
     except RetrainingError as error:
