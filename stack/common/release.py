@@ -62,15 +62,16 @@ def upload_dags(s3: Any, bucket: str, files: dict[str, bytes]) -> None:
 
 
 def pip_properties(image: str) -> dict[str, str]:
-    """The image's locked packages as Data Proc's `pip:` properties."""
-    lines = (LOCKS / f"spark-image-{image}.in").read_text().splitlines()
-    wanted = {line.split("==")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
+    """All packages of the image's lock as Data Proc's `pip:` properties, those that others need among them.
+
+    The value is a bare version: the service puts the `==` before it (docs/data-proc/concepts/settings-list).
+    """
     locked = dict(
         line.split(" ")[0].split("==")
         for line in (LOCKS / f"spark-image-{image}.txt").read_text().splitlines()
         if "==" in line and not line.startswith((" ", "#"))
     )
-    return {f"pip:{name}": f"=={locked[name]}" for name in sorted(wanted - ON_THE_IMAGE)}
+    return {f"pip:{name}": locked[name] for name in sorted(locked.keys() - ON_THE_IMAGE)}
 
 
 def retraining_variable(
@@ -90,5 +91,5 @@ def retraining_variable(
         "experiment": EXPERIMENT,
         "mlflow_secret_id": trainer_secret,
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
-        "spark": {"spark.dynamicAllocation.enabled": "false"},
+        "spark": {},
     }

@@ -37,7 +37,7 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
     }
     own = new_endpoint(images={"2.2": image}, spark_defaults=defaults)
     sdk = own.start().machine("airflow")
-    properties = {"spark:spark.sql.shuffle.partitions": "3", "pip:pyspark": f"=={version}"}
+    properties = {"spark:spark.sql.shuffle.partitions": "3", "pip:pyspark": version}
     cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("spark", properties=properties)).response.id
     (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
     (tmp_path / "main.py").write_text(
