@@ -13,7 +13,7 @@ GIB = 1024  # MiB; YARN rounds every container up to a multiple of this (yarn.sc
 YARN_SHARE = 0.8  # of a host's memory; the cluster's property dataproc:nodemanager_available_memory_ratio
 VISIBLE_SHARE = 0.97  # of a preset's memory; the kernel keeps the rest, and YARN counts what the system sees
 MOST_CORES = 8  # of one executor: a larger heap only collects garbage for longer
-# XGBoost's data, Arrow's buffers and each core's Python live outside the heap, and YARN kills what outgrows its container.
+# XGBoost's data, Arrow's buffers and each core's Python are outside the heap; YARN kills what outgrows its container.
 OUTSIDE_HEAP = 0.4
 LEAST = GIB  # MiB of a container: Spark's own parts take 300 MiB of the heap
 
@@ -165,8 +165,8 @@ def fill(spec: dict[str, Any], hosts: int, deploy_mode: str = "client") -> Execu
     if size < LEAST:
         raise ValueError(
             f"The preset {spec['compute_preset']} leaves {each.yarn} MiB to YARN, {kept} of them to the application "
-            f"master, and {size} to each of {per_host} executors; {LEAST} are needed. Set cluster.compute_preset to one "
-            "with more memory (s3-c2-m8 is the smallest that serves every mode) and deploy again."
+            f"master, and {size} to each of {per_host} executors; {LEAST} are needed. Set cluster.compute_preset to "
+            "one with more memory (s3-c2-m8 is the smallest that serves every mode) and deploy again."
         )
     # What is left of the master, less a half for the driver's own Python, which compares the models.
     driver = split(kept) if in_cluster else Container(master.yarn // 2, master.yarn - master.yarn // 2)
