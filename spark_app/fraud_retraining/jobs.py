@@ -75,20 +75,34 @@ def run(
     log.setLevel(logging.INFO)
     spark = session(parser.prog, barrier)
     log.info("%s begins with %d task slots", parser.prog, spark.sparkContext.defaultParallelism)
+    status = 1
     try:
         job(spark, options)
+        status = 0
     except RetrainingError as error:
         log.error("%s failed: %s", parser.prog, error)
-        sys.exit(1)
     except Exception as error:
         log.exception("unexpected error")
         log.error("%s failed: %s: %s", parser.prog, type(error).__name__, (str(error).strip() or "-").splitlines()[0])
-        sys.exit(1)
     finally:
         gateway, deploy_mode = spark.sparkContext._gateway, spark.conf.get("spark.submit.deployMode", "client")
-        spark.stop()
+        stop(spark, status)
+    if status:
+        sys.exit(status)
     if deploy_mode == "client":
         end_jvm(gateway)
+
+
+def stop(spark: SparkSession, status: int) -> None:
+    """End the session, and tell YARN how the job has ended.
+
+    In client mode the application master knows no exit status of the driver: without being told it calls every
+    application a success. Spark before 3.4 has no way to tell.
+    """
+    if status:
+        with suppress(Py4JError):
+            spark.sparkContext._jsc.sc().stop(status)
+    spark.stop()
 
 
 def end_jvm(gateway: JavaGateway) -> None:

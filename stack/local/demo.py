@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from local_cloud.services.dataproc.yarn import end_left_behind
 from stack.common import release
 from stack.common.console import console, say, say_indented, step
 from stack.common.envs import ensure
@@ -146,6 +147,8 @@ def demo(options: Options) -> None:
 def stop(state: State) -> None:
     if not (state.exists and supervisor.stop(state, say)):
         say(f"nothing runs in {state.folder}")
+    for cluster in (state.folder / "cloud" / "clusters").glob("*/yarn"):  # of a cloud that was killed
+        end_left_behind(cluster)
 
 
 def clean(state: State) -> None:

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 GIB = 8  # of this machine, for all hosts of a cluster
 PRESET = "s3-c2-m8"
-LONG = 300  # seconds until a busy machine must have done it
+LONG = 600  # seconds until a busy machine must have done it
 SETTINGS: dict[str, Any] = {
     "lake_bucket": "lake",
     "jobs_bucket": "jobs",

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
 sc, wanted, go = spark.sparkContext, int(sys.argv[1]), Path(sys.argv[2])
 status = sc._jsc.sc().getExecutorMemoryStatus
-until = time.monotonic() + 240
+until = time.monotonic() + 500
 while status().size() - 1 < wanted and time.monotonic() < until:
     time.sleep(0.2)
 print("EXECUTORS", status().size() - 1, "SLOTS", sc.defaultParallelism, flush=True)

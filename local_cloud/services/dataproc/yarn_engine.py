@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 _ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _SUBMITTED = re.compile(r"Submitted application (application_\d+_\d+)")
 _FIRST_EXECUTOR = 600.0  # seconds
+_PATIENCE, _HASTE = (
+    30.0,
+    5.0,
+)  # seconds for an application to end: of a job that ran to its end, of one that was stopped
 
 
 class YarnEngine(LocalEngine):
@@ -96,7 +100,7 @@ class YarnEngine(LocalEngine):
         try:
             return super().run(submission, stop, started)
         finally:
-            self._finish(mine, submission)
+            self._finish(mine, submission, _PATIENCE if not stop.reason else _HASTE)
 
     def befall(self, submission: Submission, fault: Fault) -> None:
         threading.Thread(target=self._befall, args=(submission, fault), daemon=True, name="fault").start()
@@ -114,6 +118,7 @@ class YarnEngine(LocalEngine):
         time.sleep(fault.delay)
         if fault.node == "added":
             mine.add()
+        if fault.node == "added" or not mine.nodes:
             return
         name = mine.victim(applications_of(submission)[-1])
         log.info("the host %s of cluster %s is %s", name, submission.cluster, fault.node)
@@ -166,16 +171,22 @@ class YarnEngine(LocalEngine):
         # spark-submit reads s3a:// addresses itself in cluster mode, before a driver's class path exists.
         return {"HADOOP_CONF_DIR": conf, "YARN_CONF_DIR": conf, "SPARK_DIST_CLASSPATH": f"{image.jars}/*"}
 
-    def _finish(self, mine: Yarn, submission: Submission) -> None:
-        """End the job's applications, if any is left, and add what a driver in YARN has said to the job's log."""
+    def _finish(self, mine: Yarn, submission: Submission, seconds: float) -> None:
+        """End the job's applications, if any is left, and add what a driver in YARN has said to the job's log.
+
+        An application that was not stopped ends by itself, as soon as its master sees that the driver is gone.
+        """
         applications = applications_of(submission)
-        if submission.deploy_mode == "client":  # it reports its end by itself, as soon as the driver is gone
-            yarn.wait_for(lambda: all(mine.state_of(each) not in _ALIVE for each in applications), 10, pause=0.2)
+
+        def are_over() -> bool:
+            return not any(mine.state_of(each) in _ALIVE or mine.executors(each) for each in applications)
+
+        if seconds > _HASTE:
+            yarn.wait_for(are_over, seconds, pause=0.2)
         for each in applications:
             if mine.state_of(each) in _ALIVE:
                 mine.kill(each)
-        yarn.wait_for(lambda: all(mine.state_of(each) not in _ALIVE for each in applications), 20, pause=0.2)
-        yarn.wait_for(lambda: not any(mine.executors(each) for each in applications), 10, pause=0.2)
+        yarn.wait_for(are_over, seconds, pause=0.2)
         if submission.deploy_mode == "cluster":
             for each in applications:
                 append_logs(submission.folder / spark.LOG_NAME, mine.master_logs(each))
