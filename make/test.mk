@@ -28,7 +28,7 @@ test-cloud: stack-env ## The cloud API, by the real SDK
 
 test-yarn: stack-env ## Clusters on a real YARN: sizes, limits, lost hosts, growth, one whole cycle
 	@$(ENVS) dev spark-image-2.2 mlflow
-	@$(JAVA) $(DEV_PYTEST) tests/yarn
+	@$(JAVA) $(DEV_PYTEST) $(if $(VERIFY),,-m 'not verify') tests/yarn
 
 test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
 	@$(ENVS) dev terraform-lint

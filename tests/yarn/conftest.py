@@ -20,6 +20,10 @@ from tests.yarn.running import GIB, RunningCluster, new_cluster
 IMAGE = "2.2"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "verify: too long for `make test`; `make verify` has the time")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def impatient_sdk() -> Iterator[None]:
     """As in tests/local_cloud: the SDK looks at an operation more often."""
@@ -66,7 +70,7 @@ def left_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pair(endpoint: Endpoint) -> Iterator[RunningCluster]:
     """A cluster of two compute hosts of two cores."""
     with new_cluster(endpoint, "pair", hosts=2) as cluster:

@@ -1,12 +1,14 @@
 """A cluster on YARN: its executors follow from its hosts, it counts and limits, loses hosts and grows."""
 
+import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Endpoint
-from tests.support.dataproc import cluster_fields
+from tests.support.cloud import Endpoint, ObjectStore
+from tests.support.dataproc import alive, cluster_fields
 from tests.support.waiting import wait_until
 from tests.yarn.conftest import left_of
 from tests.yarn.running import LONG, RunningCluster, inject, new_cluster
@@ -66,24 +68,35 @@ def faults(endpoint: Endpoint) -> Iterator[Callable[..., None]]:
     inject(endpoint)
 
 
-@pytest.mark.parametrize("hosts", [1, 2, 4])
-def test_executors_and_their_cores_follow_from_the_hosts(
+@pytest.mark.parametrize("hosts", [1, 4])
+def test_executors_and_their_cores_follow_and_a_deleted_cluster_leaves_nothing(
     endpoint: Endpoint, script: Callable[[str], Path], tmp_path: Path, hosts: int
 ) -> None:
     with new_cluster(endpoint, f"of-{hosts}", hosts) as cluster:
-        job = cluster.submit(script(WAITS), str(hosts), str(tmp_path / "go"))
-        assert job.says("EXECUTORS") == f"EXECUTORS {hosts} SLOTS {2 * hosts}"
-        given = cluster.queue()
-        # With the application master, which has a core of its own.
-        assert (given["AllocatedContainers"], given["AllocatedVCores"]) == (hosts + 1, 2 * hosts + 1)
-        nodes = cluster.nodes()
-        assert len(nodes) == hosts
-        assert all(node["NumContainers"] >= 1 for node in nodes), "an executor on every host"
-        (tmp_path / "go").touch()
-        assert job.end() == ""
-        assert job.says("RESULT") == "RESULT 90"
-        assert job.application()["Final-State"] == "SUCCEEDED"
+        executors_follow(cluster, hosts, script(WAITS), tmp_path / "go")
     assert not left_of(cluster.folder)
+
+
+def test_executors_and_their_cores_follow_from_two_hosts(
+    pair: RunningCluster, script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    executors_follow(pair, 2, script(WAITS), tmp_path / "go")
+
+
+def executors_follow(cluster: RunningCluster, hosts: int, script: Path, go: Path) -> None:
+    """Number of executors and their cores are as the hosts offer them, by Spark's word and by YARN's."""
+    job = cluster.submit(script, str(hosts), str(go))
+    assert job.says("EXECUTORS") == f"EXECUTORS {hosts} SLOTS {2 * hosts}"
+    given = cluster.queue()
+    # With the application master, which has a core of its own.
+    assert (given["AllocatedContainers"], given["AllocatedVCores"]) == (hosts + 1, 2 * hosts + 1)
+    nodes = cluster.nodes()
+    assert len(nodes) == hosts
+    assert all(node["NumContainers"] >= 1 for node in nodes), "an executor on every host"
+    go.touch()
+    assert job.end() == ""
+    assert job.says("RESULT") == "RESULT 90"
+    assert job.application()["Final-State"] == "SUCCEEDED"
 
 
 def test_a_driver_in_the_cluster_is_logged_and_fails_as_one_beside_it(
@@ -100,6 +113,7 @@ def test_a_driver_in_the_cluster_is_logged_and_fails_as_one_beside_it(
     assert failed.application()["Final-State"] == "FAILED"
 
 
+@pytest.mark.verify
 def test_a_cancelled_job_leaves_nothing_in_yarn(
     pair: RunningCluster, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -129,6 +143,7 @@ def test_a_lost_host_costs_its_tasks_and_not_the_job(
         assert cluster.active_nodes() == 1
 
 
+@pytest.mark.verify
 def test_a_growing_cluster_fills_up_and_replaces_a_preempted_host(
     endpoint: Endpoint, script: Callable[[str], Path], faults: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -150,3 +165,22 @@ def test_a_cluster_that_cannot_fit_is_refused_with_what_it_needs(endpoint: Endpo
     fields = cluster_fields("large", computenode_count=16)
     with pytest.raises(Exception, match=r"16 times 1\.75 GiB at least, YARN may take 8\.0 GiB\. Ask for fewer"):
         wrapper.create_cluster(**fields)
+
+
+@pytest.mark.verify
+def test_what_a_killed_endpoint_has_left_ends_when_it_is_started_again(image: dict[str, str], tmp_path: Path) -> None:
+    store = ObjectStore()
+    own = Endpoint(tmp_path / "own", store.url, {"2.2": image}, engine="yarn", yarn_memory_gib=8).start()
+    made = own.machine("airflow").wrappers.Dataproc().create_cluster(**cluster_fields("left", computenode_count=1))
+    record = own.state / "clusters" / made.response.id / "yarn" / "processes.json"
+    before = [process["pid"] for process in json.loads(record.read_text())]
+    own.stop(signal.SIGKILL)
+    assert all(alive(pid) for pid in before)
+    own.start()
+    assert not any(alive(pid) for pid in before)
+    after = [process["pid"] for process in json.loads(record.read_text())]
+    assert len(after) == len(before) == 2
+    assert all(alive(pid) for pid in after)
+    assert own.stop() == 0
+    assert left_of(own.folder) == []
+    store.close()

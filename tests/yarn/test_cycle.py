@@ -55,15 +55,15 @@ def secret_of(endpoint: Endpoint, password: str) -> str:
     return str(made)
 
 
-def test_a_job_that_fails_beside_yarn_is_a_failure_there(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_job_that_fails_beside_yarn_is_a_failure_there(pair: RunningCluster, tmp_path: Path) -> None:
     package = tmp_path / "fraud_retraining.zip"
     package.write_bytes(release.zip_of(APP / "fraud_retraining"))
     (tmp_path / "lake" / "raw").mkdir(parents=True)
     (tmp_path / "lake" / "raw" / "2018-04-01.txt").write_text("nothing\n")
-    with new_cluster(endpoint, "red", hosts=1) as cluster:
-        prepare = run(cluster, "prepare", package, "--lake", f"file://{tmp_path}/lake", "--run-id", "r1")
-        assert "prepare failed: 2018-04-01.txt" in prepare.end()
-        assert prepare.application()["Final-State"] == "FAILED"
+    prepare = run(pair, "prepare", package, "--lake", f"file://{tmp_path}/lake", "--run-id", "r1")
+    assert prepare.end()
+    assert "ERROR prepare failed" in prepare.log
+    assert prepare.application()["Final-State"] == "FAILED"
 
 
 def test_one_cycle(endpoint: Endpoint, lake: Path, tmp_path: Path) -> None:
