@@ -16,7 +16,7 @@ test: stack-env ## All that a change must pass, side by side; seconds by target 
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
 	@VERIFY=1 $(LANES) verify
 
-.PHONY: test-unit test-cloud test-terraform test-security test-bootstrap test-specs test-roles test-machines
+.PHONY: test-unit test-cloud test-yarn test-terraform test-security test-bootstrap test-specs test-roles test-machines
 test-unit: stack-env ## The operator's tool, the simulator, the DAGs' logic, the arrows between rooms
 	@$(ENVS) dev
 	@$(DEV_PYTEST) tests/unit tests/lint
@@ -25,6 +25,10 @@ test-cloud: stack-env ## The cloud API, by the real SDK
 	@$(ENVS) dev spark-image-2.2
 	@$(JAVA) FRAUD_SPARK_PYTHON=$(CURDIR)/.envs/spark-image-2.2/bin/python \
 	  $(DEV_PYTEST) tests/local_cloud
+
+test-yarn: stack-env ## Clusters on a real YARN: sizes, limits, lost hosts, growth, one whole cycle
+	@$(ENVS) dev spark-image-2.2 mlflow
+	@$(JAVA) $(DEV_PYTEST) $(if $(VERIFY),,-m 'not verify') tests/yarn
 
 test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
 	@$(ENVS) dev terraform-lint

@@ -19,4 +19,4 @@ if __name__ == "__main__":
     parser.add_argument(
         "--max-quarantine", type=float, default=0.01, help="largest share of bad rows in a file (default %(default)s)"
     )
-    jobs.run(parser, job)
+    jobs.run(parser, job, barrier=False)

@@ -308,7 +308,7 @@ variable "airflow_admin_password" {
 variable "dataproc" {
   description = "The cluster that the DAG makes for each run; Terraform makes what it needs, not the cluster"
   type = object({
-    image             = optional(string, "2.1")
+    image             = optional(string, "2.1") # 2.2 is beta and given on request: from 2.2.9 on Spark 3.5.6
     master_preset     = optional(string, "s3-c2-m8")
     compute_preset    = optional(string, "s3-c4-m16")
     compute_count     = optional(number, 2)
@@ -316,7 +316,8 @@ variable "dataproc" {
     preemptible       = optional(bool, false)
     disk_gib          = optional(number, 40) # of each host; a fresh cloud has 200 GiB of network-ssd, 500 of network-hdd
     disk_type         = optional(string, "network-ssd")
-    hours             = optional(number, 6) # after these the sweep deletes it
+    hours             = optional(number, 6)        # after these the sweep deletes it
+    ssh_public_keys   = optional(list(string), []) # who may log in to its hosts; without any, by OS Login
   })
   default = {}
 
@@ -337,6 +338,10 @@ variable "dataproc" {
   validation {
     condition     = !var.dataproc.preemptible || var.dataproc.compute_max_count != null
     error_message = "dataproc.preemptible is true and compute_max_count is not set; hosts are preemptible only in an autoscaled subcluster. Set dataproc.compute_max_count."
+  }
+  validation {
+    condition     = alltrue([for key in var.dataproc.ssh_public_keys : can(regex("^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]+", key))])
+    error_message = "dataproc.ssh_public_keys has an entry that is no public key; the text of a file such as ~/.ssh/id_ed25519.pub is needed."
   }
   validation {
     condition     = var.dataproc.disk_gib >= 20 && contains(["network-hdd", "network-ssd"], var.dataproc.disk_type) && var.dataproc.hours >= 1 && var.dataproc.hours <= 48

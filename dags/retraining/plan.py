@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dags.retraining import clusters
+from dags.retraining import clusters, executors
 
 NAME_LIMIT = 63
 DISK_TYPE = "network-ssd"  # if the variable's cluster says none
@@ -63,14 +63,24 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | N
         "security_group_ids": spec.get("security_group_ids") or [],
         "service_account_id": spec["service_account_id"],
         "log_group_id": spec.get("log_group_id"),
-        "oslogin_enabled": True,  # else the service wants an ssh key on every node
+        **login(spec),
         "masternode_resource_preset": spec["master_preset"],
         "masternode_disk_type": spec.get("disk_type") or DISK_TYPE,
         "masternode_disk_size": spec["disk_gib"],
         "datanode_count": 0,
-        "properties": spec["properties"],
+        "properties": executors.yarn_properties(spec) | spec["properties"],
         "labels": clusters.labels(name),
     }
+
+
+def login(spec: dict[str, Any]) -> dict[str, Any]:
+    """Who may log in to the hosts: the owners of these keys or, without any, the organisation's people by OS Login.
+
+    The service wants one of the two on every host. OS Login needs image 2.1.20 or 2.2.8 and that the organisation has
+    it switched on.
+    """
+    keys = spec.get("ssh_public_keys")
+    return {"ssh_public_keys": list(keys)} if keys else {"oslogin_enabled": True}
 
 
 def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
@@ -105,15 +115,19 @@ def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
     }
 
 
-def job(settings: dict[str, Any], name: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Arguments of DataprocCreatePysparkJobOperator for one of our jobs; nothing secret is among them."""
+def job(settings: dict[str, Any], name: str, script: str, sizes: dict[str, str], *arguments: str) -> dict[str, Any]:
+    """Arguments of DataprocCreatePysparkJobOperator for one of our jobs; nothing secret is among them.
+
+    Args:
+        sizes: Spark's properties that follow from the cluster; what the variable's `spark` says comes first.
+    """
     release = f"s3a://{settings['jobs_bucket']}/{settings['release']}"
     return {
         "name": f"{name}-{script}",
         "main_python_file_uri": f"{release}/{script}.py",
         "python_file_uris": [f"{release}/fraud_retraining.zip"],
         "args": ["--lake", f"s3a://{settings['lake_bucket']}", "--run-id", name, *arguments],
-        "properties": settings.get("spark", {}),
+        "properties": sizes | settings.get("spark", {}),
     }
 
 
@@ -124,10 +138,12 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     train += ["--experiment", settings["experiment"], "--model", settings["model"]]
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
+    spec, mode = settings["cluster"], settings.get("spark", {}).get("spark.submit.deployMode", "client")
+    fill = executors.fill(spec, run.hosts or spec["compute_count"], mode)
     return {
         "run": name,
         "files": [] if run.dry_run else run.files,
         "cluster": cluster(settings, name, run.dag_run_id, run.hosts),
-        "prepare": job(settings, name, "prepare"),
-        "train": job(settings, name, "train", *train),
+        "prepare": job(settings, name, "prepare", fill.for_stages()),
+        "train": job(settings, name, "train", fill.for_barriers(), *train),
     }

@@ -50,11 +50,18 @@ class ObjectStore:
 
 @dataclass(frozen=True)
 class Image:
-    """A Data Processing image: an interpreter with its pyspark, a Java home, and a folder of extra jars (S3A)."""
+    """A Data Processing image: an interpreter with its pyspark, a Java home, and a folder of extra jars (S3A).
+
+    `yarn` is a folder of the jars that YARN's own processes need besides; only the engine `yarn` looks at it.
+    """
 
     python: str
     java_home: str
     jars: str
+    yarn: str = ""
+
+
+ENGINES = ("local", "yarn")
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,8 @@ class Config:
     object_store: ObjectStore | None = None
     images: Mapping[str, Image] = field(default_factory=dict)
     spark_defaults: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "local"
+    yarn_memory_gib: float = 0
     ca_bundle: Path | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     token_seconds: float = 12 * 3600
@@ -107,6 +116,8 @@ def _config(raw: dict[str, Any]) -> Config:
         raise ValueError(f"unknown keys {unknown}; known are {sorted(known)}")
     if missing := sorted(needed - set(raw)):
         raise ValueError(f"missing keys {missing}")
+    if raw.get("engine", "local") not in ENGINES:
+        raise ValueError(f"engine is {raw['engine']!r}, expected one of {ENGINES}")
     store = raw.get("object_store")
     accounts = {name: _account(value) for name, value in raw["service_accounts"].items()}
     instances = tuple(Instance(**instance) for instance in raw.get("instances", ()))

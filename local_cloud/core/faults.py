@@ -3,13 +3,16 @@
 `STATE/faults.json` is a list of rules::
 
     {"method": "yandex.cloud.dataproc.v1.ClusterService/Create",   # glob over the method's full name
-     "when": "call" | "operation" | "after",
+     "when": "call" | "operation" | "after" | "running",
      "code": "UNAVAILABLE",      # without it the rule only delays
      "message": "…", "delay": 3, # seconds
-     "times": 2}                 # how often it is applied; without it always
+     "times": 2,                 # how often it is applied; without it always
+     "node": "lost"}             # with "running" alone: "lost", "preempted" or "added"
 
 `call` refuses before anything is done; `after` does the work and then answers with the error, so that the caller never
-learns what was made; `operation` lets the call pass and makes its operation fail (or, by the delay, hang).
+learns what was made; `operation` lets the call pass and makes its operation fail (or, by the delay, hang). `running` is
+for jobs on YARN: `delay` seconds after a job has its first executor, a compute host of its cluster is lost (nobody
+replaces it), preempted (an autoscaling subcluster gets another one), or added.
 """
 
 import fnmatch
@@ -25,16 +28,18 @@ from local_cloud.core.errors import ApiError
 from local_cloud.core.store import Store
 
 FILE = "faults.json"
-_WHEN = ("call", "operation", "after")
-_KEYS = {"method", "when", "code", "message", "delay", "times"}
+_WHEN = ("call", "operation", "after", "running")
+_NODES = ("lost", "preempted", "added")
+_KEYS = {"method", "when", "code", "message", "delay", "times", "node"}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls one call: `delay` seconds first, then `error`, if there is one."""
+    """What befalls one call: `delay` seconds first, then `error`, if there is one; or what befalls a `node`."""
 
     delay: float
     error: ApiError | None
+    node: str = ""
 
 
 NO_FAULT = Fault(0.0, None)
@@ -51,7 +56,7 @@ class Faults:
         """The first rule that fits and is not used up, which counts as used; `NO_FAULT` if there is none."""
         for rule in self._rules():
             if rule["when"] == when and fnmatch.fnmatchcase(method, rule["method"]) and self._use(rule):
-                return Fault(float(rule.get("delay", 0)), _error(rule))
+                return Fault(float(rule.get("delay", 0)), _error(rule), rule.get("node", ""))
         return NO_FAULT
 
     def _rules(self) -> list[dict[str, Any]]:
@@ -87,6 +92,8 @@ def check_rule(rule: dict[str, Any]) -> None:
         raise ValueError(f"unknown keys {sorted(unknown)}, known are {sorted(_KEYS)}")
     if rule.get("when") not in _WHEN or "method" not in rule:
         raise ValueError(f"{rule} needs 'method' and a 'when' among {_WHEN}")
+    if (rule["when"] == "running") != ("node" in rule) or rule.get("node", "lost") not in _NODES:
+        raise ValueError(f"{rule}: 'when': 'running' and a 'node' among {_NODES} belong together")
     if "code" in rule and rule["code"] not in grpc.StatusCode.__members__:
         raise ValueError(f"{rule['code']!r} is not a gRPC status code")
 

@@ -18,7 +18,6 @@ from fraud_retraining.errors import RetrainingError
 log = logging.getLogger("fraud_retraining")
 
 SETTINGS = {
-    "spark.dynamicAllocation.enabled": "false",  # XGBoost trains in a barrier stage, which refuses it
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",  # a value that does not parse is null, and null breaks a named rule
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
@@ -27,6 +26,8 @@ SETTINGS = {
     # Files are written to a folder of the run first, so nobody sees a half-committed one; version 1 renames all twice.
     "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
 }
+# XGBoost trains in a barrier stage, which needs its slots at once and refuses executors that come and go.
+BARRIER = {"spark.dynamicAllocation.enabled": "false"}
 
 
 def arguments(argv: List[str]) -> List[str]:
@@ -36,10 +37,10 @@ def arguments(argv: List[str]) -> List[str]:
     return [argument for argument in argv if argument]
 
 
-def session(name: str) -> SparkSession:
-    """Spark session with the settings that results depend on."""
+def session(name: str, barrier: bool = True) -> SparkSession:
+    """Spark session with the settings that results depend on; `barrier` says whether the job may train."""
     builder = SparkSession.builder.appName(name)
-    for key, value in SETTINGS.items():
+    for key, value in {**SETTINGS, **(BARRIER if barrier else {})}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
@@ -62,26 +63,46 @@ def step(name: str) -> Iterator[Callable[[str], None]]:
     log.info("%s (%.1f s)", said[0], time.monotonic() - started)
 
 
-def run(parser: argparse.ArgumentParser, job: Callable[[SparkSession, argparse.Namespace], None]) -> None:
-    """Run a job; a failure that a person can mend ends with one line that says how, and exit status 1."""
+def run(
+    parser: argparse.ArgumentParser, job: Callable[[SparkSession, argparse.Namespace], None], barrier: bool = True
+) -> None:
+    """Run a job; a failure that a person can mend ends with one line that says how, and exit status 1.
+
+    With `barrier=False` executors may come and go, if the cluster is set so (`spark.dynamicAllocation.enabled`).
+    """
     options = parser.parse_args(arguments(sys.argv[1:]))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    spark = session(parser.prog)
+    spark = session(parser.prog, barrier)
+    log.info("%s begins with %d task slots", parser.prog, spark.sparkContext.defaultParallelism)
+    status = 1
     try:
         job(spark, options)
+        status = 0
     except RetrainingError as error:
         log.error("%s failed: %s", parser.prog, error)
-        sys.exit(1)
     except Exception as error:
         log.exception("unexpected error")
         log.error("%s failed: %s: %s", parser.prog, type(error).__name__, (str(error).strip() or "-").splitlines()[0])
-        sys.exit(1)
     finally:
         gateway, deploy_mode = spark.sparkContext._gateway, spark.conf.get("spark.submit.deployMode", "client")
-        spark.stop()
+        stop(spark, status)
+    if status:
+        sys.exit(status)
     if deploy_mode == "client":
         end_jvm(gateway)
+
+
+def stop(spark: SparkSession, status: int) -> None:
+    """End the session, and tell YARN how the job has ended.
+
+    In client mode the application master knows no exit status of the driver: without being told it calls every
+    application a success. Spark before 3.4 has no way to tell.
+    """
+    if status:
+        with suppress(Py4JError):
+            spark.sparkContext._jsc.sc().stop(status)
+    spark.stop()
 
 
 def end_jvm(gateway: JavaGateway) -> None:

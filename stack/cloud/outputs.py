@@ -1,5 +1,6 @@
 """Terraform's outputs as records; terraform/outputs.tf says the same names, and a test compares them."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -78,7 +79,7 @@ class Airflow:
     version: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """Size of a run's cluster; above `compute_count` it is autoscaled. After `hours` the sweep deletes it."""
 
@@ -91,9 +92,10 @@ class Cluster:
     disk_gib: int
     disk_type: str
     hours: int
+    ssh_public_keys: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataproc(Cluster):
     """What the DAG needs to make a cluster."""
 

@@ -13,7 +13,7 @@ from stack.cloud import registry
 from stack.cloud.account import Account, api_endpoint
 from stack.cloud.deployment import Deployment
 from stack.cloud.interruptions import wait_for_terraform
-from stack.cloud.settings import read_settings
+from stack.cloud.settings import read_settings, read_variables
 from stack.cloud.way_in import require_way_in
 from stack.common.checks import Checks, find_python, run_checks
 from stack.common.console import step
@@ -64,6 +64,17 @@ def require_playbook(deployment: Deployment) -> str:
     return str(deployment.project / "site.yml")
 
 
+def tell_image(deployment: Deployment) -> str:
+    """The image of clusters, and what must be asked for before a folder has it. The API does not tell who may."""
+    chosen = (read_variables(deployment, "dataproc")["dataproc"] or {}).get("image") or "2.1"
+    if chosen.startswith("2.2"):
+        return (
+            f"{chosen}, beta and on request: ask the vendor's support for it, or the first retrain has no image. "
+            "Jobs are tested with Spark 3.5.6, which it has from 2.2.9 on"
+        )
+    return f"{chosen}, Spark 3.3.2"
+
+
 def checks(deployment: Deployment) -> Checks:
     return {
         "Terraform": require_terraform,
@@ -71,6 +82,7 @@ def checks(deployment: Deployment) -> Checks:
         "Python for Ansible": lambda: find_python("ansible"),
         "Terraform's provider": lambda: registry.require_provider(deployment, "state", "main"),
         "settings": lambda: ", ".join(f"{name} {value}" for name, value in asdict(read_settings(deployment)).items()),
+        "Data Proc image": lambda: tell_image(deployment),
         "playbook": lambda: require_playbook(deployment),
         "credentials": lambda: require_access(Account.find(), read_settings(deployment).folder_id),
     }

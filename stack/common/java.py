@@ -1,4 +1,4 @@
-"""Java 17: found or taken from a wheel; the jars that the object store and Spark's S3A need, pinned by checksum."""
+"""Java 17: found or taken from a wheel; the jars of the object store, of S3A and of YARN, pinned by checksum."""
 
 import hashlib
 import os
@@ -17,7 +17,11 @@ from stack.common.processes import run
 JARS = ENVS / "jars"
 TRUST_STORE_PASSWORD = "changeit"  # noqa: S105  Java's own default: the store holds public certificates only
 
-# group:module:version[:classifier] -> SHA-256. S3A must be of Spark's own Hadoop version (3.5.0: 3.3.4; 3.3.2: 3.3.2).
+BOUNCY_CASTLE = {
+    "org.bouncycastle:bcprov-jdk15on:1.60": "7f1a0e6badab38666f8467a9a0ee96656b2f8ec8623867ed34f3cdc173b7ee07",
+    "org.bouncycastle:bcpkix-jdk15on:1.60": "a82ac5bc24bcbf6ba9eb70f334d6782e25245c8da36d9848ad553b5b7b68efd1",
+}
+# group:module:version[:classifier] -> SHA-256. S3A must be of Spark's own Hadoop version (3.5.6: 3.3.4; 3.3.2: 3.3.2).
 PINS = {
     "object-store": {
         "org.gaul:s3proxy:4.1.0:jar-with-dependencies": (
@@ -35,6 +39,19 @@ PINS = {
         "com.amazonaws:aws-java-sdk-bundle:1.11.1026": (
             "fb76cae18466b95918b5b0ae9265ff15c394d0ec490d1ed5fe5068c385840b49"
         ),
+    },
+    # ResourceManager and NodeManager, beside the jars that pyspark brings; their proxy makes certificates.
+    "yarn-image-2.2": {
+        "org.apache.hadoop:hadoop-client-minicluster:3.3.4": (
+            "cd8a1703393946c302bb3a52d0fcd23f6f8ded4554bc0dac5d2ee673dbe2b40e"
+        ),
+        **BOUNCY_CASTLE,
+    },
+    "yarn-image-2.1": {
+        "org.apache.hadoop:hadoop-client-minicluster:3.3.2": (
+            "bb8289cab5877f54575478c87863362063d900d279d86cec6e3504dea7c0bc17"
+        ),
+        **BOUNCY_CASTLE,
     },
 }
 

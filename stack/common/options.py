@@ -3,7 +3,8 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def add_options(parser: argparse.ArgumentParser, options: type) -> None:
@@ -14,6 +15,8 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
     hints = get_type_hints(options, include_extras=True)
     for each in fields(options):
         kind, text = get_args(hints[each.name])
+        if get_origin(kind) in (Union, UnionType):  # of `int | None`, int
+            kind = get_args(kind)[0]
         settings: dict[str, Any] = {"help": text, "default": each.default}
         if kind is bool:
             settings["action"] = "store_true"
@@ -22,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
         elif kind is Path:
             settings |= {"type": absolute, "default": str(each.default)}
         else:
-            settings["type"] = next(iter(get_args(kind)), kind)  # of `int | None`, int
+            settings["type"] = kind
         parser.add_argument(f"--{each.name.replace('_', '-')}", **settings)
 
 

@@ -91,5 +91,5 @@ def retraining_variable(
         "experiment": EXPERIMENT,
         "mlflow_secret_id": trainer_secret,
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
-        "spark": {"spark.dynamicAllocation.enabled": "false"},
+        "spark": {},
     }

@@ -6,8 +6,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
+from local_cloud.services.dataproc.yarn import end_left_behind
 from stack.common import release
 from stack.common.console import console, say, say_indented, step
 from stack.common.envs import ensure
@@ -36,12 +37,16 @@ class Options(ImageOptions):
     customers: Annotated[int, "cards to generate (default %(default)s)"] = 5000
     seed: Annotated[int, "of the generated data (default %(default)s)"] = 0
     schedule: Annotated[str, "cron expression of the DAG, UTC"] = "*/15 * * * *"
+    engine: Annotated[
+        Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
+    ] = None
     force: Annotated[bool, "go on if memory is short"] = False
 
 
 def prepare_machine(options: Options) -> None:
     with step("checking this machine"):
-        for check in preflight.checks(options.state, options.image, options.force).values():
+        engine = options.engine or State(options.state).engine
+        for check in preflight.checks(options.state, options.image, options.force, engine).values():
             check()
     with step("Python environments and jars"):
         for name in ("mlflow", "airflow", f"spark-image-{options.image}"):
@@ -49,6 +54,24 @@ def prepare_machine(options: Options) -> None:
         java = find_java()
         for name in ("object-store", f"spark-image-{options.image}"):
             ensure_jars(name, java, say_indented)
+        if engine == "yarn":
+            ensure_jars(f"yarn-image-{options.image}", java, say_indented)
+
+
+def choose_engine(state: State, engine: str | None) -> None:
+    """Keeps what runs jobs; a stack that runs goes on with what it has.
+
+    Raises:
+        StackError: the stack runs with another engine.
+    """
+    if engine in (None, state.engine):
+        return
+    if supervisor.is_running(state):
+        raise StackError(
+            f"The stack in {state.folder} runs with ENGINE={state.engine}, not {engine}: `make demo-stop` first, then "
+            f"`make demo ENGINE={engine}` goes on with the same data."
+        )
+    state.save("engine", engine)
 
 
 def bring_up(state: State, options: Options) -> None:
@@ -112,6 +135,7 @@ def demo(options: Options) -> None:
         progress = cycle.Progress.of(state, files.label)
         prepare_machine(options)
         state.create(options.port)
+        choose_engine(state, options.engine)
         bring_up(state, options)
         if progress.cycles >= options.weeks:
             say(f"{progress.cycles} cycles are done already: `make demo WEEKS={progress.cycles + 1}` adds one")
@@ -123,6 +147,8 @@ def demo(options: Options) -> None:
 def stop(state: State) -> None:
     if not (state.exists and supervisor.stop(state, say)):
         say(f"nothing runs in {state.folder}")
+    for cluster in (state.folder / "cloud" / "clusters").glob("*/yarn"):  # of a cloud that was killed
+        end_left_behind(cluster)
 
 
 def clean(state: State) -> None:

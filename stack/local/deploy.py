@@ -38,7 +38,11 @@ def sdk(state: State) -> yandexcloud.SDK:
     )
 
 
-def local_cluster(image: str) -> dict[str, Any]:
+# Of what YARN gives to a cluster, a machine with few cores has no use for more than two of each host.
+COMPUTE_PRESETS = {"local": "s3-c4-m16", "yarn": "s3-c2-m8"}
+
+
+def local_cluster(image: str, engine: str) -> dict[str, Any]:
     """The cluster of one machine's cloud; Terraform's output `dataproc` says the same of the real one."""
     return {
         "folder_id": FOLDER_ID,
@@ -47,7 +51,7 @@ def local_cluster(image: str) -> dict[str, Any]:
         "subnet_id": SUBNET_ID,
         "service_account_id": SERVICE_ACCOUNTS["dataproc"],
         "master_preset": "s3-c2-m8",
-        "compute_preset": "s3-c4-m16",
+        "compute_preset": COMPUTE_PRESETS[engine],
         "compute_count": 2,
         "disk_gib": 20,  # three clusters fit a new cloud, should one be left behind
         "hours": 6,
@@ -79,7 +83,7 @@ def put_secrets(state: State, release: str, image: str) -> None:
         "airflow/connections/mlflow": mlflow,
         "airflow/connections/object_storage": storage,
         "airflow/variables/fraud_retraining": retraining_variable(
-            {name: name for name in BUCKETS}, local_cluster(image), release, trainer
+            {name: name for name in BUCKETS}, local_cluster(image, state.engine), release, trainer
         ),
     }
     put_for_airflow(cloud, FOLDER_ID, known, values)

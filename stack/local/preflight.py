@@ -13,7 +13,9 @@ from stack.common.java import find_java
 
 GIB = 1 << 30
 DISK_ENVIRONMENTS, DISK_STATE = 4 * GIB, 2 * GIB
-MEMORY = int(4.5 * GIB)  # 3.6 GiB at most were measured with 5,000 cards, and something must be left
+# By engine. 3.6 GiB at most were measured with 5,000 cards, and something must be left; YARN has three processes more,
+# and an executor on each of two hosts.
+MEMORY = {"local": int(4.5 * GIB), "yarn": int(7.5 * GIB)}
 
 
 def existing(path: Path) -> Path:
@@ -38,11 +40,11 @@ def require_writable(folder: Path) -> str:
     return str(folder)
 
 
-def require_memory() -> str:
-    available = psutil.virtual_memory().available
-    if available < MEMORY:
+def require_memory(engine: str) -> str:
+    available, needed = psutil.virtual_memory().available, MEMORY[engine]
+    if available < needed:
         raise StackError(
-            f"{available / GIB:.1f} GiB of memory are available, {MEMORY / GIB:.1f} GiB are needed. "
+            f"{available / GIB:.1f} GiB of memory are available, {needed / GIB:.1f} GiB are needed (ENGINE={engine}). "
             "Close other programs, or set FORCE=1 to try all the same."
         )
     return f"{available / GIB:.0f} GiB available"
@@ -55,12 +57,12 @@ def require_pythons(image: str) -> str:
     return ", ".join(f"{name}: {python}" for name, python in found.items())
 
 
-def checks(state: Path, image: str, force: bool) -> Checks:
+def checks(state: Path, image: str, force: bool, engine: str = "local") -> Checks:
     every: Checks = {
         "state folder": lambda: require_writable(state),
         "disk for state": lambda: require_disk(state, DISK_STATE, "`make demo STATE=…`"),
         "disk for environments": lambda: require_disk(envs.ENVS, DISK_ENVIRONMENTS, "clone the repository there"),
-        "memory": require_memory,
+        "memory": lambda: require_memory(engine),
         "Python": lambda: require_pythons(image),
         "Java 17": lambda: str(find_java()),
     }

@@ -52,6 +52,11 @@ class State(KeptFolder):
                     "End that program, or give this stack up for one with other ports: `make demo-clean`."
                 )
 
+    @property
+    def engine(self) -> str:
+        """What runs the jobs of clusters: `local` or `yarn`."""
+        return self.load("engine", "local")
+
     @cached_property
     def ports(self) -> dict[str, int]:
         return json.loads((self.folder / "ports.json").read_text())

@@ -60,7 +60,8 @@ def configuration(state: State) -> str:
             "stdout_logfile_backups": 1,
             "stopasgroup": "true",
             "killasgroup": "true",
-            "stopwaitsecs": 20,
+            # Whoever runs clusters ends them first, and all that runs there.
+            "stopwaitsecs": 90 if name == "cloud" else 20,
         }
     return "\n".join(
         line

@@ -367,6 +367,14 @@ run "dataproc_an_image_without_pins" {
   expect_failures = [var.dataproc]
 }
 
+run "dataproc_a_key_that_is_none" {
+  command = plan
+  variables {
+    dataproc = { ssh_public_keys = ["~/.ssh/id_ed25519.pub"] }
+  }
+  expect_failures = [var.dataproc]
+}
+
 run "dataproc_an_unknown_preset" {
   command = plan
   variables {

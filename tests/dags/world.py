@@ -25,7 +25,7 @@ VARIABLE = {
     "model": "fraud",
     "experiment": "e",
     "mlflow_secret_id": "secret-1",
-    "spark": {"spark.dynamicAllocation.enabled": "false"},
+    "spark": {},
     "cluster": CLUSTER,
 }
 JOB = """

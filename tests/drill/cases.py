@@ -27,7 +27,7 @@ class Case:
     """One row: what is done, and whether the run ends green all the same.
 
     `rules` are in force before the run begins, `act` is called when it has begun; `hours` is the life of its cluster,
-    `dags` what is changed in the DAGs' files.
+    `dags` what is changed in the DAGs' files, `engine` what runs jobs.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Case:
     act: Act = field(default=lambda stack, run_id: None)
     hours: float = 6
     dags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    engine: str = "local"
     reduced: bool = False  # one of the few that tests/stack has time for
 
 
@@ -216,6 +217,23 @@ FAULTS = [
         act=when("cluster.train", freeze("cloud", 15)),
     ),
 ]
+# On a YARN of the cluster's own; the stand-in of `prepare` then has tasks on every host.
+HOSTS = [
+    Case(
+        "host-lost",
+        "a compute host is lost while `prepare` runs on YARN (kill -9 of its NodeManager and of all that ran there)",
+        True,
+        (rule(JOB, "running", node="lost", delay=1, times=1),),
+        engine="yarn",
+    ),
+    Case(
+        "host-preempted",
+        "a compute host is taken back while `prepare` runs on YARN; none takes its place in a cluster of fixed size",
+        True,
+        (rule(JOB, "running", node="preempted", delay=1, times=1),),
+        engine="yarn",
+    ),
+]
 PLANNED = 'decision = decide(plan["run"])'
 ONE_MORE = f'task(task_id="one_more")(lambda: None)()\n    {PLANNED}'
 UPGRADES = [
@@ -226,6 +244,6 @@ UPGRADES = [
         act=when("cluster.train", deploy({"retrain": (PLANNED, ONE_MORE)})),
     ),
 ]
-CASES = [*KILLS, *OTHER_KILLS, *FAULTS, *UPGRADES]
+CASES = [*KILLS, *OTHER_KILLS, *FAULTS, *HOSTS, *UPGRADES]
 # Rows of the page that several runs make together (tests/drill/test_runs.py).
 SEVERAL_RUNS = ("two-triggers", "week-1", "week-2", "week-3", "week-4", "backfill")

@@ -11,6 +11,7 @@ from tests.drill.stack import Before, DrillStack
 
 
 def prove(drill: DrillStack, case: Case, record: Callable[..., None]) -> None:
+    drill.change_engine(case.engine)
     drill.use(hours=case.hours)
     drill.upload(case.dags)
     drill.inject(*case.rules)

@@ -21,6 +21,7 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from stack.common import lockbox, release
 from stack.common.envs import ROOT
 from stack.common.files import write_private
+from stack.common.java import ensure_jars, find_java
 from stack.local import demo, deploy, supervisor
 from stack.local.airflow_api import DAG
 from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
@@ -108,6 +109,15 @@ class DrillStack(RunningStack):
         alert = {"conn_type": "http", "password": self.webhook.url}
         values = {variable: told, "airflow/connections/alert_slack": alert}
         lockbox.put_for_airflow(self.cloud, FOLDER_ID, known, values)
+
+    def change_engine(self, engine: str) -> None:
+        """Lets the cloud run jobs otherwise; no cluster is alive."""
+        if engine != self.state.engine:
+            if engine == "yarn":
+                ensure_jars("yarn-image-2.2", find_java(), lambda _: None)
+            self.state.save("engine", engine)
+            supervisor.rpc(self.state).stopProcess("cloud", True)
+            list(supervisor.start(self.state, ["cloud"]))
 
     def upload(self, changes: Mapping[str, tuple[str, str]] = MappingProxyType({}), schedule: str = SCHEDULE) -> None:
         """Brings the DAGs to Airflow, each file that is named with (old, new) text replaced; by default as they are."""

@@ -73,7 +73,7 @@ def sdk(endpoint: Endpoint) -> yandexcloud.SDK:
 @pytest.fixture(scope="session")
 def cluster(endpoint: Endpoint, impatient_sdk: None) -> Iterator[str]:
     """The id of a cluster that runs, with two properties for Spark."""
-    properties = {"spark:spark.sql.shuffle.partitions": "7", "spark:spark.custom": "cluster", "pip:pyspark": "3.5.0"}
+    properties = {"spark:spark.sql.shuffle.partitions": "7", "spark:spark.custom": "cluster", "pip:pyspark": "3.5.6"}
     wrapper = endpoint.machine("airflow").wrappers.Dataproc()
     made = wrapper.create_cluster(**cluster_fields("shared", properties=properties)).response
     assert (made.status, made.config.version_id) == (cluster_pb2.Cluster.RUNNING, "2.2")

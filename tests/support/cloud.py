@@ -92,9 +92,9 @@ def fake_image(folder: Path) -> dict[str, str]:
     home = folder / "site" / "pyspark"
     (home / "bin").mkdir(parents=True)
     (home / "__init__.py").touch()
-    metadata = folder / "site" / "pyspark-3.5.0.dist-info"
+    metadata = folder / "site" / "pyspark-3.5.6.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pyspark\nVersion: 3.5.0\n")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pyspark\nVersion: 3.5.6\n")
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={folder}/site exec {stack_python()} "$@"\n')
     submit = home / "bin" / "spark-submit"

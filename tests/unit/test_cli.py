@@ -23,6 +23,7 @@ DEMO = {
     "customers": 5000,
     "seed": 0,
     "schedule": "*/15 * * * *",
+    "engine": None,
     "force": False,
 }
 

@@ -18,7 +18,7 @@ SETTINGS = {
     "model": "fraud",
     "experiment": "e",
     "mlflow_secret_id": "secret-1",
-    "spark": {"spark.dynamicAllocation.enabled": "false"},
+    "spark": {},
     "cluster": {
         "folder_id": "f",
         "image": "2.2",
@@ -31,7 +31,7 @@ SETTINGS = {
         "compute_count": 2,
         "disk_gib": 64,
         "hours": 6,
-        "properties": {"pip:xgboost-cpu": "==2.1.4"},
+        "properties": {"pip:xgboost-cpu": "2.1.4"},
     },
 }
 

@@ -11,7 +11,7 @@ from local_cloud.core.context import Context, Site
 from local_cloud.core.resources import Row, status_of
 from local_cloud.services.base import Service
 from local_cloud.services.dataproc import checks, errors
-from local_cloud.services.dataproc.engine import LocalEngine
+from local_cloud.services.dataproc.engine import Engine
 from local_cloud.services.dataproc.models import CLUSTER, JOB, SUBCLUSTER, hosts_of, new_subcluster
 from local_cloud.services.generic.listing import numbered_page
 
@@ -21,7 +21,7 @@ _CLUSTERS = "yandex.cloud.dataproc.v1.ClusterService"
 class Clusters(Service):
     """What clusters do besides the shared verbs; what stands for their machines is the engine's."""
 
-    def __init__(self, context: Context, site: Site, engine: LocalEngine) -> None:
+    def __init__(self, context: Context, site: Site, engine: Engine) -> None:
         super().__init__(context, site)
         self._engine = engine
 
@@ -39,7 +39,7 @@ class Clusters(Service):
         """After a restart: the machines of the clusters that run."""
         for row in self.store.select(CLUSTER):
             if status_of(row.message) == "RUNNING":
-                self._engine.open(row)
+                self._engine.open(row, self._messages(row), wait=False)
 
     def _create(self, call: Call) -> Begun:
         request = call.request
@@ -59,8 +59,9 @@ class Clusters(Service):
     def _provision(self, work: Work) -> Message:
         """What takes the cloud minutes: look at the bucket and the packages, then let the machines answer."""
         cluster = self.resources.current(work)
-        self._engine.prepare(cluster)
-        self._engine.open(cluster)
+        subclusters = self._messages(cluster)
+        self._engine.prepare(cluster, subclusters)
+        self._engine.open(cluster, subclusters)
         self._set_alive(work)
         return self.resources.finish(work)
 
@@ -90,6 +91,9 @@ class Clusters(Service):
         page, answer.next_page_token = numbered_page(call.request, hosts)
         answer.hosts.extend(page)
         return answer
+
+    def _messages(self, cluster: Row) -> list[Any]:
+        return [row.message for row in self._subclusters(cluster)]
 
     def _subclusters(self, cluster: Row) -> list[Row]:
         return self.store.select(SUBCLUSTER, {"cluster_id": cluster.key})

@@ -1,17 +1,20 @@
 """Where a cluster's jobs run: on this machine, as `spark-submit` of the image's own pyspark.
 
-All that clusters and jobs know of it are the public methods of `LocalEngine`, so that another can take its place.
+All that clusters and jobs know of it is the protocol `Engine`. `LocalEngine` runs a job in one process; `YarnEngine`
+(yarn_engine.py) on a ResourceManager and NodeManagers that live as long as the cluster.
 """
 
 import logging
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from local_cloud.core.calls import Stop
 from local_cloud.core.config import Config, Image, ObjectStore
 from local_cloud.core.context import Listener, Machine, Site
+from local_cloud.core.faults import Fault
 from local_cloud.core.object_store import ObjectStoreClient
 from local_cloud.core.resources import Row
 from local_cloud.services.dataproc import errors, spark
@@ -19,19 +22,63 @@ from local_cloud.services.dataproc.models import specification_of
 
 log = logging.getLogger(__name__)
 _TAIL = 64 << 10
+Started = Callable[[int, float], None]  # told the process id and its start time (UNIX seconds)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A job that is ready to run: its command line, its folder, its whole environment."""
+    """A job that is ready to run: whose it is, its command line, its folder, its whole environment."""
 
+    cluster: str
+    job: str
     argv: list[str]
     folder: Path
     environment: Mapping[str, str]
+    deploy_mode: str = "client"
+
+
+class Engine(Protocol):
+    """The machines of all clusters, and what runs on them. A cluster's life is its own: prepare, open, close."""
+
+    def image(self, version: str) -> Image:
+        """The image of a version; raises INVALID_ARGUMENT with those offered."""
+
+    def prepare(self, cluster: Row, subclusters: Sequence[Any]) -> None:
+        """Look at all that a cluster needs before it is made; raises FAILED_PRECONDITION."""
+
+    def open(self, cluster: Row, subclusters: Sequence[Any], wait: bool = True) -> None:
+        """Let the cluster's machines run; with `wait`, until they do."""
+
+    def close(self, cluster: str) -> None:
+        """End the cluster's machines and everything that they ran."""
+
+    def shutdown(self) -> None:
+        """Close every cluster; the endpoint ends."""
+
+    def submission(self, cluster: Row, job: Row) -> Submission:
+        """Write the job's properties and say how it is run."""
+
+    def run(self, submission: Submission, stop: Stop, started: Started) -> int:
+        """Run a job to its end and return its exit status; raises CANCELLED or UNAVAILABLE when it is told to stop."""
+
+    def befall(self, submission: Submission, fault: Fault) -> None:
+        """What is to happen to one of the cluster's hosts while the job runs; returns at once."""
+
+    def end_left_behind(self, pid: int, started: float) -> None:
+        """End a job that outlived the endpoint."""
+
+    def why(self, submission: Submission) -> str:
+        """Why a job has failed, by its log."""
+
+    def read_log(self, job: Row, start: int, size: int) -> bytes:
+        """So many bytes of a job's output, from a position on; none as long as there is no output."""
+
+    def keep_log(self, cluster: Row, job: Row) -> None:
+        """Copy the log to where the cloud keeps it; a job does not fail because that did."""
 
 
 class LocalEngine:
-    """The machines of all clusters: one metadata service for each cluster that runs, one process for each job."""
+    """One metadata service for each cluster that runs, one process for each job."""
 
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
@@ -46,21 +93,21 @@ class LocalEngine:
                 return image
         raise errors.unknown_image(version, self._config.images)
 
-    def prepare(self, cluster: Row) -> None:
+    def prepare(self, cluster: Row, subclusters: Sequence[Any]) -> None:
         """Look at the bucket and the packages and write the defaults of jobs; raises FAILED_PRECONDITION."""
         if self._objects is None:
             raise errors.no_object_store()
         if problem := self._objects.problem_of(cluster.message.bucket):
             raise errors.cannot_start(cluster, problem)
         config = cluster.message.config
-        runtime = _runtime(self.image(config.version_id))
+        runtime = runtime_of(self.image(config.version_id))
         if mismatches := spark.pip_mismatches(runtime, config.hadoop.properties):
             raise errors.wrong_packages(cluster, config.version_id, mismatches)
         folder = self._cluster_folder(cluster.key) / "conf"
         folder.mkdir(parents=True, exist_ok=True)
         spark.write_properties(folder / "spark-defaults.conf", self._properties(cluster, {}))
 
-    def open(self, cluster: Row) -> None:
+    def open(self, cluster: Row, subclusters: Sequence[Any], wait: bool = True) -> None:
         """Let the cluster's machines answer: they have the identity of its service account."""
         message = cluster.message
         self.close(cluster.key)
@@ -79,21 +126,24 @@ class LocalEngine:
         """Write the job's properties and say how it is run."""
         specification = specification_of(job.message)
         image = self.image(cluster.message.config.version_id)
-        runtime = _runtime(image)
+        runtime = runtime_of(image)
         folder = self._job_folder(job)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / "job.properties"
         places = dict.fromkeys(("spark.local.dir", "spark.jars.ivy"), str(folder / "tmp"))
-        spark.write_properties(file, self._properties(cluster, {**places, **specification.properties}))
+        properties = self._properties(cluster, {**places, **specification.properties})
+        spark.write_properties(file, properties)
         argv = spark.command(runtime, file, job.name or job.key, specification)
         configuration = self._cluster_folder(cluster.key) / "conf"
-        environment = spark.environment(image, runtime, configuration, folder, self._endpoints(cluster))
-        return Submission(argv, folder, environment)
+        extra = {**self._endpoints(cluster), **self._job_environment(cluster)}
+        environment = spark.environment(image, runtime, configuration, folder, extra)
+        mode = properties["spark.submit.deployMode"]
+        return Submission(cluster.key, job.key, argv, folder, environment, mode)
 
-    def run(self, submission: Submission, stop: Stop, started: Callable[[int, float], None]) -> int:
+    def run(self, submission: Submission, stop: Stop, started: Started) -> int:
         """Run a job to its end and return its exit status; raises CANCELLED or UNAVAILABLE when it is told to stop.
 
-        `started` is told the process id and its start time (UNIX seconds), by which `end_left_behind` recognises it.
+        `started` is told what `end_left_behind` recognises the process by.
         """
         try:
             return spark.run(submission.argv, submission.folder, submission.environment, stop, started)
@@ -101,6 +151,10 @@ class LocalEngine:
             raise errors.job_stopped(stop.reason) from None
         except OSError as error:
             raise errors.job_not_run(submission.argv[0], error) from error
+
+    def befall(self, submission: Submission, fault: Fault) -> None:
+        """Nothing can: raises INTERNAL, so that a test which asks for it does not pass without it."""
+        raise errors.no_hosts(fault.node)
 
     def end_left_behind(self, pid: int, started: float) -> None:
         """End a job that outlived the endpoint."""
@@ -144,7 +198,12 @@ class LocalEngine:
             "spark.hadoop.fs.s3a.endpoint.region": store.region,
             **self._config.spark_defaults,
         }
-        return spark.properties(defaults, self.image(config.version_id), config.hadoop.properties, job)
+        image = self.image(config.version_id)
+        return spark.on_one_machine(defaults, spark.properties(defaults, image, config.hadoop.properties, job))
+
+    def _job_environment(self, cluster: Row) -> dict[str, str]:
+        """What a job's process finds in its environment besides the cloud's services."""
+        return {}
 
     def _endpoints(self, cluster: Row) -> dict[str, str]:
         """What a job finds in its environment: where the cloud's services are, and what to trust."""
@@ -166,7 +225,7 @@ class LocalEngine:
         return store
 
 
-def _runtime(image: Image) -> spark.Runtime:
+def runtime_of(image: Image) -> spark.Runtime:
     try:
         return spark.inspect(image)
     except (OSError, subprocess.SubprocessError) as error:

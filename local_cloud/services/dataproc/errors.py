@@ -83,3 +83,24 @@ def job_left_behind() -> ApiError:
 
 def not_a_log_token(token: str) -> ApiError:
     return invalid(f"page_token: {token!r} was not given out by ListLog")
+
+
+def no_hosts(node: str) -> ApiError:
+    """A fault for a host of a cluster that has none."""
+    message = f"a host cannot be {node}: this endpoint's engine is local, set 'engine' to 'yarn' in its configuration"
+    return ApiError(grpc.StatusCode.INTERNAL, message)
+
+
+def no_yarn(version: str) -> ApiError:
+    return precondition(f"the image {version} has no jars of YARN: set 'yarn' for it in this endpoint's configuration")
+
+
+def too_small(cluster: Row, needed: str, memory: float) -> ApiError:
+    return precondition(
+        f"Cluster {cluster.name!r} does not fit on this machine: its hosts need {needed}, YARN may take "
+        f"{memory / 1024:.1f} GiB. Ask for fewer or smaller hosts, or set 'yarn_memory_gib', or 'engine' to 'local'"
+    )
+
+
+def yarn_not_started(cluster: str, problem: object) -> ApiError:
+    return ApiError(grpc.StatusCode.INTERNAL, f"Cluster {cluster!r}: {problem}")

@@ -13,7 +13,7 @@ from local_cloud.core.errors import ApiError
 from local_cloud.core.resources import Row, belongs, status_of
 from local_cloud.services.base import Service
 from local_cloud.services.dataproc import errors
-from local_cloud.services.dataproc.engine import LocalEngine
+from local_cloud.services.dataproc.engine import Engine
 from local_cloud.services.dataproc.models import CLUSTER, FINAL, JOB, JOB_KINDS, is_light, set_job_status
 
 _JOBS = "yandex.cloud.dataproc.v1.JobService"
@@ -23,7 +23,7 @@ _LOG_PAGE = 1 << 20
 class Jobs(Service):
     """What jobs do besides the shared verbs. The store knows the process of each that runs."""
 
-    def __init__(self, context: Context, site: Site, engine: LocalEngine) -> None:
+    def __init__(self, context: Context, site: Site, engine: Engine) -> None:
         super().__init__(context, site)
         self._engine = engine
 
@@ -55,6 +55,8 @@ class Jobs(Service):
         job = self.resources.current(work)
         cluster = self.store.get(CLUSTER, job.message.cluster_id)
         submission = self._engine.submission(cluster, job)
+        if (fault := self.context.faults.take(f"{_JOBS}/Create", "running")).node:
+            self._engine.befall(submission, fault)
         self._set_status(job.key, job_pb2.Job.PENDING)
 
         def started(pid: int, at: float) -> None:

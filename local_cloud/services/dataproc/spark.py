@@ -23,6 +23,15 @@ from local_cloud.core.config import Image
 log = logging.getLogger(__name__)
 LOG_NAME = "driveroutput"
 _GRACE = 5.0
+_PLACEMENT = (
+    "spark.driver.cores",
+    "spark.driver.memory",
+    "spark.dynamicAllocation.",
+    "spark.executor.cores",
+    "spark.executor.instances",
+    "spark.executor.memory",
+    "spark.yarn.",
+)
 _INSPECT = """
 import importlib.metadata, json, os, pyspark
 found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in importlib.metadata.distributions()}
@@ -49,13 +58,18 @@ def inspect(image: Image) -> Runtime:
 
 
 def pip_mismatches(runtime: Runtime, properties: Mapping[str, str]) -> list[str]:
-    """What the cluster's `pip:NAME` properties ask for and the image does not have, one sentence each."""
+    """What the cluster's `pip:NAME` properties ask for and the image does not have, one sentence each.
+
+    The service runs pip with `NAME==value`, so that a value with a `==` of its own asks for what cannot be.
+    """
     complaints = []
     for key, wanted in sorted(properties.items()):
         if key.startswith("pip:"):
             name = key.removeprefix("pip:")
             actual = runtime.packages.get(re.sub(r"[-_.]+", "-", name).lower())
-            if actual != wanted.removeprefix("=="):
+            if wanted.startswith("="):
+                complaints.append(f"{name}: asked for {wanted!r}, a bare version is expected ({wanted.lstrip('=')!r})")
+            elif actual != wanted:
                 complaints.append(f"{name}: asked for {wanted}, the image has {actual or 'none'}")
     return complaints
 
@@ -63,10 +77,7 @@ def pip_mismatches(runtime: Runtime, properties: Mapping[str, str]) -> list[str]
 def properties(
     defaults: Mapping[str, str], image: Image, cluster: Mapping[str, str], job: Mapping[str, str]
 ) -> dict[str, str]:
-    """Spark's properties: the configuration's, then the cluster's with the prefix `spark:`, then the job's.
-
-    Where the job runs is the configuration's to say: a property that places it on YARN has no meaning on one machine.
-    """
+    """Spark's properties: the configuration's, then the cluster's with the prefix `spark:`, then the job's."""
     jars = f"{image.jars}/*"
     return {
         "spark.driver.extraClassPath": jars,
@@ -75,6 +86,19 @@ def properties(
         **defaults,
         **{key.removeprefix("spark:"): value for key, value in cluster.items() if key.startswith("spark:")},
         **job,
+    }
+
+
+def on_one_machine(defaults: Mapping[str, str], made: Mapping[str, str]) -> dict[str, str]:
+    """The properties of a job in one process: what places it on YARN, or says how large its parts are, is not for it.
+
+    How large that process may be is the configuration's to say.
+    """
+    memory = {key: value for key, value in defaults.items() if key.startswith("spark.driver.memory")}
+    kept = {key: value for key, value in made.items() if not key.startswith(_PLACEMENT)}
+    return {
+        **kept,
+        **memory,
         "spark.master": defaults.get("spark.master", "local[*]"),
         "spark.submit.deployMode": "client",
     }
@@ -108,23 +132,26 @@ def command(runtime: Runtime, properties_file: Path, name: str, job: Any) -> lis
     return [submit, "--properties-file", str(properties_file), "--name", name, *options, main, *job.args]
 
 
-def environment(
-    image: Image, runtime: Runtime, configuration: Path, folder: Path, extra: Mapping[str, str]
-) -> dict[str, str]:
-    """The job's whole environment; nothing is inherited."""
+def machine(image: Image, runtime: Runtime) -> dict[str, str]:
+    """The environment that every process on a machine of the image has."""
     return {
         "PATH": os.pathsep.join([str(Path(image.python).parent), f"{image.java_home}/bin", os.defpath]),
         "JAVA_HOME": image.java_home,
         "SPARK_HOME": str(runtime.spark_home),
-        "SPARK_CONF_DIR": str(configuration),
         "PYSPARK_PYTHON": image.python,
         "PYSPARK_DRIVER_PYTHON": image.python,
         "HOME": "/nonexistent",
-        "TMPDIR": str(folder / "tmp"),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
-        **extra,
     }
+
+
+def environment(
+    image: Image, runtime: Runtime, configuration: Path, folder: Path, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """The job's whole environment; nothing is inherited."""
+    own = {"SPARK_CONF_DIR": str(configuration), "TMPDIR": str(folder / "tmp")}
+    return {**machine(image, runtime), **own, **extra}
 
 
 class JobStopped(Exception):

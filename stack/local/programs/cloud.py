@@ -24,7 +24,13 @@ from stack.local.state import (
 
 def spark_image(image: str) -> dict[str, str]:
     name = f"spark-image-{image}"
-    return {"python": str(python_of(name)), "java_home": str(find_java()), "jars": str(JARS / name)}
+    yarn = JARS / f"yarn-image-{image}"
+    return {
+        "python": str(python_of(name)),
+        "java_home": str(find_java()),
+        "jars": str(JARS / name),
+        "yarn": str(yarn) if yarn.exists() else "",
+    }
 
 
 def installed_images() -> list[str]:
@@ -88,6 +94,7 @@ def cloud_config(state: State) -> dict[str, Any]:
             "secret_key": state.secrets["object_store_secret"],
         },
         "images": {image: spark_image(image) for image in installed_images()},
+        "engine": state.engine,
         "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
         # Seconds; the cloud takes minutes, but one wants to see that it is not at once.
         "timings": {"dataproc.cluster.create": 5, "dataproc.cluster.delete": 2},

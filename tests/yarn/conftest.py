@@ -1,0 +1,77 @@
+"""One endpoint whose clusters are a real YARN, and jobs on it.
+
+It needs an image's Spark (`.envs/spark-image-2.2`), Java and YARN's jars, which are fetched once.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import yandexcloud._operation_waiter
+
+from stack.common.envs import python_of
+from stack.common.java import ensure_jars, find_java
+from tests.support.cloud import Endpoint, ObjectStore
+from tests.yarn.running import GIB, RunningCluster, new_cluster
+
+IMAGE = "2.2"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "verify: too long for `make test`; `make verify` has the time")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def impatient_sdk() -> Iterator[None]:
+    """As in tests/local_cloud: the SDK looks at an operation more often."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 10), time=time.time)
+        patch.setattr(yandexcloud._operation_waiter, "time", clock)
+        yield
+
+
+@pytest.fixture(scope="session")
+def image() -> dict[str, str]:
+    python = python_of(f"spark-image-{IMAGE}")
+    if not python.exists():
+        pytest.skip(f"no {python}: python3 -m stack.common.envs spark-image-{IMAGE}")
+    java = find_java()
+    return {
+        "python": str(python),
+        "java_home": str(java),
+        "jars": str(ensure_jars(f"spark-image-{IMAGE}", java)),
+        "yarn": str(ensure_jars(f"yarn-image-{IMAGE}", java)),
+    }
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory, image: dict[str, str]) -> Iterator[Endpoint]:
+    store = ObjectStore()
+    folder = tmp_path_factory.mktemp("yarn")
+    quick = {"spark.ui.enabled": "false", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    made = Endpoint(folder, store.url, {IMAGE: image}, engine="yarn", yarn_memory_gib=GIB, spark_defaults=quick)
+    with made.serving() as running:
+        yield running
+    store.close()
+    assert left_of(folder) == []
+
+
+def left_of(folder: Path) -> list[str]:
+    """Command lines of the processes that still work for an endpoint."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE:
+            words = " ".join(process.info["cmdline"] or ())
+            if str(folder) in words or (process.info["cwd"] or "").startswith(str(folder)):
+                found.append(words[:200])
+    return found
+
+
+@pytest.fixture(scope="session")
+def pair(endpoint: Endpoint) -> Iterator[RunningCluster]:
+    """A cluster of two compute hosts of two cores."""
+    with new_cluster(endpoint, "pair", hosts=2) as cluster:
+        yield cluster
