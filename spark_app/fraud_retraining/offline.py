@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any, Dict, List, Sequence, Tuple
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fraud_retraining import (
@@ -82,7 +82,13 @@ def write_features(spark: SparkSession, folder: str, out: str) -> None:
     """
     files = Files(spark, folder)
     check_folder(files, Files(spark, out))
-    features.all_features(clean_rows(files, raw_files(files))).write.mode("overwrite").parquet(out)
+    rows = features.all_features(clean_rows(files, raw_files(files)))
+    rows.select(*as_models_take_them(rows)).write.mode("overwrite").parquet(out)
+
+
+def as_models_take_them(rows: DataFrame) -> List[Column]:
+    """The columns, the features among them in the type of the registered models' signature."""
+    return [F.col(name).cast("double") if name in features.ALL_FEATURES else F.col(name) for name in rows.columns]
 
 
 def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200) -> Dict[str, Any]:
@@ -101,16 +107,18 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
     scored = scored.sort_values("transaction_id", ignore_index=True)
     week, scores = training.scored_week(scored), scored["score"].to_numpy()
     amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
-    spread = evaluation.intervals(week, scores, resamples, settings.seed)
+    resampled = evaluation.resampled_metrics(week, scores, resamples, settings.seed)
+    spread = evaluation.spread(resampled)
     return {
         "as_of": as_of.isoformat(),
         "windows": split.to_dict(),
         "rows": {**data.counts, "test_rows": len(scored), "test_frauds": int(week.labels.sum())},
         **{
-            name: {"value": value, "interval": list(spread[name])}
+            name: {"value": value, "interval": spread[name] and list(spread[name])}
             for name, value in evaluation.metrics(week, scores).items()
         },
         "amount_only_average_precision": amount_only,
+        "resamples": {"drawn": resamples, "with_both_classes": len(resampled)},
         "settings": {**asdict(settings), **model.PARAMETERS, "resamples": resamples},
         "seconds": round(time.monotonic() - started, 1),
     }
