@@ -89,12 +89,12 @@ class WeightedAveragePrecision:
         self.fraud_group = np.searchsorted(self.ends, self.fraud)
 
     def __call__(self, weights: np.ndarray) -> float:
-        """Average precision with these row weights; not a number if no fraud has weight."""
+        """Average precision with these row weights; 0 if no fraud has weight."""
         ranked = weights[self.order]
         all_rows = np.cumsum(np.add.reduceat(ranked[: self.ends[-1] + 1], self.starts, dtype="float64"))
         frauds = np.bincount(self.fraud_group, ranked[self.fraud], len(self.ends))
         if not frauds.any():
-            return float("nan")
+            return 0.0
         precision = np.divide(np.cumsum(frauds), all_rows, out=np.zeros_like(all_rows), where=all_rows > 0)
         return float((precision * frauds).sum() / frauds.sum())
 
@@ -108,14 +108,16 @@ def bootstrap_average_precision(
     """
     customers, index = np.unique(week.customers, return_inverse=True)
     weights = bootstrap_weights(len(customers), resamples, seed)
+    frauds = np.flatnonzero(week.labels)
     precise = {name: WeightedAveragePrecision(week.labels, values) for name, values in scores.items()}
     found: Dict[str, List[float]] = {name: [] for name in scores}
     for customer_weights in weights:
         row_weights = customer_weights[index]
+        if not row_weights[frauds].any():
+            continue
         for name, average_precision in precise.items():
             found[name].append(average_precision(row_weights))
-    defined = np.isfinite(next(iter(found.values())))
-    return {name: np.array(values)[defined] for name, values in found.items()}
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def interval(resampled: np.ndarray, level: float = 0.95) -> Tuple[float, float]:

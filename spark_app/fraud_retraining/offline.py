@@ -52,9 +52,7 @@ def covering(found: Sequence[FileInfo], first: date, last: date) -> List[FileInf
     begins = [info.first_day for info in found]
     late = timedelta(days.LATE_DAYS)
     return [
-        info
-        for info, start, end in zip(found, begins, [*begins[1:], date.max])
-        if start - late <= last and end > first
+        info for info, start, end in zip(found, begins, [*begins[1:], date.max]) if start - late <= last and end > first
     ]
 
 

@@ -97,11 +97,15 @@ def count(lake: Lake, batch: Batch, staging: str) -> Dict[int, Staged]:
     """What was really written of each file."""
     found = {number: Staged({}, {}) for number in batch.files}
     if lake.files.list(f"{staging}/prepared"):
-        rows = lake.files.folder("parquet", f"{staging}/prepared", STAGED).groupBy("number", "day").agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.min("transaction_id").alias("first_id"),
-            F.max("transaction_id").alias("last_id"),
-            F.expr("bit_xor(xxhash64(transaction_id))").alias("mixed"),
+        rows = (
+            lake.files.folder("parquet", f"{staging}/prepared", STAGED)
+            .groupBy("number", "day")
+            .agg(
+                F.count(F.lit(1)).alias("rows"),
+                F.min("transaction_id").alias("first_id"),
+                F.max("transaction_id").alias("last_id"),
+                F.expr("bit_xor(xxhash64(transaction_id))").alias("mixed"),
+            )
         )
         for row in rows.collect():
             found[row["number"]].days[row["day"]] = row
@@ -122,9 +126,7 @@ def check(batch: Batch, staged: Mapping[int, Staged]) -> None:
             )
 
 
-def corrections(
-    lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staging: str
-) -> Dict[int, Dict[str, int]]:
+def corrections(lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staging: str) -> Dict[int, Dict[str, int]]:
     """What became of the rows of each file that was prepared before with another content.
 
     Returns:
@@ -159,9 +161,7 @@ def corrections(
     return {number: found.get(number, none) for number in former}
 
 
-def describe(
-    batch: Batch, number: int, staged: Staged, manifests: Mapping[str, Manifest], run_id: str
-) -> Manifest:
+def describe(batch: Batch, number: int, staged: Staged, manifests: Mapping[str, Manifest], run_id: str) -> Manifest:
     """The manifest of one file; ``manifests`` has those of all earlier ones."""
     raw, facts = batch.files[number], batch.surveys[number]
     quarantined = {rule: staged.quarantined[rule] for rule in quality.RULE_NAMES if rule in staged.quarantined}
@@ -196,7 +196,9 @@ def move(lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staging: s
     targets = {}
     for number, name in batch.names.items():
         for area, places in (("prepared", manifests[name]["parts"]), ("quarantine", manifests[name]["quarantine"])):
-            targets.update({f"{staging}/{area}/number={number}/{place.split('/')[0]}": f"{area}/{place}" for place in places})
+            targets.update(
+                {f"{staging}/{area}/number={number}/{place.split('/')[0]}": f"{area}/{place}" for place in places}
+            )
     moves = [(staged, targets[staged.rpartition("/")[0]]) for staged in lake.files.walk(staging)]
     at_once(lambda each: lake.files.move(*each), moves)
 

@@ -119,12 +119,16 @@ def cells(parsed: DataFrame, starts: Mapping[int, date]) -> DataFrame:
     near = F.abs(F.datediff(day_of(), by_number(starts, "date"))) <= FAR_DAYS
     some = F.col("tx_time_days").between(0, 10 * FAR_DAYS)
     keys = ["number", "rule", F.when(some, F.col("shift")).alias("shift"), F.when(near, day_of()).alias("day")]
-    return with_shift(parsed).groupBy(*keys).agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.min("transaction_id").alias("first_id"),
-        F.max("transaction_id").alias("last_id"),
-        F.expr("bit_xor(xxhash64(line))").alias("mixed"),
-        F.expr("sum(shiftright(xxhash64(line), 32))").alias("summed"),  # two equal rows are nothing to the other
+    return (
+        with_shift(parsed)
+        .groupBy(*keys)
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.min("transaction_id").alias("first_id"),
+            F.max("transaction_id").alias("last_id"),
+            F.expr("bit_xor(xxhash64(line))").alias("mixed"),
+            F.expr("sum(shiftright(xxhash64(line), 32))").alias("summed"),  # two equal rows are nothing to the other
+        )
     )
 
 
@@ -134,7 +138,9 @@ def by_number(values: Mapping[int, object], kind: str) -> Column:
     return F.array(*listed)[F.col("number")]
 
 
-def flag_days(parsed: DataFrame, usual: Mapping[int, int], first: Mapping[int, date], last: Mapping[int, date]) -> DataFrame:
+def flag_days(
+    parsed: DataFrame, usual: Mapping[int, int], first: Mapping[int, date], last: Mapping[int, date]
+) -> DataFrame:
     """Give the rules ``tx_day`` and ``period`` to good rows of another day than their file's facts allow.
 
     Args:

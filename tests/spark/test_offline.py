@@ -113,7 +113,11 @@ def test_a_report_is_written_where_no_other_file_is(spark, tmp_path):
     (tmp_path / "notes.md").write_text("mine")
     (tmp_path / "report.json").write_text('{"as_of": "2018-05-06"}')
     output.check_file(lake, str(tmp_path / "report.json"))
-    for name, message in (("notes.md", "no earlier report"), ("missing/a.json", "is no folder"), (".", "holds the lake")):
+    for name, message in (
+        ("notes.md", "no earlier report"),
+        ("missing/a.json", "is no folder"),
+        (".", "holds the lake"),
+    ):
         with pytest.raises(RetrainingError, match=message):
             output.check_file(lake, str(tmp_path / name))
 

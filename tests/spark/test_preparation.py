@@ -333,7 +333,9 @@ def test_names_are_literal_and_what_is_no_raw_file_is_named(spark, tmp_path):
     for name in ("transactions_2018-04-01.txt", "README.txt", "2018-13-01.txt"):
         write(root, name, [])
     (root / "raw" / "old").mkdir()
-    with pytest.raises(BrokenFileError, match=r"README.txt: no raw file.*expected YYYY-MM-DD.txt.*old \(a folder\)") as told:
+    with pytest.raises(
+        BrokenFileError, match=r"README.txt: no raw file.*expected YYYY-MM-DD.txt.*old \(a folder\)"
+    ) as told:
         prepare(lake, "two")
     assert all(f"{name}: no raw file" in str(told.value) for name in ("transactions_2018-04-01.txt", "2018-13-01.txt"))
     assert "2018-04-05.txt" in lake.manifests()
@@ -343,7 +345,9 @@ def test_refunds_and_the_message_of_a_refusal(spark, tmp_path):
     lines = [line(number) for number in range(100)]
     lines[50], lines[60] = spoil(lines[50], 4, "-5.5"), spoil(lines[60], 4, "-1")
     write(tmp_path, "2018-04-01.txt", ["", *lines])
-    expected = r"rule: a decimal number without exponent, above 0\), for example line 53: '50,.*-5.5,.* line 63: .*--refunds"
+    expected = (
+        r"rule: a decimal number without exponent, above 0\), for example line 53: '50,.*-5.5,.* line 63: .*--refunds"
+    )
     with pytest.raises(QualityError, match=expected):
         prepare(Lake(spark, str(tmp_path)), "one")
     assert prepare(Lake(spark, str(tmp_path)), "one", refunds=True)["prepared"] == 100
