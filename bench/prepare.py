@@ -1,7 +1,7 @@
 """What `prepare` costs, by the number of files: ``python -m bench.prepare RAW SCRATCH`` (``PYTHONPATH=spark_app``).
 
-RAW is a folder of weekly raw files. The same rows are prepared as they are, cut into a file a day, and one new week at a
-time. The JVM is warmed up on two weeks first; "cold" is one week as the first thing that a session does.
+RAW is a folder of weekly raw files. The same rows are prepared as they are, cut into a file a day, and one new week
+at a time. The JVM is warmed up on two weeks first; "cold" is one week as the first thing that a session does.
 """
 
 from __future__ import annotations

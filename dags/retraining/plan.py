@@ -125,7 +125,8 @@ def limits(quality: dict[str, Any]) -> list[str]:
     known = ("max_quarantine", "refunds", "late_days")
     if unknown := sorted(set(quality) - set(known)):
         raise ValueError(
-            f"The variable's quality has {', '.join(unknown)}; its keys are {', '.join(known)}. Mend it and deploy again."
+            f"The variable's quality has {', '.join(unknown)}; its keys are {', '.join(known)}. "
+            "Mend it and deploy again."
         )
     words = [f"--{key.replace('_', '-')}={quality[key]}" for key in ("max_quarantine", "late_days") if key in quality]
     return words + (["--refunds"] if quality.get("refunds") else [])

@@ -15,7 +15,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fraud_retraining.errors import RetrainingError
 
-
 METRICS = ("average_precision", "roc_auc", "card_precision_100", "brier", "calibration")
 
 

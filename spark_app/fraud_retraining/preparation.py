@@ -127,7 +127,7 @@ def one_pass(
         with parsed(lake.files, files, limits, refused) as batch:
             batch, same = set_known_aside(lake, batch, manifests)
             return same + publish(lake, batch, manifests, run_id, limits, refused)
-    except Py4JJavaError as error:
+    except Py4JJavaError:
         files = [raw for raw in files if raw.name not in refused]
         broken = {raw.name: why for raw in files for why in [why_unreadable(lake.files, raw.info)] if why}
         if not broken:

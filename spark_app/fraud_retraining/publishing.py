@@ -18,7 +18,6 @@ from fraud_retraining.errors import RetrainingError
 from fraud_retraining.lake import Lake, Manifest, at_once
 from fraud_retraining.survey import Batch
 
-
 STAGED = "transaction_id bigint, tx_fraud int, number int, day string"
 BAD = "value string, number int, rule string"
 

@@ -76,8 +76,8 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
         lines: ``value``, a raw row without its line end; other columns stay.
 
     Returns:
-        those other columns, ``line``, the columns of ``PREPARED_SCHEMA`` (null if the text is not such a value) and ``rule``
-        (name of the first rule broken, null for a good row).
+        those other columns, ``line``, the columns of ``PREPARED_SCHEMA`` (null if the text is not such a value) and
+        ``rule`` (name of the first rule broken, null for a good row).
     """
     fields = F.split("value", ",")
     texts = {name: F.trim(fields[i]) for i, name in enumerate(COLUMNS)}

@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame, Row
 from fraud_retraining import days, quality
 from fraud_retraining.intake import Raw
 
+ANY_DAY = days.Period(date.min, date.max)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -24,7 +26,7 @@ class Survey:
     rows: int = 0
     content: List[int] = field(default_factory=list)
     usual_shift: int = 0
-    period: days.Period = days.Period(date.min, date.max)
+    period: days.Period = ANY_DAY
     quarantined: Dict[str, int] = field(default_factory=dict)
     ids: Optional[List[int]] = None
 

@@ -124,7 +124,7 @@ def test_a_report_is_written_where_no_other_file_is(spark, tmp_path):
 
 def test_a_folder_without_raw_files_is_a_clear_error(spark, tmp_path):
     (tmp_path / "notes.md").write_text(HEADER)
-    with pytest.raises(RetrainingError, match="notes.md: no raw file by its name; expected YYYY-MM-DD.txt"):
+    with pytest.raises(RetrainingError, match=r"notes.md: no raw file by its name; expected YYYY-MM-DD.txt"):
         offline.raw_files(Files(spark, str(tmp_path)))
     (tmp_path / "notes.md").unlink()
     with pytest.raises(RetrainingError, match="holds no raw file"):

@@ -280,7 +280,7 @@ class Unavailable:
 
 
 def test_no_answer_is_not_no_champion(client):
-    with pytest.raises(RetrainingError, match="does not say which version of fraud is the champion.*503"):
+    with pytest.raises(RetrainingError, match=r"does not say which version of fraud is the champion.*503"):
         tracking.competitors(Unavailable(), "fraud", earlier=5)
     assert tracking.champion_of(client, "never-registered") is None
 
