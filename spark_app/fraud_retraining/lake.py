@@ -37,7 +37,7 @@ RAW_FORM = "YYYY-MM-DD.txt or YYYY-MM-DD.txt.gz, named by the first day that the
 REQUESTS = 16  # at a time: an object store takes its time for each
 PATTERN = re.compile(r"[\[\]{}*?\\]")  # what Hadoop's globbing reads in a path
 LITERAL = "__globPaths__"  # Spark's own option of a reader; right for a single path only
-PATH = "_metadata.file_path"
+PATH = "_metadata.file_path AS _path"
 
 
 @dataclass(frozen=True)
@@ -125,16 +125,16 @@ class Files:
         """Rows of files with a column ``name``, the number that was given to each file."""
         numbers = list(numbers)
         if len(numbers) == 1:
-            return self._read(kind, paths).withColumn(name, F.lit(numbers[0]))
+            return self._read(kind, paths).drop("_path").withColumn(name, F.lit(numbers[0]))
         known = [(self.key(path), number) for path, number in zip(paths, numbers)]
         table = F.broadcast(self.spark.createDataFrame(known, f"_path string, {name} int"))
-        return self._read(kind, paths).select("*", F.col(PATH).alias("_path")).join(table, "_path").drop("_path")
+        return self._read(kind, paths).join(table, "_path").drop("_path")
 
     def line_numbers(self, info: FileInfo, texts: Sequence[str]) -> Dict[str, int]:
         """The number of the first line of a text file with each of these texts, counted from 1."""
         identity = F.monotonically_increasing_id()  # of a row: its partition's number, and its own in the partition
         lines = self._read("text", [info.path]).select("value", identity.alias("id"))
-        partition = F.expr("id >> 33")
+        partition = F.expr("shiftright(id, 33)")
         rows = {row["p"]: row["count"] for row in lines.groupBy(partition.alias("p")).count().collect()}
         found = lines.where(F.col("value").isin(list(texts))).groupBy("value").agg(F.min("id").alias("id")).collect()
         before = {p: sum(count for other, count in rows.items() if other < p) for p in rows}
@@ -142,18 +142,22 @@ class Files:
 
     def parquet(self, paths: Sequence[str]) -> DataFrame:
         """Rows of Parquet files; a folder's name is no column."""
-        return self._read("parquet", paths)
+        return self._read("parquet", paths).drop("_path")
 
     def folder(self, kind: str, relative: str, schema: str) -> DataFrame:
         """Rows of a folder's files; the schema has the columns that the names of its folders say, too."""
         return self.spark.read.format(kind).schema(schema).option(LITERAL, "false").load(self.path(relative))
 
     def _read(self, kind: str, paths: Sequence[str]) -> DataFrame:
-        """Spark takes [ ] { } * ? in a path for a pattern, and its own way around that for one path only: the root."""
+        """Rows of files with ``_path``, the file's key.
+
+        Spark takes [ ] { } * ? in a path for a pattern; its way around that is right for one path only: the folder.
+        """
+        reader = self.spark.read.format(kind)
         if not any(map(PATTERN.search, paths)):
-            return self.spark.read.format(kind).load(list(paths))
-        folder = self.spark.read.format(kind).option(LITERAL, "false").option("recursiveFileLookup", "true")
-        return folder.load(common_folder(paths)).where(F.col(PATH).isin([self.key(path) for path in paths]))
+            return reader.load(list(paths)).select("*", F.expr(PATH))
+        folder = reader.option(LITERAL, "false").option("recursiveFileLookup", "true").load(common_folder(paths))
+        return folder.select("*", F.expr(PATH)).where(F.col("_path").isin(list(map(self.key, paths))))
 
     def read_json(self, relative: str) -> Any:
         stream = self._fs.open(self._path(relative))

@@ -224,7 +224,7 @@ def without_bad(files: Files, batch: Batch, found: Duplicates, limits: Limits, r
         broken = {**facts.quarantined, quality.DUPLICATE: found.counts.get(number, 0)}
         if sum(broken.values()) > limits.max_quarantine * facts.rows:
             worst = max(broken, key=lambda rule: broken[rule])
-            rows = found.judged if worst == quality.DUPLICATE else batch.good_or_bad()
+            rows = found.judged if found.judged is not None and worst == quality.DUPLICATE else batch.good_or_bad()
             shown = examples(files, raw.info, rows.where((F.col("number") == number) & (F.col("rule") == worst)))
             refused[raw.name] = refusal(raw.info, broken, facts.rows, limits, shown)
             bad.append(number)
