@@ -81,14 +81,18 @@ class Bench:
             raise StackError(f"`{' '.join(command[1:3])}` ended with status {process.returncode}:\n{end}")
         return "".join(output)
 
+    def raw(self) -> Path:
+        """The lake's weekly files, generated once if none are given."""
+        made = self.lake or self.scratch / "raw"
+        if not made.exists():
+            self.run(self.stack("simulator", "--out", made, "--days", SAMPLE_DAYS))
+        return made
+
     def features(self) -> Path:
         """Features of the lake's rows, made once."""
         made = self.scratch / "features"
         if not made.exists():
-            lake = self.lake or self.scratch / "raw"
-            if not self.lake:
-                self.run(self.stack("simulator", "--out", lake, "--days", SAMPLE_DAYS))
-            self.run(self.spark("spark_app/features_job.py", "--lake", lake, "--out", made))
+            self.run(self.spark("spark_app/features_job.py", "--lake", self.raw(), "--out", made))
         return made
 
 
@@ -98,6 +102,10 @@ def generator(bench: Bench) -> str:
 
 def features(bench: Bench) -> str:
     return bench.run(bench.spark("bench.features", bench.features()))
+
+
+def prepare(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.prepare", bench.raw(), bench.scratch / "prepare"))
 
 
 def age(bench: Bench) -> str:
@@ -122,12 +130,13 @@ def full(bench: Bench) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "generator": ("The generator against the handbook's, row by row", generator),
     "features": ("Features against sliding windows and against pandas", features),
+    "prepare": ("`prepare`, by the number of files", prepare),
     "age": ("A retrain when the lake grows older", age),
     "full": ("One full-size file", full),
     "model": ("The default model on six test weeks of the handbook's data", model),
     "tournament": ("How often the gate promotes", tournament),
 }
-DEFAULT = ("generator", "features", "age")
+DEFAULT = ("generator", "features", "prepare", "age")
 NEED_LAKE = ("model", "tournament")  # their weeks are those of the published data
 
 

@@ -7,6 +7,7 @@ prepared and a challenger is trained as of the day after it. Medians of three.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from fraud_retraining import jobs, model, training
+from fraud_retraining import intake, jobs, model, training
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
 from fraud_retraining.quality import COLUMNS, HEADER_NAMES, PREPARED_SCHEMA
@@ -25,6 +26,14 @@ from fraud_retraining.quality import COLUMNS, HEADER_NAMES, PREPARED_SCHEMA
 DAYS = 154  # of one copy: 22 weeks, of which the sample holds 153 days; the last day is made of the one before
 END = date(2018, 9, 2)  # the lake's last prepared day + 1, for every age
 RUNS = 3
+ROWS = 950  # a day, about: a newest day is complete that has half as many as those before it
+# Manifest of an empty raw file, so that only the new week is prepared.
+EMPTY = {
+    "form": intake.FORM,
+    "fingerprint": hashlib.md5(b"", usedforsecurity=False).hexdigest(),
+    **{"content": [], "rows": 0, "prepared": 0, "quarantined": {}, "quarantine": [], "run_id": "bench"},
+    **{"seen": None, "ids": None, "ids_digest": "", "earlier": {}, "first_day": None, "last_day": None},
+}
 
 
 def shifted(rows: DataFrame, days: int, number: int) -> DataFrame:
@@ -49,8 +58,8 @@ def build(spark: SparkSession, rows: DataFrame, root: Path, copies: int) -> None
     for first in range(0, len(parts), 7):
         name = f"{parts[first][len('day=') : len('day=YYYY-MM-DD')]}.txt"
         (root / "raw" / name).touch()
-        manifest = {"file": name, "size": 0, "etag": None, "digest": name, "ids": None, "run_id": "bench"}
-        (root / "manifest" / f"{name}.json").write_text(json.dumps({**manifest, "parts": parts[first : first + 7]}))
+        manifest = {**EMPTY, "file": name, "digest": name, "parts": dict.fromkeys(parts[first : first + 7], ROWS)}
+        (root / "manifest" / f"{name}.json").write_text(json.dumps(manifest))
 
 
 def write_week(rows: DataFrame, root: Path) -> None:

@@ -22,9 +22,11 @@ def check(params: dict, dag_run: Any = None) -> dict:
     begun, backfill = compat.moment(dag_run), compat.is_backfill(dag_run)
     as_of = params["as_of"] or (f"{begun:%Y-%m-%d}" if backfill else None)
     s3 = lake.client()
-    raw = lake.names(s3, known["lake_bucket"], "raw/")
-    used = [name.removesuffix(".json") for name in lake.names(s3, known["lake_bucket"], "retrained/")]
-    files = lake.unused(raw, used, as_of)
+    raw = {name: item for name, item in lake.objects(s3, known["lake_bucket"], "raw/").items() if name}
+    try:
+        files = lake.unused(raw, lake.used(s3, known["lake_bucket"], raw), as_of)
+    except ValueError as strange:
+        raise compat.AirflowFailException(str(strange)) from None
     if not (files or backfill or params["force"]):
         before = f" from before {as_of}" if as_of else ""
         raise compat.AirflowSkipException(
@@ -32,7 +34,8 @@ def check(params: dict, dag_run: Any = None) -> dict:
         )
     uri = registry.tracking_uri(compat.connection(registry.CONNECTION))
     run = plan.Run(dag_run.run_id, begun, files, as_of, params["compute_hosts"], params["dry_run"])
-    return plan.make(known, uri, run)
+    made = plan.make(known, uri, run)
+    return made | {"etags": {name: raw[name]["ETag"] for name in made["files"]}}
 
 
 @task(**QUICK)
@@ -59,17 +62,12 @@ def promote(decision: dict) -> str:
 
 
 @task(on_success_callback=alerts.decided, **QUICK)
-def report(run: str, files: list[str], decision: dict, promoted: str) -> str:
+def report(run: str, etags: dict[str, str], decision: dict, promoted: str) -> str:
     """Marks the raw files as used and returns the address of the run's report in MLflow."""
-    import json
-
     from dags.retraining import lake, registry
 
     client, uri = registry.connect()
-    bucket = settings.read()["lake_bucket"]
-    s3 = lake.client()
-    for name in files:
-        s3.put_object(Bucket=bucket, Key=f"retrained/{name}.json", Body=json.dumps({"run": run}).encode())
+    lake.mark_used(lake.client(), settings.read()["lake_bucket"], run, etags)
     print(f"{promoted}\n{decision['reason']}")
     return registry.report_url(uri, client, decision["mlflow_run_id"])
 
@@ -116,4 +114,4 @@ with DAG(
     delete.as_teardown(setups=create, on_failure_fail_dagrun=True)
     decision = decide(plan["run"])
     train >> decision
-    report(plan["run"], plan["files"], decision, promote(decision))
+    report(plan["run"], plan["etags"], decision, promote(decision))

@@ -6,10 +6,14 @@ from datetime import date
 from pathlib import Path
 
 from fraud_retraining import jobs
+from fraud_retraining.lake import Files
 from fraud_retraining.offline import evaluate
+from fraud_retraining.output import check_file
 
 
 def job(spark, options):
+    if options.out:
+        check_file(Files(spark, options.lake), options.out)
     report = json.dumps(evaluate(spark, options.lake, options.as_of), indent=1)
     print(report, flush=True)
     if options.out:

@@ -15,5 +15,7 @@ def job(spark, options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="features", description=__doc__)
     parser.add_argument("--lake", required=True, help="folder of raw files, or a lake with raw/")
-    parser.add_argument("--out", required=True, help="folder for the Parquet files; its content is replaced")
+    parser.add_argument(
+        "--out", required=True, help="folder for the Parquet files: new, empty, or of an earlier run, which is replaced"
+    )
     jobs.run(parser, job, barrier=False)

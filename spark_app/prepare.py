@@ -1,14 +1,20 @@
-"""spark-submit entry point: check and clean the raw files that are not prepared yet."""
+"""spark-submit entry point: check and clean the raw files that are new or have changed."""
 
 import argparse
 
-from fraud_retraining import jobs
+from fraud_retraining import days, jobs
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
 
 
 def job(spark, options):
-    report = prepare(Lake(spark, options.lake), options.run_id, options.max_quarantine)
+    lake = Lake(spark, options.lake)
+    report = prepare(lake, options.run_id, options.max_quarantine, options.refunds, options.late_days)
+    for name, change in report["corrected"].items():
+        jobs.log.info(
+            "%s was corrected: %d labels changed, %d rows added, %d removed",
+            *(name, change["labels"], change["added"], change["removed"]),
+        )
     jobs.log.info("prepared %d of %d rows, quarantined %s", report["prepared"], report["rows"], report["quarantined"])
 
 
@@ -18,5 +24,12 @@ if __name__ == "__main__":
     parser.add_argument("--run-id", required=True, help="names the run; its report goes to runs/<run id>/prepare.json")
     parser.add_argument(
         "--max-quarantine", type=float, default=0.01, help="largest share of bad rows in a file (default %(default)s)"
+    )
+    parser.add_argument("--refunds", action="store_true", help="negative amounts are refunds, not faults")
+    parser.add_argument(
+        "--late-days",
+        type=int,
+        default=days.LATE_DAYS,
+        help="days before its file's first one that a row may have (default %(default)s)",
     )
     jobs.run(parser, job, barrier=False)

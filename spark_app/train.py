@@ -25,7 +25,9 @@ if __name__ == "__main__":
     parser.add_argument("--experiment", default="fraud-retraining", help="default %(default)s")
     parser.add_argument("--model", default="fraud", help="registered model (default %(default)s)")
     parser.add_argument(
-        "--as-of", type=date.fromisoformat, help="day of the retrain, YYYY-MM-DD (default: day after the newest data)"
+        "--as-of",
+        type=date.fromisoformat,
+        help="day of the retrain, YYYY-MM-DD (default: day after the newest complete day)",
     )
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
     jobs.run(parser, job)

@@ -2,11 +2,13 @@
 
 import io
 import json
-from collections.abc import Iterable
-from pathlib import PurePosixPath
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 CONNECTION = "object_storage"
+RAW_NAME = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d).*\.txt(\.gz)?", re.DOTALL)  # as the Spark application takes them
 
 
 def client() -> Any:
@@ -56,10 +58,56 @@ def write(s3: Any, bucket: str, key: str, value: Any) -> None:
 
 
 def is_raw(name: str) -> bool:
-    """True for a data file's name: `YYYY-MM-DD.txt`, also gzipped."""
-    return PurePosixPath(name).name.removesuffix(".gz").endswith(".txt")
+    """True for a data file's name: `YYYY-MM-DD.txt`, also gzipped, with whatever text behind the day."""
+    if not RAW_NAME.fullmatch(name):
+        return False
+    try:
+        return bool(date.fromisoformat(name[: len("YYYY-MM-DD")]))
+    except ValueError:
+        return False
 
 
 def unused(raw: Iterable[str], used: Iterable[str], as_of: str | None = None) -> list[str]:
-    """Raw files that are in no finished retrain, oldest first; those that begin on the day `as_of` or later wait."""
-    return sorted(name for name in set(raw) - set(used) if is_raw(name) and name < (as_of or "9"))
+    """Raw files that are in no finished retrain, oldest first; those that begin on the day `as_of` or later wait.
+
+    Raises:
+        ValueError: something in `raw/` is no raw file by its name; names it.
+    """
+    found = [name for name in raw if not name.startswith((".", "_"))]
+    if strange := sorted(name for name in found if not is_raw(name)):
+        raise ValueError(
+            f"raw/ holds {', '.join(strange)}: no raw file by its name; expected YYYY-MM-DD.txt or YYYY-MM-DD.txt.gz, "
+            "named by the first day that it covers; rename it, or take it out of raw/"
+        )
+    return sorted(name for name in set(found) - set(used) if name < (as_of or "9"))
+
+
+def used(s3: Any, bucket: str, raw: Mapping[str, Any]) -> list[str]:
+    """Raw files that a finished retrain has used as they are now; one that came again with other content is not.
+
+    Args:
+        raw: the objects of `raw/`.
+    """
+    markers = objects(s3, bucket, "retrained/")
+    found = []
+    for name, item in raw.items():
+        marker = markers.get(f"{name}.json")
+        if not marker:
+            continue
+        if item["LastModified"] > marker["LastModified"]:  # written again since: the same content may have come again
+            known = (read(s3, bucket, f"retrained/{name}.json") or {}).get("etag")
+            if known != item["ETag"]:
+                continue
+        found.append(name)
+    return found
+
+
+def mark_used(s3: Any, bucket: str, run: str, etags: Mapping[str, str]) -> None:
+    """Marks raw files as used by a run, but those that have changed since it looked at them: they count as new."""
+    now = objects(s3, bucket, "raw/")
+    for name, etag in etags.items():
+        if name in now and now[name]["ETag"] != etag:
+            print(f"raw/{name} has changed during the run: the next one takes it")
+            continue
+        body = json.dumps({"run": run, "etag": etag}).encode()
+        s3.put_object(Bucket=bucket, Key=f"retrained/{name}.json", Body=body)

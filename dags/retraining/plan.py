@@ -131,6 +131,22 @@ def job(settings: dict[str, Any], name: str, script: str, sizes: dict[str, str],
     }
 
 
+def limits(quality: dict[str, Any]) -> list[str]:
+    """What `prepare` is told of the deployment's data; without a key its own default holds.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    known = ("max_quarantine", "refunds", "late_days")
+    if unknown := sorted(set(quality) - set(known)):
+        raise ValueError(
+            f"The variable's quality has {', '.join(unknown)}; its keys are {', '.join(known)}. "
+            "Mend it and deploy again."
+        )
+    words = [f"--{key.replace('_', '-')}={quality[key]}" for key in ("max_quarantine", "late_days") if key in quality]
+    return words + (["--refunds"] if quality.get("refunds") else [])
+
+
 def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks need, as one JSON object. A dry run uses no files up."""
     name = run_name(run.dag_run_id, run.begun)
@@ -144,6 +160,6 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
         "run": name,
         "files": [] if run.dry_run else run.files,
         "cluster": cluster(settings, name, run.dag_run_id, run.hosts),
-        "prepare": job(settings, name, "prepare", fill.for_stages()),
+        "prepare": job(settings, name, "prepare", fill.for_stages(), *limits(settings.get("quality", {}))),
         "train": job(settings, name, "train", fill.for_barriers(), *train),
     }

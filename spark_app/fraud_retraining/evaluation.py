@@ -7,13 +7,15 @@ Definitions: Fraud Detection Handbook, chapter 4. Average precision and ROC AUC 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fraud_retraining.errors import RetrainingError
+
+METRICS = ("average_precision", "roc_auc", "card_precision_100", "brier", "calibration")
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,19 @@ class WeightedAveragePrecision:
 def bootstrap_average_precision(
     week: ScoredWeek, scores: Dict[str, np.ndarray], resamples: int, seed: int
 ) -> Dict[str, np.ndarray]:
-    """AP of each score vector on the same resamples of customers, so that differences are paired."""
+    """AP of each score vector on the same resamples of customers, so that differences are paired.
+
+    Of the resamples only those count that have a fraud; the arrays may be shorter than ``resamples``, even empty.
+    """
     customers, index = np.unique(week.customers, return_inverse=True)
     weights = bootstrap_weights(len(customers), resamples, seed)
+    frauds = np.flatnonzero(week.labels)
     precise = {name: WeightedAveragePrecision(week.labels, values) for name, values in scores.items()}
     found: Dict[str, List[float]] = {name: [] for name in scores}
     for customer_weights in weights:
         row_weights = customer_weights[index]
+        if not row_weights[frauds].any():
+            continue
         for name, average_precision in precise.items():
             found[name].append(average_precision(row_weights))
     return {name: np.array(values) for name, values in found.items()}
@@ -117,14 +125,31 @@ def interval(resampled: np.ndarray, level: float = 0.95) -> Tuple[float, float]:
     return float(low), float(high)
 
 
-def intervals(week: ScoredWeek, scores: np.ndarray, resamples: int, seed: int) -> Dict[str, Tuple[float, float]]:
-    """95 % intervals of all metrics over resampled customers; a customer drawn twice is two cards."""
+def resampled_metrics(week: ScoredWeek, scores: np.ndarray, resamples: int, seed: int) -> List[Dict[str, float]]:
+    """Metrics on resamples of customers, of which a customer drawn twice is two cards.
+
+    The metrics are defined on those alone that have both classes: there may be fewer than ``resamples``.
+    """
     customers, index = np.unique(week.customers, return_inverse=True)
     found: List[Dict[str, float]] = []
     for weights in bootstrap_weights(len(customers), resamples, seed):
         copies = weights[index]
         rows = np.repeat(np.arange(len(index)), copies)
+        if not 0 < week.labels[rows].sum() < len(rows):
+            continue
         copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
         cards = copy * len(customers) + index[rows]
         found.append(metrics(ScoredWeek(week.labels[rows], cards, week.days[rows]), scores[rows]))
-    return {name: interval(np.array([one[name] for one in found])) for name in found[0]}
+    return found
+
+
+def intervals(
+    week: ScoredWeek, scores: np.ndarray, resamples: int, seed: int
+) -> Dict[str, Optional[Tuple[float, float]]]:
+    """95 % intervals of all metrics over resampled customers; None if no resample has both classes."""
+    return spread(resampled_metrics(week, scores, resamples, seed))
+
+
+def spread(found: List[Dict[str, float]]) -> Dict[str, Optional[Tuple[float, float]]]:
+    """95 % interval of each metric over resamples."""
+    return {name: interval(np.array([one[name] for one in found])) if found else None for name in METRICS}

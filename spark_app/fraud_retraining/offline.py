@@ -4,50 +4,89 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import date
-from typing import Any, Dict, List, Tuple
+from datetime import date, timedelta
+from typing import Any, Dict, List, Sequence, Tuple
 
-from pyspark.sql import DataFrame, SparkSession
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from fraud_retraining import dataset, evaluation, features, model, quality, training
+from fraud_retraining import (
+    dataset,
+    days,
+    duplicates,
+    evaluation,
+    features,
+    intake,
+    model,
+    preparation,
+    quality,
+    training,
+)
 from fraud_retraining.errors import RetrainingError
-from fraud_retraining.lake import FileInfo, Files, text_files
-from fraud_retraining.preparation import KNOWN_IDS_SCHEMA, read_header
+from fraud_retraining.intake import Raw
+from fraud_retraining.lake import RAW_FORM, FileInfo, Files, not_raw, sort_out
+from fraud_retraining.output import check_folder
+from fraud_retraining.survey import Batch, survey
 
 # A transaction of amount 0 is a fault of the lake, and a transaction of the handbook: its features are computed.
 RULES = {**quality.RULES, "tx_amount": "tx_amount IS NULL OR tx_amount < 0"}
 
 
 def raw_files(files: Files) -> List[FileInfo]:
-    """Raw files of a folder, or of its ``raw/`` if it is a lake."""
-    found = text_files(files.list("raw")) or text_files(files.list(""))
+    """Raw files of a folder, or of its ``raw/`` if it is a lake.
+
+    Raises:
+        RetrainingError: there are none, or something else lies beside them.
+    """
+    found, strange = sort_out(files.list("raw") if files.exists("raw") else files.list(""))
+    if strange:
+        raise RetrainingError(not_raw(strange))
     if not found:
-        raise RetrainingError(f"{files.root} holds no raw file (YYYY-MM-DD.txt or .txt.gz); check LAKE")
+        raise RetrainingError(f"{files.root} holds no raw file (expected {RAW_FORM}); check LAKE")
     return found
 
 
-def covering(found: List[FileInfo], first: date, last: date) -> List[FileInfo]:
-    """Files that can hold rows of [first, last]: each is named by the first day it covers."""
-    starts = [date.fromisoformat(info.name[: len("YYYY-MM-DD")]) for info in found]
-    ends = [*starts[1:], date.max]
-    return [info for info, start, end in zip(found, starts, ends) if start <= last and end > first]
+def covering(found: Sequence[FileInfo], first: date, last: date) -> List[FileInfo]:
+    """Files that can hold rows of [first, last], those that came late among them."""
+    begins = [info.first_day for info in found]
+    late = timedelta(days.LATE_DAYS)
+    return [
+        info for info, start, end in zip(found, begins, [*begins[1:], date.max]) if start - late <= last and end > first
+    ]
 
 
-def clean_rows(spark: SparkSession, files: Files, found: List[FileInfo]) -> DataFrame:
+def clean_rows(files: Files, found: Sequence[FileInfo]) -> DataFrame:
     """Good rows of raw files, each id once (``quality.PREPARED_SCHEMA``)."""
-    headers = sorted({read_header(files, info) for info in found})
-    lines = spark.read.text([info.path for info in found]).where(~F.col("value").isin(headers))
-    parsed = quality.parse(lines, RULES).persist()
-    repeated = quality.repeated_ids(parsed, spark.createDataFrame([], KNOWN_IDS_SCHEMA)).persist()
-    good = quality.flag_duplicates(parsed, repeated).where("rule IS NULL")
-    return good.select(*quality.PREPARED_SCHEMA)
+    headers = {intake.read_header(files, info) for info in found}
+    before = intake.ends([info.first_day for info in found])
+    raw = [Raw(info, "", end) for info, end in zip(found, before)]
+    try:
+        parsed = preparation.parse(files, found, headers, RULES).persist()
+        batch = Batch(dict(enumerate(raw)), parsed, survey(parsed, raw, days.LATE_DAYS))
+    except Py4JJavaError as error:
+        broken = [why for info in found for why in [preparation.why_unreadable(files, info)] if why]
+        raise broken[0] if broken else error from None
+    rows = batch.good_or_bad()
+    flagged = duplicates.find(files, rows, batch.names, []).flag(rows)
+    return flagged.where("rule IS NULL").select(*quality.PREPARED_SCHEMA)
 
 
 def write_features(spark: SparkSession, folder: str, out: str) -> None:
-    """Write Parquet, one row a transaction: the raw columns and ``features.ALL_FEATURES``."""
+    """Write Parquet, one row a transaction: the raw columns and ``features.ALL_FEATURES``.
+
+    Raises:
+        RetrainingError: the output would destroy something.
+    """
     files = Files(spark, folder)
-    features.all_features(clean_rows(spark, files, raw_files(files))).write.mode("overwrite").parquet(out)
+    check_folder(files, Files(spark, out))
+    rows = features.all_features(clean_rows(files, raw_files(files)))
+    rows.select(*as_models_take_them(rows)).write.mode("overwrite").parquet(out)
+
+
+def as_models_take_them(rows: DataFrame) -> List[Column]:
+    """The columns, the features among them in the type of the registered models' signature."""
+    return [F.col(name).cast("double") if name in features.ALL_FEATURES else F.col(name) for name in rows.columns]
 
 
 def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200) -> Dict[str, Any]:
@@ -59,35 +98,35 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
     started = time.monotonic()
     settings = training.Settings()
     files = Files(spark, folder)
-    split, rows = read(spark, files, as_of, settings)
+    split, rows = read(files, as_of, settings)
     data = training.make_data(rows, as_of, split, settings, digest="")
     booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
     scored = model.score(data.test, {"score": booster}, training.KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
     week, scores = training.scored_week(scored), scored["score"].to_numpy()
     amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
-    spread = evaluation.intervals(week, scores, resamples, settings.seed)
+    resampled = evaluation.resampled_metrics(week, scores, resamples, settings.seed)
+    spread = evaluation.spread(resampled)
     return {
         "as_of": as_of.isoformat(),
         "windows": split.to_dict(),
         "rows": {**data.counts, "test_rows": len(scored), "test_frauds": int(week.labels.sum())},
         **{
-            name: {"value": value, "interval": list(spread[name])}
+            name: {"value": value, "interval": spread[name]}
             for name, value in evaluation.metrics(week, scores).items()
         },
         "amount_only_average_precision": amount_only,
+        "resamples": {"drawn": resamples, "with_both_classes": len(resampled)},
         "settings": {**asdict(settings), **model.PARAMETERS, "resamples": resamples},
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def read(
-    spark: SparkSession, files: Files, as_of: date, settings: training.Settings
-) -> Tuple[dataset.Split, DataFrame]:
+def read(files: Files, as_of: date, settings: training.Settings) -> Tuple[dataset.Split, DataFrame]:
     """The split as of a day, fitted to the days that the folder has, and the clean rows that it needs."""
     wanted = dataset.split_as_of(as_of, settings.train_days)
     found = covering(raw_files(files), training.first_day_needed(wanted), wanted.test.last)
-    rows = clean_rows(spark, files, found)
+    rows = clean_rows(files, found)
     day = F.to_date("tx_datetime")
     rows = rows.where(day.between(F.lit(training.first_day_needed(wanted)), F.lit(wanted.test.last))).persist()
     available = sorted(row["day"] for row in rows.select(day.alias("day")).distinct().collect())

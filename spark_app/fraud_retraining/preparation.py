@@ -1,59 +1,99 @@
-"""Raw files to clean, partitioned Parquet: one file at a time, in the order of time, each at most once."""
+"""Raw files to clean, partitioned Parquet: all that is to be done in one pass, each file replaced as a whole.
+
+What a lake holds afterwards depends on its raw files alone, not on the order in which they came or the runs that took
+them: of two rows with one id that of the earlier file stays, and a file whose rows depended on one that was corrected
+is prepared again.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fraud_retraining import quality
+from fraud_retraining import days, duplicates, intake, publishing, quality
+from fraud_retraining.duplicates import Duplicates
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
+from fraud_retraining.intake import Raw
 from fraud_retraining.jobs import log, step
-from fraud_retraining.lake import FileInfo, Files, Lake, part_day
+from fraud_retraining.lake import FileInfo, Files, Lake, Manifest, at_once
+from fraud_retraining.survey import Batch, survey
 
-Manifest = Dict[str, Any]
-KNOWN_IDS_SCHEMA = "transaction_id bigint"
+EXAMPLES = 3  # rows that a refusal shows
+BLANK = r"^\s*$"
+
+Refused = Dict[str, RetrainingError]
 
 
-def prepare(lake: Lake, run_id: str, max_quarantine: float = 0.01) -> Dict[str, Any]:
-    """Prepare every raw file that has no manifest yet and write ``runs/<run_id>/prepare.json``.
+@dataclass(frozen=True)
+class Limits:
+    """What is asked of a raw file's rows: settings of a deployment.
+
+    ``max_quarantine`` is the largest share that may break rules, ``refunds`` says whether an amount may be negative,
+    ``late_days`` how much older than its file's first day a row may be.
+    """
+
+    max_quarantine: float = 0.01
+    refunds: bool = False
+    late_days: int = days.LATE_DAYS
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        return quality.WITH_REFUNDS if self.refunds else quality.RULES
+
+
+def prepare(
+    lake: Lake, run_id: str, max_quarantine: float = 0.01, refunds: bool = False, late_days: int = days.LATE_DAYS
+) -> Dict[str, Any]:
+    """Prepare every raw file that is new or has changed, and write ``runs/<run_id>/prepare.json``.
 
     Args:
-        max_quarantine: largest share of a file's rows that may break rules.
+        max_quarantine, refunds, late_days: see ``Limits``.
 
     Returns:
         The content of ``prepare.json``.
 
     Raises:
-        BrokenFileError, QualityError: the file is named; files before it are prepared, it and those after it are not.
+        BrokenFileError, QualityError: these files are named; all others are prepared.
     """
     started = time.monotonic()
+    limits = Limits(max_quarantine, refunds, late_days)
     manifests = lake.manifests()
-    raw = lake.raw_files()
-    check_unchanged(raw, manifests)
-    fresh = [info for info in raw if info.name not in manifests]
-    log.info("%d raw files in %s, %d to prepare", len(raw), lake.files.root, len(fresh))
-    for info in fresh:
-        with step(f"prepare {info.name}") as say:
-            manifest = prepare_file(lake, info, manifests.values(), run_id, max_quarantine)
-            manifests[info.name] = manifest
-            say(f"{manifest['rows']} rows, {sum(manifest['quarantined'].values())} to quarantine")
-    done = [manifests[name] for name in sorted(manifests) if manifests[name]["run_id"] == run_id]
-    report = summary(run_id, done, round(time.monotonic() - started, 1))
+    manifests.update(publishing.finish(lake, manifests))
+    found = intake.take(lake)
+    refused: Refused = dict(found.refused)
+    log.info("%d raw files in %s", len(found.files), lake.files.root)
+    while True:
+        wanted = intake.outdated([raw for raw in found.files if raw.name not in refused], manifests)
+        if not wanted:
+            break
+        for name, why in wanted.items():
+            log.info("%s: %s", name, why)
+        with step(f"prepare {len(wanted)} files") as say:
+            chosen = [raw for raw in found.files if raw.name in wanted]
+            done = one_pass(lake, chosen, manifests, run_id, limits, refused)
+            bad = sum(sum(manifest["quarantined"].values()) for manifest in done)
+            say(f"{sum(manifest['rows'] for manifest in done)} rows, {bad} to quarantine")
+        manifests.update({manifest["file"]: manifest for manifest in done})
+    report = summary(run_id, manifests, round(time.monotonic() - started, 1))
+    if refused:
+        raise together(refused, len(report["files"]))
     lake.files.write_json(f"runs/{run_id}/prepare.json", report, replace=True)
     return report
 
 
-def summary(run_id: str, done: List[Manifest], seconds: float) -> Dict[str, Any]:
+def summary(run_id: str, manifests: Mapping[str, Manifest], seconds: float) -> Dict[str, Any]:
     """Totals over the files of one run."""
+    done = [manifests[name] for name in sorted(manifests) if manifests[name]["run_id"] == run_id]
     return {
         "run_id": run_id,
         "files": [manifest["file"] for manifest in done],
+        "corrected": {manifest["file"]: manifest["corrected"] for manifest in done if manifest.get("corrected")},
         "rows": sum(manifest["rows"] for manifest in done),
         "prepared": sum(manifest["prepared"] for manifest in done),
         "quarantined": {
@@ -68,160 +108,146 @@ def summary(run_id: str, done: List[Manifest], seconds: float) -> Dict[str, Any]
     }
 
 
-def check_unchanged(raw: List[FileInfo], manifests: Dict[str, Manifest]) -> None:
-    """Raise if a raw file is no longer the one that was prepared."""
-    for info in raw:
-        manifest = manifests.get(info.name)
-        if manifest and (info.size, info.etag) != (manifest["size"], manifest["etag"]):
-            raise BrokenFileError(
-                f"{info.path} changed after it was prepared: {info.size} bytes (ETag {info.etag}), prepared were"
-                f" {manifest['size']} bytes (ETag {manifest['etag']}); restore it, or delete"
-                f" manifest/{info.name}.json to prepare it again"
-            )
+def together(refused: Refused, prepared: int) -> RetrainingError:
+    """One error about all refused files, of the first one's kind; it says that the others are done."""
+    errors = [refused[name] for name in sorted(refused)]
+    return type(errors[0])(f"{'; '.join(map(str, errors))}; every other file is prepared ({prepared} by this run)")
 
 
-def prepare_file(lake: Lake, info: FileInfo, known: Iterable[Manifest], run_id: str, max_quarantine: float) -> Manifest:
-    """Check, clean and publish one raw file; return its manifest."""
-    staging = f"staging/{run_id}/{info.name}"
-    header = read_header(lake.files, info)
-    parsed = quality.parse(lake.spark.read.text(info.path).where(F.col("value") != header)).persist()
+def one_pass(
+    lake: Lake,
+    files: Sequence[Raw],
+    manifests: Mapping[str, Manifest],
+    run_id: str,
+    limits: Limits,
+    refused: Refused,
+) -> List[Manifest]:
+    """Check, clean and publish raw files; return their manifests, and add those that cannot be to ``refused``."""
     try:
-        seen = survey(parsed)
-        overlapping = [other for other in known if overlap(other["ids"], seen["ids"])]
-        repeated = quality.repeated_ids(parsed, known_ids(lake, overlapping)).persist()
-        check_threshold(info, {quality.DUPLICATE: repeated.count()}, seen["rows"], max_quarantine)
-        stage(lake, quality.flag_duplicates(parsed, repeated), info.name, staging)
-        repeated.unpersist()
-        counts, quarantined = staged_counts(lake, staging)
-        check_threshold(info, quarantined, seen["rows"], max_quarantine)
-        if counts + sum(quarantined.values()) != seen["rows"]:
-            raise RetrainingError(
-                f"{info.path}: {seen['rows']} rows in, {counts} prepared and {quarantined} quarantined;"
-                " the file changed while it was read, or this is a defect; run prepare again"
-            )
-        origin = [info.name, info.size, seen["content"], sorted(other["digest"] for other in overlapping)]
-        digest = hashlib.sha256(repr(origin).encode()).hexdigest()[:12]
-        parts = publish(lake, staging, f"{info.name.split('.')[0]}-{digest}")
-    except Py4JJavaError as error:
-        raise BrokenFileError(f"{info.path} cannot be read: {root_cause(error)}; upload the file again") from error
-    finally:
-        parsed.unpersist()
-        lake.files.delete(staging)
-    manifest = {
-        "file": info.name,
-        "size": info.size,
-        "etag": info.etag,
-        "digest": digest,
-        "rows": seen["rows"],
-        "prepared": counts,
-        "quarantined": quarantined,
-        "ids": seen["ids"],
-        "first_day": part_day(parts[0]).isoformat() if parts else None,
-        "last_day": part_day(parts[-1]).isoformat() if parts else None,
-        "parts": parts,
-        "run_id": run_id,
-    }
-    lake.files.write_json(f"manifest/{info.name}.json", manifest, replace=False)
-    return manifest
+        with parsed(lake.files, files, limits, refused) as batch:
+            batch, same = set_known_aside(lake, batch, manifests)
+            return same + publish(lake, batch, manifests, run_id, limits, refused)
+    except Py4JJavaError:
+        files = [raw for raw in files if raw.name not in refused]
+        broken = {raw.name: why for raw in files for why in [why_unreadable(lake.files, raw.info)] if why}
+        if not broken:
+            raise
+        refused.update(broken)
+        return one_pass(lake, [raw for raw in files if raw.name not in broken], manifests, run_id, limits, refused)
 
 
-def read_header(files: Files, info: FileInfo) -> str:
-    """First line of the file as Spark reads it.
-
-    Raises:
-        BrokenFileError: it is not the header of the lake's nine columns.
-    """
-    try:
-        line = files.first_line(info).decode("utf-8").lstrip("\ufeff").rstrip("\r\n")
-    except Py4JJavaError as error:
-        raise BrokenFileError(f"{info.path} cannot be read: {root_cause(error)}; upload the file again") from error
-    except UnicodeDecodeError as error:
-        raise BrokenFileError(f"{info.path} is not text ({error}); expected comma-separated lines") from error
-    if quality.header_names(line) != quality.HEADER_NAMES:
-        raise BrokenFileError(
-            f"{info.path} begins with {line[:120]!r}; expected the header"
-            f" '# {' | '.join(quality.HEADER_NAMES)}'; upload the file again or take it out of raw/"
-        )
-    return line
-
-
-def survey(parsed: DataFrame) -> Dict[str, Any]:
-    """Number of rows, range of the good rows' ids (None without any), fingerprint of the content."""
-    good_id = F.when(F.col("rule").isNull(), F.col("transaction_id"))
-    row = parsed.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.min(good_id).alias("first_id"),
-        F.max(good_id).alias("last_id"),
-        F.expr("bit_xor(xxhash64(line))").alias("content"),
-    ).collect()[0]
-    ids = None if row["first_id"] is None else [row["first_id"], row["last_id"]]
-    return {"rows": row["rows"], "ids": ids, "content": row["content"]}
-
-
-def overlap(one: Optional[List[int]], other: Optional[List[int]]) -> bool:
-    """Whether two closed ranges meet; an empty range (None) meets nothing."""
-    return one is not None and other is not None and one[0] <= other[1] and other[0] <= one[1]
-
-
-def known_ids(lake: Lake, manifests: List[Manifest]) -> DataFrame:
-    """Column ``transaction_id`` of everything that was prepared from these files."""
-    paths = [lake.files.path(f"prepared/{part}") for manifest in manifests for part in manifest["parts"]]
-    if not paths:
-        return lake.spark.createDataFrame([], KNOWN_IDS_SCHEMA)
-    return lake.spark.read.parquet(*paths).select("transaction_id")
-
-
-def check_threshold(info: FileInfo, quarantined: Dict[str, int], rows: int, max_quarantine: float) -> None:
-    """Raise if too large a share of the file's rows broke rules."""
-    bad = sum(quarantined.values())
-    if bad <= max_quarantine * rows:
+@contextmanager
+def parsed(files: Files, chosen: Sequence[Raw], limits: Limits, refused: Refused) -> Iterator[Batch]:
+    """The batch of the files whose header is right, read and surveyed; others go to ``refused``."""
+    headers = dict(zip((raw.name for raw in chosen), at_once(lambda raw: header_or_error(files, raw.info), chosen)))
+    refused.update({name: header for name, header in headers.items() if isinstance(header, RetrainingError)})
+    chosen = [raw for raw in chosen if raw.name not in refused]
+    if not chosen:
+        yield Batch({}, files.spark.createDataFrame([], "number int"), {})
         return
-    worst = max(quarantined, key=lambda rule: quarantined[rule])
-    raise QualityError(
-        f"{info.path}: {bad} of {rows} rows ({bad / rows:.2%}) broke quality rules, allowed are {max_quarantine:.2%};"
-        f" most of them rule '{worst}' ({quarantined[worst]} rows: {quality.MEANINGS[worst]});"
-        " mend the file or raise --max-quarantine"
+    rows = parse(files, [raw.info for raw in chosen], {headers[raw.name] for raw in chosen}, limits.rules).persist()
+    try:
+        yield Batch(dict(enumerate(chosen)), rows, survey(rows, chosen, limits.late_days))
+    finally:
+        rows.unpersist()
+
+
+def header_or_error(files: Files, info: FileInfo) -> Any:
+    try:
+        return intake.read_header(files, info)
+    except RetrainingError as error:
+        return error
+
+
+def parse(files: Files, found: Sequence[FileInfo], headers: Any, rules: Mapping[str, str]) -> DataFrame:
+    """Typed rows of raw files, with ``number``; without their headers and blank lines, which are no rows."""
+    lines = files.text(found)
+    rows = lines.where(~F.col("value").isin(sorted(headers)) & ~F.col("value").rlike(BLANK))
+    return quality.parse(rows, rules)
+
+
+def why_unreadable(files: Files, info: FileInfo) -> Optional[BrokenFileError]:
+    """Read one file by itself to its end; None if that works."""
+    try:
+        files.text([info]).agg(F.count("value")).collect()
+    except Py4JJavaError as error:
+        return intake.unreadable(info, error)
+    return None
+
+
+def set_known_aside(lake: Lake, batch: Batch, manifests: Mapping[str, Manifest]) -> Tuple[Batch, List[Manifest]]:
+    """Take out files that came again with the rows that they had; their manifests get the new fingerprint."""
+    same = {}
+    for number, raw in batch.files.items():
+        if intake.has_same_rows(raw, batch.surveys[number].content, manifests):
+            log.info("%s: the same rows as before", raw.name)
+            same[number] = {**manifests[raw.name], "fingerprint": raw.fingerprint, "size": raw.info.size}
+    for manifest in same.values():
+        lake.files.write_json(f"manifest/{manifest['file']}.json", manifest, replace=True)
+    return batch.without(list(same)), list(same.values())
+
+
+def publish(
+    lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], run_id: str, limits: Limits, refused: Refused
+) -> List[Manifest]:
+    """Write the rows of all files of which not too many are bad; the others go to ``refused``."""
+    batch = without_bad(lake.files, batch, Duplicates(), limits, refused)
+    while batch.files:
+        found = duplicates.find(lake.files, batch.good_or_bad(), batch.names, others(batch, manifests))
+        try:
+            left = without_bad(lake.files, batch, found, limits, refused)
+            if len(left.files) == len(batch.files):
+                rows = found.flag(batch.good_or_bad())
+                return publishing.publish(lake, rows, batch, sum(found.counts.values()), manifests, run_id)
+        finally:
+            found.forget()
+        batch = left  # what was a duplicate of a row that is refused now is none
+    return []
+
+
+def others(batch: Batch, manifests: Mapping[str, Manifest]) -> List[Manifest]:
+    """Manifests of files outside the batch that a row of the batch may be a duplicate of."""
+    outside = [manifest for name, manifest in manifests.items() if name not in batch.names.values()]
+    found = {
+        manifest["file"]: manifest
+        for number, raw in batch.files.items()
+        for manifest in intake.meeting(raw.name, batch.surveys[number].ids, outside)
+    }
+    return list(found.values())
+
+
+def without_bad(files: Files, batch: Batch, found: Duplicates, limits: Limits, refused: Refused) -> Batch:
+    """The batch without the files too many of whose rows broke rules."""
+    bad = []
+    for number, raw in batch.files.items():
+        facts = batch.surveys[number]
+        broken = {**facts.quarantined, quality.DUPLICATE: found.counts.get(number, 0)}
+        if sum(broken.values()) > limits.max_quarantine * facts.rows:
+            worst = max(broken, key=lambda rule: broken[rule])
+            rows = found.judged if found.judged is not None and worst == quality.DUPLICATE else batch.good_or_bad()
+            shown = examples(files, raw.info, rows.where((F.col("number") == number) & (F.col("rule") == worst)))
+            refused[raw.name] = refusal(raw.info, broken, facts.rows, limits, shown)
+            bad.append(number)
+    return batch.without(bad)
+
+
+def examples(files: Files, info: FileInfo, broken: DataFrame) -> List[str]:
+    """Some bad rows of a file, each with the number of its line."""
+    texts = [row["line"] for row in broken.select("line").limit(EXAMPLES).collect()]
+    numbers = files.line_numbers(info, texts)
+    return [f"line {numbers[text]}: {text[:200]!r}" for text in sorted(set(texts), key=lambda text: numbers[text])]
+
+
+def refusal(info: FileInfo, broken: Mapping[str, int], rows: int, limits: Limits, shown: Sequence[str]) -> QualityError:
+    """What is wrong with a file, rows that show it, and what a person can do."""
+    bad, worst = sum(broken.values()), max(broken, key=lambda rule: broken[rule])
+    mend = f"mend the file, or raise max_quarantine (--max-quarantine, now {limits.max_quarantine})"
+    if worst == "tx_amount" and not limits.refunds:
+        mend += "; if negative amounts are refunds here, set refunds (--refunds)"
+    if worst == quality.PERIOD:
+        mend += f"; if rows come that late, raise late_days (--late-days, now {limits.late_days})"
+    return QualityError(
+        f"{info.path}: {bad} of {rows} rows ({bad / rows:.2%}) broke quality rules, allowed are"
+        f" {limits.max_quarantine:.2%}; most of them rule '{worst}' ({broken[worst]} rows; the rule:"
+        f" {quality.MEANINGS[worst]}), for example {', '.join(shown)}; {mend}"
     )
-
-
-def stage(lake: Lake, flagged: DataFrame, file: str, staging: str) -> None:
-    """Write good rows by day and bad rows by rule below ``staging``, each in a stable order."""
-    good = flagged.where(F.col("rule").isNull()).select(*quality.PREPARED_SCHEMA, F.to_date("tx_datetime").alias("day"))
-    by_day = good.repartition("day").sortWithinPartitions("day", "tx_datetime", "transaction_id")
-    by_day.write.mode("overwrite").partitionBy("day").parquet(lake.files.path(f"{staging}/prepared"))
-    bad = flagged.where(F.col("rule").isNotNull()).select("line", F.lit(file).alias("file"), "rule")
-    by_rule = bad.repartition("rule").sortWithinPartitions("rule", "line")
-    by_rule.write.mode("overwrite").partitionBy("rule").json(lake.files.path(f"{staging}/quarantine"))
-
-
-def staged_counts(lake: Lake, staging: str) -> Tuple[int, Dict[str, int]]:
-    """Rows that were written: prepared ones, and bad ones by rule."""
-    prepared = 0
-    if lake.files.list(f"{staging}/prepared"):
-        prepared = lake.spark.read.parquet(lake.files.path(f"{staging}/prepared")).count()
-    quarantined = {}
-    if lake.files.list(f"{staging}/quarantine"):
-        bad = lake.spark.read.text(lake.files.path(f"{staging}/quarantine")).groupBy("rule").count()
-        quarantined = {row["rule"]: row["count"] for row in bad.collect()}
-    return prepared, {rule: quarantined[rule] for rule in quality.RULE_NAMES if rule in quarantined}
-
-
-def publish(lake: Lake, staging: str, name: str) -> List[str]:
-    """Move staged files to their places under stable names; return the prepared parts, sorted by day."""
-    moves = []
-    for area, suffix in (("prepared", "parquet"), ("quarantine", "json")):
-        for folder in lake.files.list(f"{staging}/{area}"):
-            (staged,) = lake.files.list(f"{staging}/{area}/{folder.name}")
-            moves.append((f"{staging}/{area}/{folder.name}/{staged.name}", f"{area}/{folder.name}/{name}.{suffix}"))
-    with ThreadPoolExecutor(8) as pool:  # an object store takes its time for each
-        list(pool.map(lambda move: lake.files.move(*move), moves))
-    targets = (target for _, target in moves if target.startswith("prepared/"))
-    return sorted(target[len("prepared/") :] for target in targets)
-
-
-def root_cause(error: Py4JJavaError) -> str:
-    """First line of the innermost Java exception."""
-    cause = error.java_exception
-    while cause.getCause() is not None:
-        cause = cause.getCause()
-    return str(cause.toString()).splitlines()[0]

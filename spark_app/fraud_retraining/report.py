@@ -35,6 +35,8 @@ def markdown(decision: Dict[str, Any], counts: Dict[str, int], settings: Dict[st
     lines = [
         f"# Retrain {decision['run_id']}, as of {decision['as_of']}",
         "",
+        f"The day: {decision['as_of_reason']}.",
+        "",
         f"**{decision['action']}**: {decision['reason']}.",
         "",
         "| version | role | AP | ROC AUC | CP@100 | Brier | observed / expected frauds |",

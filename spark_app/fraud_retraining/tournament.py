@@ -51,7 +51,7 @@ def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int)
         return no_contest(champion)
     ranked = sorted(others, key=lambda c: c.metrics["average_precision"], reverse=True)
     if champion is None:
-        return first_champion(ranked[0], gate)
+        return first_champion(ranked, int(week.labels.sum()), gate)
     best = next((c for c in ranked if not broken_guardrails(champion, c, gate)), ranked[0])
     comparison = compare(week, champion, best, gate, seed)
     broken = broken_conditions(comparison, int(week.labels.sum()), gate) + broken_guardrails(champion, best, gate)
@@ -95,16 +95,25 @@ def not_comparable(champion: str) -> Dict[str, Any]:
     }
 
 
-def first_champion(best: Candidate, gate: Gate) -> Dict[str, Any]:
-    """Without a champion the best candidate must only reach the absolute floor."""
+def first_champion(ranked: List[Candidate], frauds: int, gate: Gate) -> Dict[str, Any]:
+    """Without a champion the best candidate that is calibrated must reach the floor, on frauds enough to tell."""
+    best = next((c for c in ranked if not broken_calibration(c, gate)), ranked[0])
     found = best.metrics["average_precision"]
-    above = found >= gate.floor
+    broken = [
+        *([f"AP is below the floor of {gate.floor:.3f}"] if found < gate.floor else []),
+        *too_few(frauds, gate),
+        *broken_calibration(best, gate),
+    ]
+    text = f"no champion yet; version {best.version} has AP {found:.3f}, the floor is {gate.floor:.3f}"
     return {
         "comparison": None,
-        "action": "promote" if above else "reject",
-        "winner": best.version if above else None,
-        "reason": f"no champion yet; version {best.version} has AP {found:.3f}, the floor is {gate.floor:.3f}",
-        "passed_over": [],
+        "action": "reject" if broken else "promote",
+        "winner": None if broken else best.version,
+        "reason": f"{text}; refused because {', '.join(broken)}" if broken else f"{text}; promoted",
+        "passed_over": [
+            {"version": c.version, "reason": ", ".join(broken_calibration(c, gate))}
+            for c in takewhile(lambda c: c is not best, ranked)
+        ],
     }
 
 
@@ -117,8 +126,10 @@ def compare(week: ScoredWeek, champion: Candidate, other: Candidate, gate: Gate,
         "champion": champion.version,
         "other": other.version,
         "gain": other.metrics["average_precision"] - champion.metrics["average_precision"],
-        "lower_bound": float(np.quantile(gains, 1 - gate.level)),
-        "interval": list(interval(gains)),
+        # Without a resample that has a fraud nothing is known: the gain may be as low as a difference of AP can be.
+        "lower_bound": float(np.quantile(gains, 1 - gate.level)) if len(gains) else -1.0,
+        "interval": list(interval(gains)) if len(gains) else [-1.0, 1.0],
+        "resamples_with_frauds": len(gains),
         **asdict(gate),
     }
 
@@ -128,20 +139,28 @@ def broken_conditions(comparison: Dict[str, Any], frauds: int, gate: Gate) -> Li
     conditions = {
         f"the gain is below {gate.min_gain:.3f}": comparison["gain"] < gate.min_gain,
         "the lower bound of the gain is not above 0": comparison["lower_bound"] <= 0,
-        f"the test week has {frauds} frauds, fewer than {gate.min_frauds}": frauds < gate.min_frauds,
     }
-    return [text for text, broken in conditions.items() if broken]
+    return [text for text, broken in conditions.items() if broken] + too_few(frauds, gate)
+
+
+def too_few(frauds: int, gate: Gate) -> List[str]:
+    """Readable condition on the test week's frauds, if it does not hold."""
+    return [f"the test week has {frauds} frauds, fewer than {gate.min_frauds}"] if frauds < gate.min_frauds else []
+
+
+def broken_calibration(candidate: Candidate, gate: Gate) -> List[str]:
+    """Readable condition on the level of the scores, if it does not hold."""
+    calibration = candidate.metrics["calibration"]
+    off = max(calibration, 1 / calibration) if calibration > 0 else float("inf")
+    return [f"observed over expected frauds is {calibration:.2f}"] if off > gate.max_miscalibration else []
 
 
 def broken_guardrails(champion: Candidate, other: Candidate, gate: Gate) -> List[str]:
     """Readable conditions on everything but AP that do not hold."""
     auc_loss = champion.metrics["roc_auc"] - other.metrics["roc_auc"]
     card_loss = champion.metrics["card_precision_100"] - other.metrics["card_precision_100"]
-    calibration = other.metrics["calibration"]
-    off = max(calibration, 1 / calibration) if calibration > 0 else float("inf")
     conditions = {
         f"ROC AUC falls by {auc_loss:.3f}": auc_loss > gate.max_auc_loss,
         f"CP@100 falls by {card_loss:.3f}": card_loss > gate.max_card_precision_loss,
-        f"observed over expected frauds is {calibration:.2f}": off > gate.max_miscalibration,
     }
-    return [text for text, broken in conditions.items() if broken]
+    return [text for text, broken in conditions.items() if broken] + broken_calibration(other, gate)

@@ -54,10 +54,7 @@ def connect(uri: str, experiment: str) -> MlflowClient:
 
 def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]:
     """The champion, the last ``earlier`` other versions, and every version that was champion once; newest first."""
-    try:
-        champion: Optional[str] = str(client.get_model_version_by_alias(model, "champion").version)
-    except MlflowException:
-        champion = None
+    champion = champion_of(client, model)
     versions = sorted(client.search_model_versions(f"name='{model}'"), key=lambda v: int(v.version), reverse=True)
     others = [v for v in versions if str(v.version) != champion]
     chosen = [v for place, v in enumerate(others) if place < earlier or PROMOTED_TAG in v.tags]
@@ -70,6 +67,24 @@ def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]
         )
         for v in chosen
     ]
+
+
+def champion_of(client: MlflowClient, model: str) -> Optional[str]:
+    """The version that the alias ``champion`` names; None only if the server says that there is no such alias.
+
+    Raises:
+        RetrainingError: the server gives no answer.
+    """
+    try:
+        return str(client.get_model_version_by_alias(model, "champion").version)
+    except MlflowException as error:
+        no_alias = error.error_code == "INVALID_PARAMETER_VALUE" and "not found" in str(error)
+        if no_alias or error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise RetrainingError(
+            f"MLflow does not say which version of {model} is the champion: {str(error).splitlines()[0]};"
+            " nothing was decided; run again when it answers"
+        ) from error
 
 
 def fair(versions: List[Version], test: Days) -> Tuple[List[Version], List[Dict[str, str]]]:

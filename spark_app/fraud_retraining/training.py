@@ -14,11 +14,11 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame
 from sklearn.metrics import average_precision_score
 
-from fraud_retraining import __version__, dataset, drift, features, model, report, tournament, tracking
+from fraud_retraining import __version__, dataset, days, drift, features, model, report, tournament, tracking
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics
-from fraud_retraining.jobs import step
+from fraud_retraining.jobs import log, step
 from fraud_retraining.lake import Lake, prepared_days
 from fraud_retraining.quality import RULE_NAMES
 from fraud_retraining.tournament import Candidate, Gate
@@ -46,7 +46,7 @@ class Settings:
 class Request:
     """What a retrain is asked for.
 
-    ``model`` is the registered model's name; ``as_of`` is the day of the retrain, the day after the newest prepared one
+    ``model`` is the registered model's name; ``as_of`` is the day of the retrain, the day after the newest complete one
     if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be.
     """
 
@@ -58,9 +58,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Data:
-    """Rows of a retrain with their features: train rows with ``weight``, test rows of cards not known to be bad."""
+    """Rows of a retrain with their features: train rows with ``weight``, test rows of cards not known to be bad.
+
+    ``why`` says in words which days of the lake were taken as the newest.
+    """
 
     as_of: date
+    why: str
     split: Split
     train: DataFrame
     test: DataFrame
@@ -132,15 +136,20 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
 def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
     """Train and test rows of a retrain on ``as_of`` out of the prepared lake."""
     manifests = list(lake.manifests().values())
-    available = prepared_days(manifests)
-    if not available:
+    rows_by_day = prepared_days(manifests)
+    newest, why = days.newest_complete(rows_by_day)
+    if not newest:
         raise RetrainingError(f"{lake.files.root} has no prepared day; run prepare first")
-    as_of = as_of or available[-1] + timedelta(1)
+    available = list(rows_by_day)
+    why = f"asked for; {why}" if as_of else why
+    as_of = as_of or newest + timedelta(1)
+    log.info("as of %s: %s", as_of, why)
     split = dataset.fit_to_lake(dataset.split_as_of(as_of, settings.train_days), available)
     first = first_day_needed(split)
     used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
     digest = hashlib.sha256(" ".join(used).encode()).hexdigest()[:16]
-    return make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest)
+    data = make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest)
+    return replace(data, why=why)
 
 
 def first_day_needed(split: Split) -> date:
@@ -164,6 +173,7 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
         )
     return Data(
         as_of=as_of,
+        why="asked for",
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
         test=dataset.holdout(rows, split),
@@ -229,6 +239,7 @@ def describe(data: Data, versions: List[Version], entrants: Entrants, verdict: D
     champion = next((version.version for version in versions if version.role == "champion"), None)
     return {
         "as_of": data.as_of.isoformat(),
+        "as_of_reason": data.why,
         "windows": data.split.to_dict(),
         "champion": {"version": champion, "metrics": scored.get(champion)} if champion else None,
         "challenger": {"version": entrants.challenger.version, "metrics": entrants.challenger.metrics},

@@ -1,5 +1,6 @@
 """Whole runs of `retrain` by Airflow itself (`dag.test`), with our operators against the cloud API."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,6 +52,20 @@ def test_nothing_new_skips_the_run_visibly(world: World) -> None:
     world.put("retrained/2018-04-01.txt.json", {})
     state, tasks, _ = world.run("retrain")
     assert (state, set(tasks.values()), world.alerts) == (SUCCESS, {SKIPPED}, [])
+
+
+def test_a_file_that_came_again_with_other_content_is_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    decides(world, monkeypatch, "keep", winner="1")
+    world.put("raw/2018-04-01.txt", b"rows")
+    assert world.run("retrain")[0] == SUCCESS
+    time.sleep(1.1)  # the store tells times by the second
+    world.put("raw/2018-04-01.txt", b"rows")  # the same content: nothing to do
+    assert set(world.run("retrain")[1].values()) == {SKIPPED}
+    world.put("raw/2018-04-01.txt", b"rows with more labels")
+    assert world.run("retrain")[1]["report"] == SUCCESS
+    world.put("raw/notes.txt", b"rows")
+    state, tasks, _ = world.run("retrain")
+    assert (state, tasks["check"], world.alive()) == (FAILED, FAILED, [])
 
 
 def test_a_dry_run_compares_and_leaves_everything_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

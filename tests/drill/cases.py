@@ -54,6 +54,11 @@ RED = {
     ("cloud", "cluster.prepare"),
     ("cloud", "cluster.train"),
 }
+# What lasts a second on a quiet machine may be over before a busy one has looked: these moments are made to last.
+LINGER = {
+    "cluster.create": (rule(CREATE, "operation", delay=8, times=1),),
+    "cluster.delete": (rule(DELETE, "operation", delay=8, times=1),),
+}
 REDUCED = {("worker", "cluster.create"), ("cloud", "cluster.train")}
 
 KILLS = [
@@ -61,6 +66,7 @@ KILLS = [
         name=f"{task}-{victim}",
         done=f"kill -9 of {words} when `{task}` {WORST[task][0]}",
         green=(victim, task) not in RED,
+        rules=LINGER.get(task, ()),
         act=kill(victim, task),
         reduced=(victim, task) in REDUCED,
     )

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from bench import handbook
-from fraud_retraining import offline
+from fraud_retraining import offline, output
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
-from fraud_retraining.lake import FileInfo, Files
+from fraud_retraining.lake import FileInfo, Files, Lake
+from fraud_retraining.preparation import prepare
 from fraud_retraining.quality import COLUMNS
 from tests.spark.transactions import FAULTS, HEADER, line, write
 
@@ -64,13 +65,67 @@ def test_evaluation_as_of_a_day(spark, sample):
 
 
 def test_only_files_that_can_hold_the_days_are_read():
-    found = [FileInfo(f"/{name}", name, 1, None) for name in ("2018-04-01.txt", "2018-04-08.txt.gz", "2018-04-15.txt")]
+    """A row may be 31 days older than its file's first day."""
+    names = ["2018-04-01.txt", "2018-04-08.txt.gz", "2018-04-15.txt", "2018-05-15.txt", "2018-05-16.txt"]
+    found = [FileInfo(f"/{name}", name, 1, None) for name in names]
     read = [info.name for info in offline.covering(found, date(2018, 4, 8), date(2018, 4, 14))]
-    assert read == ["2018-04-08.txt.gz"]
-    assert len(offline.covering(found, date(2018, 4, 7), date(2019, 1, 1))) == 3
+    assert read == ["2018-04-08.txt.gz", "2018-04-15.txt", "2018-05-15.txt"]
+    assert len(offline.covering(found, date(2018, 4, 7), date(2019, 1, 1))) == 5
+
+
+def test_an_evaluation_reads_the_rows_that_a_retrain_of_that_day_reads(spark, tmp_path):
+    """Late ones, and without those of a day that their file cannot have."""
+    write(tmp_path, "2018-04-01.txt", [line(number) for number in range(200)] + [line(900, 9)])
+    write(tmp_path, "2018-04-02.txt", [line(number, 2) for number in range(200, 400)] + [line(901), line(5, 2)])
+    lake = Lake(spark, str(tmp_path))
+    prepare(lake, "one")
+    retrain = lake.prepared(lake.manifests().values(), date(2018, 4, 1), date(2018, 4, 1))
+    found = offline.covering(offline.raw_files(lake.files), date(2018, 4, 1), date(2018, 4, 1))
+    rows = offline.clean_rows(lake.files, found).where("tx_time_days = 0")
+    assert sorted(rows.collect()) == sorted(retrain.collect())
+    assert retrain.count() == 201
+
+
+OUTPUTS = [
+    (".", "is the lake"),
+    ("raw/features", "lies in the lake"),
+    ("..", "holds the lake"),
+    ("../link", "is the lake"),
+    ("../notes", "holds notes.md, which would be deleted"),
+    ("../notes/notes.md", "holds notes.md"),
+]
+
+
+@pytest.mark.parametrize(("out", "message"), OUTPUTS)
+def test_an_output_that_would_destroy_something_is_refused(spark, tmp_path, out, message):
+    path = write(tmp_path / "lake", "2018-04-01.txt", [line(number) for number in range(10)])
+    (tmp_path / "link").symlink_to(tmp_path / "lake")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/notes.md").write_text("mine")
+    with pytest.raises(RetrainingError, match=f"OUT=.*{message}.*choose"):
+        offline.write_features(spark, str(tmp_path / "lake"), str(tmp_path / "lake" / out))
+    assert path.exists()
+
+
+def test_a_report_is_written_where_no_other_file_is(spark, tmp_path):
+    write(tmp_path / "lake", "2018-04-01.txt", [])
+    lake = Files(spark, str(tmp_path / "lake"))
+    (tmp_path / "notes.md").write_text("mine")
+    (tmp_path / "report.json").write_text('{"as_of": "2018-05-06"}')
+    output.check_file(lake, str(tmp_path / "report.json"))
+    for name, message in (
+        ("notes.md", "no earlier report"),
+        ("missing/a.json", "is no folder"),
+        (".", "holds the lake"),
+    ):
+        with pytest.raises(RetrainingError, match=message):
+            output.check_file(lake, str(tmp_path / name))
 
 
 def test_a_folder_without_raw_files_is_a_clear_error(spark, tmp_path):
     (tmp_path / "notes.md").write_text(HEADER)
+    with pytest.raises(RetrainingError, match=r"notes.md: no raw file by its name; expected YYYY-MM-DD.txt"):
+        offline.raw_files(Files(spark, str(tmp_path)))
+    (tmp_path / "notes.md").unlink()
     with pytest.raises(RetrainingError, match="holds no raw file"):
         offline.raw_files(Files(spark, str(tmp_path)))

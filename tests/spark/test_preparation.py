@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import random
+from datetime import date
 
 import pytest
 
-from fraud_retraining import preparation
-from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
+from fraud_retraining import publishing
+from fraud_retraining.errors import BrokenFileError, QualityError
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
 from tests.spark.transactions import FAULTS, HEADER, line, write
@@ -123,13 +125,14 @@ def broken_files():
 
 
 @pytest.mark.parametrize("name", broken_files())
-def test_a_broken_file_stops_the_run_and_is_named(spark, tmp_path, name):
+def test_a_broken_file_stops_the_run_is_named_and_stops_no_other(spark, tmp_path, name):
     content, message = broken_files()[name]
     write(tmp_path, "2018-04-01.txt", [line(0)])
-    (tmp_path / "raw" / f"z {name}").write_bytes(content)
-    with pytest.raises(BrokenFileError, match=f"z.{name}.*({message})"):
+    write(tmp_path, "2018-04-03.txt", [line(1, day=3)])
+    (tmp_path / "raw" / f"2018-04-02 {name}").write_bytes(content)
+    with pytest.raises(BrokenFileError, match=f"2018-04-02.{name}.*({message}).*every other file is prepared \\(2 by"):
         prepare(Lake(spark, str(tmp_path)), "one")
-    assert list(Lake(spark, str(tmp_path)).manifests()) == ["2018-04-01.txt"]
+    assert sorted(Lake(spark, str(tmp_path)).manifests()) == ["2018-04-01.txt", "2018-04-03.txt"]
     assert not (tmp_path / "runs/one/prepare.json").exists()
     assert not list((tmp_path / "staging").rglob("*.parquet"))
 
@@ -149,10 +152,12 @@ def test_too_many_bad_rows_stop_the_run(spark, tmp_path):
 
 
 def test_a_file_full_of_known_ids_stops_the_run(spark, tmp_path):
-    for name in ("2018-04-01.txt", "2018-04-08.txt"):
+    for name in ("2018-04-01.txt", "2018-04-02.txt"):
         write(tmp_path, name, [line(number) for number in range(100)])
-    with pytest.raises(QualityError, match=r"2018-04-08.txt: 100 of 100 rows.*'duplicate'"):
+    write(tmp_path, "2018-04-03.txt", [line(number, 3) for number in range(100, 200)])
+    with pytest.raises(QualityError, match=r"2018-04-02.txt: 100 of 100 rows.*'duplicate'.*line 2: '0,2018-04-01 00:"):
         prepare(Lake(spark, str(tmp_path)), "one")
+    assert sorted(Lake(spark, str(tmp_path)).manifests()) == ["2018-04-01.txt", "2018-04-03.txt"]
 
 
 def test_duplicates_within_and_across_files(spark, tmp_path):
@@ -182,34 +187,43 @@ def test_only_new_files_are_read_and_the_same_bytes_come_again(spark, tmp_path):
     assert files(first, "prepared", "quarantine") == files(second, "prepared", "quarantine") != {}
 
 
-@pytest.mark.parametrize("dies_in", ["stage", "staged_counts", "publish"])
-def test_a_run_that_died_is_repeated_without_a_trace(spark, tmp_path, monkeypatch, dies_in):
-    died, clean = tmp_path / "died", tmp_path / "clean"
-    for root in (died, clean):
-        write(root, "2018-04-01.txt", [line(number) for number in range(300)])
-        write(root, "2018-04-02.txt", [line(number, 2) for number in range(300, 600)])
-    work = getattr(preparation, dies_in)
+STEPS = ["stage", "count", "move", "switch", "remove_former"]
 
-    def dies_at_the_second(*arguments):
-        result = work(*arguments)
-        if "2018-04-02" in repr(arguments):
-            raise KeyboardInterrupt
-        return result
+
+@pytest.mark.parametrize("dies_after", STEPS)
+def test_a_run_that_died_is_repeated_without_a_trace(spark, tmp_path, monkeypatch, dies_after):
+    """It dies while it takes a corrected file and a new one."""
+    died, clean = tmp_path / "died", tmp_path / "clean"
+    first = [line(number) for number in range(300)]
+    write(died, "2018-04-01.txt", [*first[:200], "spoiled", *first[200:]])
+    prepare(Lake(spark, str(died)), "one")
+    for root in (died, clean):
+        write(root, "2018-04-01.txt", first)
+        write(root, "2018-04-02.txt", [line(number, 2) for number in range(300, 600)])
+    work = getattr(publishing, dies_after)
+
+    def and_dies(*arguments):
+        work(*arguments)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, dies_in, dies_at_the_second)
+        patch.setattr(publishing, dies_after, and_dies)
         with pytest.raises(KeyboardInterrupt):
-            prepare(Lake(spark, str(died)), "one")
-    assert rows(spark, died).count() == 300  # what the dead run left behind is not read
-    assert prepare(Lake(spark, str(died)), "one")["files"] == ["2018-04-01.txt", "2018-04-02.txt"]
-    prepare(Lake(spark, str(clean)), "one")
-    assert files(died, "prepared", "quarantine", "manifest") == files(clean, "prepared", "quarantine", "manifest")
+            prepare(Lake(spark, str(died)), "two")
+    assert rows(spark, died).count() == 300  # of what the dead run left behind nothing is read twice
+    prepare(Lake(spark, str(died)), "two")
+    prepare(Lake(spark, str(clean)), "two")
+    assert files(died, "prepared", "quarantine") == files(clean, "prepared", "quarantine") != {}
+    manifests = [Lake(spark, str(root)).manifests() for root in (died, clean)]
+    assert manifests[0].pop("2018-04-01.txt").pop("corrected") == {"labels": 0, "added": 0, "removed": 0}
+    manifests[1].pop("2018-04-01.txt")
+    assert manifests[0] == manifests[1]
 
 
 def test_two_runs_at_once_prepare_everything_once(spark, tmp_path, monkeypatch):
     write(tmp_path, "2018-04-01.txt", [line(number) for number in range(300)])
     write(tmp_path, "2018-04-02.txt", [line(number, 2) for number in range(300, 600)])
-    stage = preparation.stage
+    stage = publishing.stage
     met = []
 
     def meanwhile(lake, *arguments):
@@ -218,20 +232,125 @@ def test_two_runs_at_once_prepare_everything_once(spark, tmp_path, monkeypatch):
         met.append(prepare(Lake(spark, str(tmp_path)), "other"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "stage", meanwhile)
+        patch.setattr(publishing, "stage", meanwhile)
         prepare(Lake(spark, str(tmp_path)), "one")
     assert met[0]["prepared"] == 600
     assert rows(spark, tmp_path).count() == 600
     assert len(files(tmp_path, "prepared")) == 2
 
 
-def test_a_raw_file_that_changed_is_refused(spark, tmp_path):
-    path = write(tmp_path, "2018-04-01.txt", [line(number) for number in range(10)])
-    lake = Lake(spark, str(tmp_path))
-    prepare(lake, "one")
-    path.write_text(path.read_text() + line(11) + "\n")
-    with pytest.raises(RetrainingError, match=r"2018-04-01.txt changed after it was prepared.*delete manifest/"):
+def spoil(text, field, value):
+    fields = text.split(",")
+    fields[field] = value
+    return ",".join(fields)
+
+
+def test_a_corrected_file_is_taken_and_what_depended_on_it_is_done_again(spark, tmp_path):
+    """Labels come later, a bad row is mended, an id moves; the second file had a duplicate of a row that goes."""
+    lake, other = Lake(spark, str(tmp_path)), tmp_path / "at once"
+    before = [line(number) for number in range(300)]
+    path = write(tmp_path, "2018-04-01.txt", [spoil(before[0], 4, "none"), *before[1:]])
+    write(tmp_path, "2018-04-02.txt", [line(7, 2), *[line(number, 2) for number in range(300, 600)]])
+    size = path.stat().st_size
+    assert prepare(lake, "one")["quarantined"] == {"tx_amount": 1, "duplicate": 1}
+    after = [spoil(text, 7, "1") if 100 <= number < 150 else text for number, text in enumerate(before)]
+    after[0], after[7] = "0" + before[0], before[7].replace("7,", "9999999999,", 1)
+    for root in (tmp_path, other):
+        write(root, "2018-04-01.txt", after)
+    write(other, "2018-04-02.txt", [line(7, 2), *[line(number, 2) for number in range(300, 600)]])
+    assert path.stat().st_size != size
+    report = prepare(lake, "two")
+    assert report["corrected"] == {"2018-04-01.txt": {"labels": 50, "added": 2, "removed": 1}}
+    assert report["files"] == ["2018-04-01.txt", "2018-04-02.txt"]
+    assert (report["prepared"], report["quarantined"]) == (601, {})
+    prepare(Lake(spark, str(other)), "one")
+    assert files(tmp_path, "prepared", "quarantine") == files(other, "prepared", "quarantine")
+
+
+def test_content_decides_whether_a_file_is_the_same(spark, tmp_path):
+    lines = [line(number) for number in range(50)]
+    path = write(tmp_path, "2018-04-01.txt", lines)
+    stamp = path.stat()
+    prepare(Lake(spark, str(tmp_path)), "one")
+    kept = files(tmp_path, "prepared")
+    write(tmp_path, "2018-04-01.txt", lines, end="\r\n")
+    assert prepare(Lake(spark, str(tmp_path)), "two")["files"] == []  # other bytes, the same rows
+    assert files(tmp_path, "prepared") == kept
+    write(tmp_path, "2018-04-01.txt", [spoil(text, 7, "1") for text in lines])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert path.stat().st_size == stamp.st_size
+    report = prepare(Lake(spark, str(tmp_path)), "three")
+    assert report["corrected"] == {"2018-04-01.txt": {"labels": 50, "added": 0, "removed": 0}}
+    assert rows(spark, tmp_path).where("tx_fraud = 1").count() == 50
+
+
+def test_an_older_file_that_comes_late_leaves_what_it_would_have_in_time(spark, tmp_path):
+    late, timely = tmp_path / "late", tmp_path / "timely"
+    for root in (late, timely):
+        write(root, "2018-04-02.txt", [line(5, 2), *[line(number, 2) for number in range(300, 600)]])
+    prepare(Lake(spark, str(late)), "one")
+    for root in (late, timely):
+        write(root, "2018-04-01.txt", [line(number) for number in range(300)])
+    assert prepare(Lake(spark, str(late)), "two")["quarantined"] == {"duplicate": 1}
+    prepare(Lake(spark, str(timely)), "one")
+    assert files(late, "prepared", "quarantine") == files(timely, "prepared", "quarantine")
+
+
+DAYS = [
+    ("2018-04-05 00:00:00,1,1,2.5,345600,4", "period"),  # all three agree, and nothing else is of that day
+    ("9999-12-31 23:59:59,1,1,2.5,36000,0", "tx_day"),
+    ("9999-12-31 23:59:59,1,1,2.5,251879759999,2915274", "period"),
+    ("1899-12-30 00:00:00,1,1,2.5,36000,0", "tx_day"),
+    ("2018-04-02 10:00:00,1,1,2.5,36000,0", "tx_day"),
+    ("2018-02-20 10:00:00,1,1,2.5,-3420000,-40", "period"),
+    ("2018-04-06 10:00:00,1,1,2.5,468000,5", "period"),  # the next file's first day
+    ("2018-03-30 10:00:00,1,1,2.5,-136800,-2", None),  # late, not too late
+    ("2018-04-02 10:00:00,1,1,2.5,122400,1", None),  # a file may end a little after midnight
+]
+
+
+def test_a_row_of_a_day_that_cannot_be_goes_to_quarantine_alone(spark, tmp_path):
+    bad = [f"{9000 + place},{text},0,0" for place, (text, _) in enumerate(DAYS)]
+    write(tmp_path, "2018-04-01.txt", [line(number) for number in range(1000)] + bad + ["", "  "])
+    write(tmp_path, "2018-04-06.txt", [line(number, 6) for number in range(2000, 2100)])
+    report = prepare(Lake(spark, str(tmp_path)), "one")
+    found = {row["line"]: rule for rule, lines in quarantined(tmp_path).items() for row in lines}
+    assert found == {text: rule for text, (_, rule) in zip(bad, DAYS) if rule}
+    assert report["rows"] == 1100 + len(DAYS)  # blank lines are no rows
+    assert (report["first_day"], report["last_day"]) == ("2018-03-30", "2018-04-06")
+
+
+def test_names_are_literal_and_what_is_no_raw_file_is_named(spark, tmp_path):
+    root = tmp_path / "la ke [v2] {a} ?*%41 #x: \u044f"
+    names = ["2018-04-01.txt", "2018-04-02 [final].txt.gz", "2018-04-03 {a,b}*?%20#1.txt", "2018-04-04 \u044f.txt"]
+    for place, name in enumerate(names):
+        write(root, name, [line(number, place + 1) for number in range(100 * place, 100 * place + 100)])
+    assert prepare(Lake(spark, str(root)), "one")["files"] == sorted(names)
+    lake = Lake(spark, str(root))
+    found = lake.prepared(lake.manifests().values(), date(2018, 4, 2), date(2018, 4, 3))
+    assert sorted(row.transaction_id for row in found.select("transaction_id").collect()) == list(range(100, 300))
+    write(root, "2018-04-05.txt", [line(number, 5) for number in range(400, 500)])
+    for name in ("transactions_2018-04-01.txt", "README.txt", "2018-13-01.txt"):
+        write(root, name, [])
+    (root / "raw" / "old").mkdir()
+    with pytest.raises(
+        BrokenFileError, match=r"README.txt: no raw file.*expected YYYY-MM-DD.txt.*old \(a folder\)"
+    ) as told:
         prepare(lake, "two")
+    assert all(f"{name}: no raw file" in str(told.value) for name in ("transactions_2018-04-01.txt", "2018-13-01.txt"))
+    assert "2018-04-05.txt" in lake.manifests()
+
+
+def test_refunds_and_the_message_of_a_refusal(spark, tmp_path):
+    lines = [line(number) for number in range(100)]
+    lines[50], lines[60] = spoil(lines[50], 4, "-5.5"), spoil(lines[60], 4, "-1")
+    write(tmp_path, "2018-04-01.txt", ["", *lines])
+    expected = (
+        r"rule: a decimal number without exponent, above 0\), for example line 53: '50,.*-5.5,.* line 63: .*--refunds"
+    )
+    with pytest.raises(QualityError, match=expected):
+        prepare(Lake(spark, str(tmp_path)), "one")
+    assert prepare(Lake(spark, str(tmp_path)), "one", refunds=True)["prepared"] == 100
 
 
 def test_real_files_are_prepared(spark, tmp_path, sample):

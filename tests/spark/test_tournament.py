@@ -92,3 +92,27 @@ def test_without_a_challenger_nothing_changes():
 def test_the_same_question_has_the_same_answer():
     field = [candidate("1", "champion", 3), candidate("2", "challenger", 3.2, seed=5)]
     assert decide(WEEK, field, Gate(), 3) == decide(WEEK, field, Gate(), 3)
+
+
+def test_a_first_champion_passes_the_guardrails_too():
+    """One fraud in 700 rows, and scores of .9 for everybody else."""
+    labels = np.zeros(700, int)
+    labels[3] = 1
+    week, scores = ScoredWeek(labels, np.arange(700), np.arange(700) % 7), np.where(labels == 1, 0.95, 0.9)
+    found = decide(week, [Candidate("1", "challenger", metrics(week, scores), scores)], Gate(), 0)
+    assert (found["action"], found["winner"]) == ("reject", None)
+    assert "1 frauds, fewer than 20" in found["reason"]
+    assert "observed over expected frauds is 0.00" in found["reason"]
+
+
+def test_a_first_champion_that_is_not_calibrated_gives_way_to_the_next():
+    field = [candidate("3", "earlier", 5, scale=0.4), candidate("8", "challenger", 4)]
+    found = decide(WEEK, field, Gate(), 0)
+    assert (found["action"], found["winner"]) == ("promote", "8")
+    assert found["passed_over"] == [{"version": "3", "reason": "observed over expected frauds is 2.50"}]
+
+
+def test_without_a_resample_that_has_frauds_nothing_is_promoted():
+    champion, other = candidate("1", "champion", 2), candidate("2", "challenger", 4)
+    found = decide(WEEK, [champion, other], Gate(resamples=0), 0)
+    assert (found["action"], found["comparison"]["lower_bound"]) == ("keep", -1.0)

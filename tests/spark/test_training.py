@@ -12,14 +12,17 @@ import time
 import urllib.request
 from datetime import date, timedelta
 
+import mlflow
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 
-from fraud_retraining import dataset, model, quality, tracking, training
+from fraud_retraining import dataset, model, offline, quality, tracking, training
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
+from tests.spark.transactions import line, write
 
 SETTINGS = training.Settings(train_days=14)
 FIRST, SECOND = date(2018, 5, 20), date(2018, 5, 27)
@@ -253,3 +256,34 @@ def test_a_server_that_does_not_answer_is_a_clear_error(monkeypatch, mlflow_uri)
 def test_the_split_of_a_retrain_ends_where_labels_end(lake):
     split = dataset.split_as_of(FIRST)
     assert split.test.last + timedelta(8) == FIRST
+
+
+def test_the_registered_model_scores_what_make_features_writes(spark, decisions, tmp_path):
+    write(tmp_path / "lake", "2018-04-01.txt", [line(number) for number in range(200)])
+    offline.write_features(spark, str(tmp_path / "lake"), str(tmp_path / "features"))
+    rows = spark.read.parquet(str(tmp_path / "features")).orderBy("transaction_id")
+    uri = "models:/fraud/1"
+    loaded = mlflow.pyfunc.load_model(uri)
+    scores = np.asarray(loaded.predict(rows.toPandas()), dtype="float32")
+    names = loaded.metadata.signature.inputs.input_names()
+    score = mlflow.pyfunc.spark_udf(spark, uri, result_type="float", env_manager="local")
+    on_spark = rows.select(score(*names).alias("score")).toPandas()["score"].to_numpy()
+    assert len(scores) == 200
+    assert np.array_equal(scores, on_spark.astype("float32"))
+
+
+class Unavailable:
+    """A registry that does not answer."""
+
+    def get_model_version_by_alias(self, *_):
+        raise MlflowException("API request failed with error code 503", error_code=1)  # INTERNAL_ERROR
+
+
+def test_no_answer_is_not_no_champion(client):
+    with pytest.raises(RetrainingError, match=r"does not say which version of fraud is the champion.*503"):
+        tracking.competitors(Unavailable(), "fraud", earlier=5)
+    assert tracking.champion_of(client, "never-registered") is None
+
+
+def test_the_decision_says_which_day_was_the_newest(decisions):
+    assert decisions[0]["as_of_reason"].startswith("asked for; 2018-05-19 is the newest complete day:")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dags.retraining import lake, plan, registry
+from tests.support import ROOT
 
 BEGUN = datetime(2018, 7, 1, 6, tzinfo=UTC)
 SETTINGS = {
@@ -111,8 +112,30 @@ def test_a_configuration_that_contradicts_itself_is_refused() -> None:
 
 
 def test_new_files_are_those_no_finished_run_has_used() -> None:
-    raw = ["2018-04-08.txt.gz", "2018-04-01.txt", "notes.md", "2018-04-15.txt"]
-    assert lake.unused(raw, ["2018-04-01.txt"]) == ["2018-04-08.txt.gz", "2018-04-15.txt"]
+    raw = ["2018-04-08.txt.gz", "2018-04-01.txt", "_temporary", "2018-04-15 [final].txt"]
+    assert lake.unused(raw, ["2018-04-01.txt"]) == ["2018-04-08.txt.gz", "2018-04-15 [final].txt"]
+
+
+@pytest.mark.parametrize("name", ["transactions_2018-04-01.txt", "README.txt", "2018-13-01.txt", "2018-04-011.txt"])
+def test_what_is_no_raw_file_by_its_name_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"raw/ holds {name}: .* expected YYYY-MM-DD.txt"):
+        lake.unused([name, "2018-04-01.txt"], [])
+
+
+def test_the_dags_and_the_application_take_the_same_names() -> None:
+    said = (ROOT / "spark_app/fraud_retraining/lake.py").read_text()
+    assert f'RAW_NAME = re.compile(r"{lake.RAW_NAME.pattern}", re.DOTALL)' in said
+
+
+def test_the_limits_of_the_data_reach_the_job() -> None:
+    assert plan.limits({}) == []
+    assert plan.limits({"max_quarantine": 0.05, "refunds": True, "late_days": 90}) == [
+        "--max-quarantine=0.05",
+        "--late-days=90",
+        "--refunds",
+    ]
+    with pytest.raises(ValueError, match=r"quality has max_quarantin; its keys are max_quarantine, refunds"):
+        plan.limits({"max_quarantin": 0.05})
 
 
 def test_files_from_the_day_of_the_retrain_on_wait() -> None:
