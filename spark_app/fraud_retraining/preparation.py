@@ -147,7 +147,11 @@ def parsed(files: Files, chosen: Sequence[Raw], limits: Limits, refused: Refused
         return
     rows = parse(files, [raw.info for raw in chosen], {headers[raw.name] for raw in chosen}, limits.rules).persist()
     try:
-        yield Batch(dict(enumerate(chosen)), rows, survey(rows, chosen, limits.late_days))
+        surveys = survey(rows, chosen, limits.late_days)
+        for number, raw in enumerate(chosen):
+            if not surveys[number].rows and files.head(raw.info, 65536).strip().count(b"\n"):
+                raise RetrainingError(f"{raw.info.path} has rows and none was read; this is a defect, please report it")
+        yield Batch(dict(enumerate(chosen)), rows, surveys)
     finally:
         rows.unpersist()
 
