@@ -16,6 +16,14 @@ DISKS = {"network-ssd": "compute.ssdDisks.size", "network-hdd": "compute.hddDisk
 DATABASE_DISKS = {"network-ssd": "mdb.ssd.size", "network-hdd": "mdb.hdd.size"}
 
 
+def vcpu_and_memory(preset: str) -> tuple[int, int]:
+    """vCPU and GiB of a preset; none of one whose name does not say it and that nobody here knows."""
+    try:
+        return size_of(preset)
+    except KeyError:
+        return 0, 0
+
+
 def of_disk(kind: str | None, gib: float | None) -> Needs:
     needs = Counter({"compute.disks.count": 1})
     if kind in DISKS:
@@ -55,10 +63,10 @@ def of_network(_: Values) -> Needs:
 
 
 def of_postgresql(values: Values) -> Needs:
-    hosts = len(values["hosts"])
+    hosts = len(values.get("hosts") or [None])  # known only after apply: one at least
     resources = values["config"]["resources"]
     resources = resources[0] if isinstance(resources, list) else resources
-    vcpu, memory = size_of(resources["resource_preset_id"])
+    vcpu, memory = vcpu_and_memory(resources["resource_preset_id"])
     needs = Counter({"mdb.clusters.count": 1, "mdb.cpu.count": hosts * vcpu, "mdb.memory.size": hosts * memory * GIB})
     if resources["disk_type_id"] in DATABASE_DISKS:
         needs[DATABASE_DISKS[resources["disk_type_id"]]] = round(hosts * resources["disk_size"] * GIB)
@@ -69,7 +77,7 @@ def of_airflow(values: Values) -> Needs:
     needs = Counter({"managed-airflow.clusters.count": 1})
     for name in ("webserver", "scheduler", "worker", "dag_processor", "triggerer"):
         if part := values.get(name):
-            vcpu, memory = size_of(part["resource_preset_id"])
+            vcpu, memory = vcpu_and_memory(part["resource_preset_id"])
             count = part.get("max_count") or part.get("count") or 1
             needs += Counter(
                 {"managed-airflow.cpu.count": count * vcpu, "managed-airflow.memory.size": count * memory * GIB}
@@ -118,7 +126,7 @@ def of_run(cluster: Values) -> Needs:
     hosts = max(cluster["compute_count"], cluster.get("compute_max_count") or 0)
     needs: Needs = Counter()
     for preset, count in ((cluster["master_preset"], 1), (cluster["compute_preset"], hosts)):
-        vcpu, memory = size_of(preset)
+        vcpu, memory = vcpu_and_memory(preset)
         disk = of_disk(cluster.get("disk_type") or "network-ssd", cluster["disk_gib"])
         one = disk + Counter(
             {

@@ -175,6 +175,12 @@ def test_a_plan_takes_what_it_adds() -> None:
     }
 
 
+def test_a_preset_whose_size_nobody_knows_stops_nothing() -> None:
+    resources = {"resource_preset_id": "x9.huge", "disk_type_id": "network-hdd", "disk_size": 20}
+    needs = of_plan([change("yandex_mdb_postgresql_cluster_v2", {"config": {"resources": resources}})])
+    assert +needs == {"mdb.clusters.count": 1, "mdb.hdd.size": 20 * GIB}
+
+
 def test_what_is_there_already_is_not_needed_again() -> None:
     same = change("yandex_compute_instance", machine(2, 30), machine(2, 30))
     larger = change("yandex_compute_instance", machine(4, 50), machine(2, 30))
