@@ -104,6 +104,7 @@ class Executors:
                 "spark.submit.deployMode": "cluster",
                 "spark.driver.cores": "1",
                 "spark.driver.memoryOverhead": f"{self.driver.overhead}m",
+                "spark.yarn.maxAppAttempts": "1",  # what failed would fail again on the same rows
             }
         else:
             driver |= {

@@ -73,6 +73,7 @@ def test_a_cluster_of_fixed_size_has_nothing_to_grow() -> None:
 def test_a_driver_in_the_cluster_is_one_of_its_containers() -> None:
     told = executors.fill(spec("s3-c4-m16"), 2, "cluster").for_barriers()
     assert (told["spark.submit.deployMode"], told["spark.driver.cores"]) == ("cluster", "1")
+    assert told["spark.yarn.maxAppAttempts"] == "1"
     assert int(told["spark.driver.memory"][:-1]) + int(told["spark.driver.memoryOverhead"][:-1]) == 3 * GIB
 
 

@@ -218,9 +218,10 @@ def _signal_session(leader: int, number: signal.Signals) -> None:
 def _session(leader: int) -> list[int]:
     """The living processes of a session; one that has ended and only waits to be collected does not count."""
     found = []
-    for process in psutil.process_iter(["status"]):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == leader:
+    # Asked one by one: what `process_iter` remembers of a process is shared with every other thread that iterates.
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
 

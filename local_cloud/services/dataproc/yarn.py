@@ -265,7 +265,7 @@ class Yarn:
     def _containers(self, node: str, application: str) -> list[str]:
         """Names of an application's containers whose processes run on a node."""
         places = (self.folder / "nodes" / node / "local").glob(f"usercache/*/appcache/{application}/container_*")
-        busy = {process.info["cwd"] for process in inside(self.folder / "nodes" / node)}
+        busy = {where for _, where in working_in(self.folder / "nodes" / node)}
         return [place.name for place in places if str(place) in busy]
 
     def _common(self) -> dict[str, str]:
@@ -283,6 +283,8 @@ class Yarn:
             "yarn.nodemanager.pmem-check-enabled": "true",
             "yarn.nodemanager.vmem-check-enabled": "false",
             "yarn.nodemanager.container-monitor.interval-ms": "1000",
+            # Else YARN leaves limits to cgroups, whether or not it uses them, and nothing is ever killed.
+            "yarn.nodemanager.resource.memory.enforced": "false",
             # The disks are those of this machine, and a full one is nothing that a cluster of the cloud would have.
             "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100",
             "yarn.nodemanager.env-whitelist": ",".join(sorted(self.program.environment)),
@@ -372,10 +374,18 @@ def end_inside(folder: Path, grace: float) -> None:
 
 def inside(folder: Path) -> list[psutil.Process]:
     """The living processes that work in a container of the folder's, a cluster's or a node's; no daemon does."""
+    return [process for process, _ in working_in(folder)]
+
+
+def working_in(folder: Path) -> list[tuple[psutil.Process, str]]:
+    """The same, each with its working directory."""
     found, places = [], (f"{folder}/nodes/", f"{folder}/local/")
-    for process in psutil.process_iter(["cwd", "status"]):
-        if (process.info["cwd"] or "").startswith(places) and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process)
+    # Asked one by one: what `process_iter` remembers of a process is shared with every other thread that iterates.
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            where = process.cwd()
+            if where.startswith(places) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append((process, where))
     return found
 
 
