@@ -112,8 +112,7 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
         "windows": split.to_dict(),
         "rows": {**data.counts, "test_rows": len(scored), "test_frauds": int(week.labels.sum())},
         **{
-            name: {"value": value, "interval": spread[name]}
-            for name, value in evaluation.metrics(week, scores).items()
+            name: {"value": value, "interval": spread[name]} for name, value in evaluation.metrics(week, scores).items()
         },
         "amount_only_average_precision": amount_only,
         "resamples": {"drawn": resamples, "with_both_classes": len(resampled)},

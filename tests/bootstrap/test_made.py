@@ -168,6 +168,8 @@ def test_what_the_service_has_moved_is_no_change_and_an_open_door_is(cloud: Clou
         assert status == 1
         assert "1 to update. Make it so?" in printed
     cloud.by_hand()
+
+
 def test_what_the_cloud_has_and_the_state_does_not_is_said_before_apply(cloud: CloudFixture, finished: object) -> None:
     """An address that an apply has made without seeing its end: `create` again would be refused."""
     sdk = cloud.endpoint.sdk()
