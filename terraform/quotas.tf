@@ -24,7 +24,7 @@ locals {
   memory          = { for preset, size in local.size_of : preset => try(size[1], 0) * local.gib }
 
   # -------------------------------------------------------------------------------------- what stands
-  disks = flatten([for machine in local.machines : [for gib in [try(machine.system_gib, machine.size.disk_gib), try(machine.data_gib, null)] :
+  disks = flatten([for machine in local.machines : [for gib in [machine.system_gib, machine.data_gib] :
     { type = machine.size.disk_type, gib = gib } if gib != null
   ]])
 

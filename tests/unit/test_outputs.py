@@ -65,6 +65,13 @@ def blocks(file: str, kind: str) -> dict[str, Braces]:
 
 
 VARIABLES, OUTPUTS = blocks("variables.tf", "variable"), blocks("outputs.tf", "output")
+LOCALS = {
+    name: value
+    for path in TERRAFORM.glob("*.tf")
+    for top in [parse(path.read_text())]
+    for number in re.findall(r"(?m)^locals @(\d+)", top.text)
+    for name, value in top.inside[int(number)].values().items()
+}
 
 
 def keys_of(value: Braces) -> dict[str, Braces | None]:
@@ -100,6 +107,8 @@ def compare(kind: type, value: dict[str, Braces | None], where: str) -> None:
         if is_dataclass(hint) and isinstance(hint, type):
             compare(hint, keys_of(inner), f"{where}.{name}")
         elif get_origin(hint) is dict and is_dataclass(record := get_args(hint)[1]):
+            if name_of_local := re.search(r"local\.(\w+)", inner.text):
+                inner = LOCALS[name_of_local[1]] if not inner.groups() else inner
             known = {key for group in inner.innermost() for key in group.values()}
             assert {each.name for each in fields(record)} == known, f"{where}.{name}"
 
