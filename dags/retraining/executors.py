@@ -80,6 +80,8 @@ class Executors:
         return self._sizes() | {
             "spark.dynamicAllocation.enabled": "false",
             "spark.executor.instances": str(self.count),
+            # Spark's 30 s are too few for a busy host: what is decided once (partitions, workers) would follow from some.
+            "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
         }
 
     def for_stages(self) -> dict[str, str]:
