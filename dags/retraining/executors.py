@@ -80,7 +80,7 @@ class Executors:
         return self._sizes() | {
             "spark.dynamicAllocation.enabled": "false",
             "spark.executor.instances": str(self.count),
-            # Spark's 30 s are too few for a busy host: what is decided once (partitions, workers) would follow from some.
+            # In Spark's 30 s a busy host brings none; what is decided once, as partitions are, would follow from that.
             "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
         }
 
