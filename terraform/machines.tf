@@ -72,6 +72,9 @@ resource "yandex_compute_disk" "data" {
   type      = each.value.size.disk_type
   size      = each.value.data_gib
 
+  # So that a destroy that this disk refuses leaves the password and the cipher of what is on it, too.
+  depends_on = [yandex_lockbox_secret_version.password]
+
   # The cloud has no protection for disks, and `prevent_destroy` none that a variable can lift.
   provisioner "local-exec" {
     when = destroy

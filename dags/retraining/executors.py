@@ -80,6 +80,8 @@ class Executors:
         return self._sizes() | {
             "spark.dynamicAllocation.enabled": "false",
             "spark.executor.instances": str(self.count),
+            # In Spark's 30 s a busy host brings none; what is decided once, as partitions are, would follow from that.
+            "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
         }
 
     def for_stages(self) -> dict[str, str]:

@@ -106,7 +106,7 @@ def stop(spark: SparkSession, status: int) -> None:
 
 
 def end_jvm(gateway: JavaGateway) -> None:
-    """End the driver's JVM with status 0.
+    """End the driver's JVM with status 0. YARN knows the end by then: `stop` has told it.
 
     Spark 3.5.0 leaves the timers of a barrier stage behind in threads that are no daemons: after XGBoost has trained,
     a driver in client mode would never end by itself.

@@ -128,7 +128,7 @@ def test_a_cancelled_job_leaves_nothing_in_yarn(
 def test_an_executor_that_outgrows_its_container_is_killed(pair: RunningCluster, script: Callable[[str], Path]) -> None:
     job = pair.submit(script(HOGS), **{"spark.task.maxFailures": "1"})
     assert job.end()
-    assert "beyond physical memory limits" in job.log or "exceeding" in job.log
+    assert "Container killed by YARN for exceeding physical memory limits" in job.log
 
 
 def test_a_lost_host_costs_its_tasks_and_not_the_job(

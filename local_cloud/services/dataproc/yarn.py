@@ -108,7 +108,8 @@ class Yarn:
         for hosts in self.hosts:
             for _ in range(hosts.count):
                 self._add(hosts.node)
-        threading.Thread(target=self._grow, daemon=True, name="yarn-grow").start()
+        if self.may_grow:  # in a cluster of fixed size nobody replaces a host that is lost
+            threading.Thread(target=self._grow, daemon=True, name="yarn-grow").start()
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Until the ResourceManager has all nodes; raises `NotStarted`."""
@@ -155,7 +156,7 @@ class Yarn:
         end_inside(self.folder / "nodes" / name, grace=1)
         with self._lock:
             self._write_down()
-            if not self._closed.is_set() and any(hosts.most > hosts.count for hosts in self.hosts):
+            if self.may_grow and not self._closed.is_set():
                 self.add()
 
     def add(self) -> None:
@@ -241,6 +242,10 @@ class Yarn:
         return sorted(path for path in found if path.name in ("stdout", "stderr"))
 
     # -------------------------------------------------------------------------------------------- within
+    @property
+    def may_grow(self) -> bool:
+        return any(hosts.most > hosts.count for hosts in self.hosts)
+
     @property
     def conf(self) -> Path:
         """HADOOP_CONF_DIR of whoever submits."""
