@@ -151,13 +151,9 @@ def table(targets: Iterable[Target], seconds: float) -> str:
             + "".join(f"{count:>8}" for count in counts)
             + ("  FAILED, its log is " + str(each.log.relative_to(ROOT)) if each.failed else "")
         )
-<<<<<<< HEAD
     alone = sum(each.seconds for each in targets)
     used = sum(each.processor for each in targets)
     lines.append(f"{'all, side by side':28}{seconds:8.0f}{used:8.0f}  (one after the other {alone:.0f})")
-=======
-    lines.append(f"{'all, side by side':28}{seconds:8.0f}{sum(e.processor for e in targets):8.0f}  (one after the other {sum(e.seconds for e in targets):.0f})")
->>>>>>> w-dp
     for each in targets:
         log = each.log.read_text(errors="replace") if each.log.exists() else ""
         lines += [f"{each.name}: {line}" for line in re.findall(r"(?m)^(?:SKIPPED|skipped:).*$", log)]
