@@ -5,6 +5,7 @@ With `VERIFY=1 make test-machines`. tests/roles/test_data_disk.py looks at the d
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         yield found
     finally:
         machines("down", "--all")
+        shutil.rmtree(host.STATE / "labs" / machines.lab)
 
 
 def test_the_data_are_on_the_disk(database: Database) -> None:
