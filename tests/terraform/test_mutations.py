@@ -139,7 +139,7 @@ MUTATIONS = {
         "database_on_a_machine_and_mlflow_in_public",
         "machines.tf",
         "  labels    = local.labels\n\n  external_ipv4",
-        "  labels    = local.labels\n  deletion_protection = var.protect\n\n  external_ipv4",
+        "  labels    = local.labels\n  deletion_protection = true\n\n  external_ipv4",
     ),
     "an empty configuration of Airflow": Mutation(
         "managed",
