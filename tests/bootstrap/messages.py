@@ -16,7 +16,14 @@ MESSAGES: dict[str, dict[int, str]] = {
     "ReadRequest": {1: "string type_name", 2: "Value state"},
     "ReadResponse": {1: "Value state", 2: "repeated Diagnostic diagnostics"},
     "ChangeRequest": {1: "string type_name", 2: "Value prior", 3: "Value new", 4: "Value config"},
-    "PlanResponse": {1: "Value state", 4: "repeated Diagnostic diagnostics", 5: "bool legacy_type_system"},
+    "Step": {1: "string attribute_name"},
+    "Path": {1: "repeated Step steps"},
+    "PlanResponse": {
+        1: "Value state",
+        2: "repeated Path requires_replace",
+        4: "repeated Diagnostic diagnostics",
+        5: "bool legacy_type_system",
+    },
     "ApplyResponse": {1: "Value state", 3: "repeated Diagnostic diagnostics", 4: "bool legacy_type_system"},
 }
 

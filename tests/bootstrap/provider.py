@@ -11,6 +11,7 @@ Where the real provider has ways of its own (0.219.0, on a private build), so ha
 - a secret is always asked for without a version, also one whose password Lockbox is to make;
 - rules of a security group are looked at by direction: one that has none in the configuration stays as it is;
 - an empty `airflow_config` comes back as none, and Airflow's resource is one whose results Terraform compares;
+- a machine whose boot disk is written in it is made anew when that disk changes, in size too;
 - hosts of PostgreSQL without a priority are updated once more when they have been made: UpdateHosts in FOLDER/calls.
 
     python -m tests.bootstrap.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
@@ -34,6 +35,7 @@ from tests.bootstrap.messages import ERROR, MESSAGE, Json, dump, load, made, pla
 # Types whose results Terraform compares with the plan (the provider's newer framework).
 COMPARED = ("yandex_airflow_cluster",)
 DIRECTIONS = ("ingress", "egress")
+BOOTS = ("disk_id", "initialize_params")  # of a boot disk: which one it is, and what it is made of
 # Of all services of the module, what the strictest takes.
 LABEL, LABEL_VALUE = re.compile(r"[a-z][-_0-9a-z]{0,62}"), re.compile(r"[-_0-9a-z]{0,63}")
 
@@ -54,6 +56,14 @@ def leave_unmanaged(kind: str, prior: Json | None, new: Json | None) -> Json | N
     return new
 
 
+def replaced_by(kind: str, prior: Json | None, new: Json | None) -> list[str]:
+    """Top-level attributes whose change makes the resource anew."""
+    if kind != "yandex_compute_instance" or not (prior and new):
+        return []
+    was, will = ([each.get(key) for each in disks for key in BOOTS] for disks in (prior["boot_disk"], new["boot_disk"]))
+    return ["boot_disk"] if was != will else []
+
+
 def said(summary: str, detail: str) -> Any:
     return MESSAGE["Diagnostic"](severity=ERROR, summary=summary, detail=detail)
 
@@ -65,6 +75,9 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
         kind, prior, new = request.type_name, load(request.prior), load(request.new)
         walk(specs[kind]["block"], new, unwritten if prior else planned)
         answer = {"state": dump(leave_unmanaged(kind, prior, new)), "legacy_type_system": kind not in COMPARED}
+        answer["requires_replace"] = [
+            MESSAGE["Path"](steps=[MESSAGE["Step"](attribute_name=name)]) for name in replaced_by(kind, prior, new)
+        ]
         if wrong := wrong_labels(new):
             answer["diagnostics"] = [said("Invalid labels", f"{kind}: the label {wrong} is not taken")]
         return MESSAGE["PlanResponse"](**answer)

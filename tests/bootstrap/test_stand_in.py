@@ -44,10 +44,15 @@ class Configuration:
 
     def changes(self) -> list[str]:
         """The addresses of what a plan would change."""
+        return sorted(self.actions())
+
+    def actions(self) -> dict[str, str]:
+        """What a plan would do, by address."""
         done = self.terraform("plan", "-json", "-detailed-exitcode")
         assert done.returncode in (0, 2), done.stdout
         events = [json.loads(line) for line in done.stdout.splitlines()]
-        return [each["change"]["resource"]["addr"] for each in events if each["type"] == "planned_change"]
+        changes = [each["change"] for each in events if each["type"] == "planned_change"]
+        return {each["resource"]["addr"]: each["action"] for each in changes}
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +228,42 @@ def test_hosts_without_a_priority_are_updated_once_more(
     before = provider.calls().count("UpdateHosts")
     assert configuration.apply(DATABASE.replace("PRIORITY", priority)) == ""
     assert provider.calls().count("UpdateHosts") - before == calls
+
+
+MACHINE = """resource "yandex_compute_instance" "one" {
+  name = "stand-in"
+  resources {
+    cores  = 2
+    memory = 4
+  }
+  boot_disk {
+    BOOT
+  }
+  network_interface {
+    subnet_id = "e9b"
+  }
+}
+"""
+WITHIN = MACHINE.replace("BOOT", 'initialize_params {\n      image_id = "fd8"\n      size = SIZE\n    }')
+APART = (
+    MACHINE.replace("BOOT", "disk_id = yandex_compute_disk.one.id")
+    + """resource "yandex_compute_disk" "one" {
+  name     = "stand-in"
+  image_id = "fd8"
+  size     = SIZE
+}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "done"),
+    [(WITHIN, {"yandex_compute_instance.one": "replace"}), (APART, {"yandex_compute_disk.one": "update"})],
+)
+def test_a_larger_disk_that_is_written_in_its_machine_costs_the_machine(
+    configuration: Configuration, text: str, done: dict[str, str]
+) -> None:
+    assert configuration.apply(text.replace("SIZE", "20")) == ""
+    assert configuration.changes() == []
+    (configuration.folder / "main.tf").write_text(PROVIDER + text.replace("SIZE", "30"))
+    assert configuration.actions() == done
