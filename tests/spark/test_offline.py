@@ -47,8 +47,8 @@ def test_bad_rows_are_left_out_and_zero_amounts_kept(spark, tmp_path):
     lines = [line(number) for number in range(100)]
     for place, spoil in enumerate(FAULTS.values()):
         lines[20 + place] = ",".join(spoil(lines[20 + place].split(",")))
-    write(tmp_path, "2018-04-01.txt", lines)
-    offline.write_features(spark, str(tmp_path), str(tmp_path / "features"))
+    write(tmp_path / "lake", "2018-04-01.txt", lines)
+    offline.write_features(spark, str(tmp_path / "lake"), str(tmp_path / "features"))
     assert spark.read.parquet(str(tmp_path / "features")).count() == 100 - len(FAULTS) + 1
 
 
