@@ -71,6 +71,11 @@ output "dataproc" {
   })
 }
 
+output "quality" {
+  description = "What prepare asks of the lake's rows"
+  value       = var.quality
+}
+
 output "deployer" {
   value = {
     service_account_id = yandex_iam_service_account.main["deployer"].id

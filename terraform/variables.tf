@@ -375,6 +375,21 @@ variable "retention" {
   }
 }
 
+variable "quality" {
+  description = "What is asked of the lake's rows: the share of a file's rows that may be bad, whether negative amounts are refunds, how many days before its file's first one a row may be"
+  type = object({
+    max_quarantine = optional(number, 0.01)
+    refunds        = optional(bool, false)
+    late_days      = optional(number, 31)
+  })
+  default = {}
+
+  validation {
+    condition     = var.quality.max_quarantine >= 0 && var.quality.max_quarantine < 1 && var.quality.late_days >= 0 && floor(var.quality.late_days) == var.quality.late_days
+    error_message = "quality is ${jsonencode(var.quality)}; max_quarantine is a share, from 0 to below 1, late_days a whole number of days."
+  }
+}
+
 variable "dashboard" {
   description = "A dashboard of the machines and the clusters in Yandex Monitoring"
   type        = bool

@@ -245,11 +245,11 @@ def examples(files: Files, info: FileInfo, broken: DataFrame) -> List[str]:
 def refusal(info: FileInfo, broken: Mapping[str, int], rows: int, limits: Limits, shown: Sequence[str]) -> QualityError:
     """What is wrong with a file, rows that show it, and what a person can do."""
     bad, worst = sum(broken.values()), max(broken, key=lambda rule: broken[rule])
-    mend = f"mend the file, or raise max_quarantine (--max-quarantine, now {limits.max_quarantine})"
+    mend = f"mend the file, or raise quality.max_quarantine (--max-quarantine, now {limits.max_quarantine})"
     if worst == "tx_amount" and not limits.refunds:
-        mend += "; if negative amounts are refunds here, set refunds (--refunds)"
+        mend += "; if negative amounts are refunds here, set quality.refunds (--refunds)"
     if worst == quality.PERIOD:
-        mend += f"; if rows come that late, raise late_days (--late-days, now {limits.late_days})"
+        mend += f"; if rows come that late, raise quality.late_days (--late-days, now {limits.late_days})"
     return QualityError(
         f"{info.path}: {bad} of {rows} rows ({bad / rows:.2%}) broke quality rules, allowed are"
         f" {limits.max_quarantine:.2%}; most of them rule '{worst}' ({broken[worst]} rows; the rule:"

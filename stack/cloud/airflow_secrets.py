@@ -44,7 +44,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             "extra": {"endpoint_url": storage_endpoint(), "region_name": REGION},
         },
         "airflow/variables/fraud_retraining": release.retraining_variable(
-            asdict(outputs.buckets), cluster(outputs), uploaded, jobs_secret
+            asdict(outputs.buckets), cluster(outputs), uploaded, jobs_secret, asdict(outputs.quality)
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)

@@ -109,6 +109,15 @@ class Dataproc(Cluster):
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What `prepare` asks of the lake's rows."""
+
+    max_quarantine: float
+    refunds: bool
+    late_days: int
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -197,6 +206,7 @@ class Outputs:
     database: Database
     airflow: Airflow
     dataproc: Dataproc
+    quality: Quality
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver

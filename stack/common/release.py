@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stack.common.envs import LOCKS, ROOT
@@ -75,13 +76,18 @@ def pip_properties(image: str) -> dict[str, str]:
 
 
 def retraining_variable(
-    buckets: Mapping[str, str], cluster: Mapping[str, Any], release: str, trainer_secret: str
+    buckets: Mapping[str, str],
+    cluster: Mapping[str, Any],
+    release: str,
+    trainer_secret: str,
+    quality: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The Airflow variable `fraud_retraining`; dags/retraining/settings.py says what it must hold.
 
     Args:
         buckets: the names of the buckets `lake`, `jobs` and `logs`.
         cluster: what a run's cluster is made of, without its bucket and its packages.
+        quality: what is asked of the lake's rows; what is not said has the application's own default.
     """
     return {
         "lake_bucket": buckets["lake"],
@@ -92,4 +98,5 @@ def retraining_variable(
         "mlflow_secret_id": trainer_secret,
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
         "spark": {},
+        "quality": dict(quality),
     }

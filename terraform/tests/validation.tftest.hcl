@@ -431,6 +431,22 @@ run "snapshots_four_fields" {
   expect_failures = [var.snapshots]
 }
 
+run "quality_of_all_rows" {
+  command = plan
+  variables {
+    quality = { max_quarantine = 1 }
+  }
+  expect_failures = [var.quality]
+}
+
+run "quality_half_a_day" {
+  command = plan
+  variables {
+    quality = { late_days = 0.5 }
+  }
+  expect_failures = [var.quality]
+}
+
 run "retention_nothing_kept" {
   command = plan
   variables {

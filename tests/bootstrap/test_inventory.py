@@ -68,6 +68,7 @@ OUTPUTS: dict[str, Any] = {
         "zone": "ru-central1-d",
         "bucket": "x-logs",
     },
+    "quality": {"max_quarantine": 0.01, "refunds": False, "late_days": 31},
     "deployer": {"service_account_id": "id-deployer", "storage_secret_id": "id-deployer-storage"},
     "connections": {},
     "handed_over": {"database_password": None, "airflow_admin_password": None},

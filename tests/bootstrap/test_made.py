@@ -70,6 +70,7 @@ def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finis
     assert spec["subnet_id"] == outputs["dataproc"]["subnet_id"]
     assert spec["security_group_ids"] == outputs["dataproc"]["security_group_ids"]
     assert spec["service_account_id"] == outputs["dataproc"]["service_account_id"]
+    assert plan.limits(told["quality"]) == ["--max-quarantine=0.01", "--late-days=31"]
     assert plan.run_name("manual__1", datetime(2026, 1, 1, tzinfo=UTC))
 
 
