@@ -52,7 +52,16 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory, image: dict[str, str]) ->
     store = ObjectStore()
     folder = tmp_path_factory.mktemp("yarn")
     quick = {"spark.ui.enabled": "false", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
-    made = Endpoint(folder, store.url, {IMAGE: image}, engine="yarn", yarn_memory_gib=GIB, spark_defaults=quick)
+    # More than a new cloud has room for: the quotas have their own tests.
+    room = {
+        "compute.ssdDisks.size": 1 << 41,
+        "compute.disks.count": 100,
+        "compute.instances.count": 50,
+        "compute.instanceCores.count": 100,
+        "compute.instanceMemory.size": 1 << 39,
+    }
+    yarn = {"engine": "yarn", "yarn_memory_gib": GIB, "spark_defaults": quick}
+    made = Endpoint(folder, store.url, {IMAGE: image}, quotas=room, **yarn)
     with made.serving() as running:
         yield running
     store.close()

@@ -99,6 +99,7 @@ def executors_follow(cluster: RunningCluster, hosts: int, script: Path, go: Path
     assert job.application()["Final-State"] == "SUCCEEDED"
 
 
+@pytest.mark.verify
 def test_a_driver_in_the_cluster_is_logged_and_fails_as_one_beside_it(
     pair: RunningCluster, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -125,12 +126,14 @@ def test_a_cancelled_job_leaves_nothing_in_yarn(
     wait_until(lambda: not pair.queue()["AllocatedContainers"], "no container left", LONG)
 
 
+@pytest.mark.verify
 def test_an_executor_that_outgrows_its_container_is_killed(pair: RunningCluster, script: Callable[[str], Path]) -> None:
     job = pair.submit(script(HOGS), **{"spark.task.maxFailures": "1"})
     assert job.end()
     assert "Container killed by YARN for exceeding physical memory limits" in job.log
 
 
+@pytest.mark.verify
 def test_a_lost_host_costs_its_tasks_and_not_the_job(
     endpoint: Endpoint, script: Callable[[str], Path], faults: Callable[..., None]
 ) -> None:

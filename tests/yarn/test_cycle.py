@@ -54,6 +54,7 @@ def secret_of(endpoint: Endpoint, password: str) -> str:
     return str(made)
 
 
+@pytest.mark.verify
 def test_a_job_that_fails_beside_yarn_is_a_failure_there(pair: RunningCluster, tmp_path: Path) -> None:
     package = tmp_path / "fraud_retraining.zip"
     package.write_bytes(release.zip_of(APP / "fraud_retraining"))
