@@ -68,6 +68,7 @@ def faults(endpoint: Endpoint) -> Iterator[Callable[..., None]]:
     inject(endpoint)
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("hosts", [1, 4])
 def test_executors_and_their_cores_follow_and_a_deleted_cluster_leaves_nothing(
     endpoint: Endpoint, script: Callable[[str], Path], tmp_path: Path, hosts: int
