@@ -105,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def up(lab: Lab, arguments: argparse.Namespace) -> None:
+    wanted_disks = tuple(disks.split(text) for text in arguments.disk)  # what is refused leaves no lab behind
     with host.exclusive(f"lab-{lab.name}"):
         lab.ensure()
     key = arguments.authorized_key or lab.key.with_suffix(".pub")
@@ -117,7 +118,7 @@ def up(lab: Lab, arguments: argparse.Namespace) -> None:
         user=arguments.user,
         binds=tuple(arguments.bind),
         layer=str(layers.files(arguments.layer)) if arguments.layer else "",
-        disks=tuple(disks.split(text) for text in arguments.disk),
+        disks=wanted_disks,
     )
     Machine(lab, arguments.name).up(wanted)
 

@@ -18,4 +18,4 @@ def machines() -> Iterator[Machines]:
     found = Machines(f"test-{os.getpid()}")
     yield found
     found("down", "--all")
-    shutil.rmtree(host.STATE / "labs" / found.lab)
+    shutil.rmtree(host.STATE / "labs" / found.lab, ignore_errors=True)  # no test has used it

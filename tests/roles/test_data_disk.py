@@ -250,4 +250,5 @@ def test_a_lab_that_is_removed_leaves_no_device(machines: Machines, tmp_path: Pa
     assert str(images) not in host.run("losetup", "--list")
     assert not list(images.iterdir())
     assert "'512' is no size" in other("up", "gone", "--disk=data=512", check=False).stderr
+    assert other.lab not in host.run("ip", "netns", "list")
     shutil.rmtree(images.parent)

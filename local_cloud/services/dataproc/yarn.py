@@ -101,7 +101,8 @@ class Yarn:
         shutil.rmtree(self.folder / "nodes", ignore_errors=True)
         self.conf.mkdir(parents=True, exist_ok=True)
         self.ports = dict(zip(_RM_PORTS, free_ports(len(_RM_PORTS)), strict=True))
-        write_xml(self.conf / "core-site.xml", {"fs.defaultFS": "file:///"})
+        self.scratch.mkdir(exist_ok=True)
+        write_xml(self.conf / "core-site.xml", {"fs.defaultFS": "file:///", "hadoop.tmp.dir": str(self.scratch)})
         write_xml(self.conf / "yarn-site.xml", self._common())
         write_xml(self.conf / "capacity-scheduler.xml", _QUEUES)
         self.manager = self._launch(_RESOURCE_MANAGER, self.conf, "resourcemanager")
@@ -247,6 +248,11 @@ class Yarn:
         return any(hosts.most > hosts.count for hosts in self.hosts)
 
     @property
+    def scratch(self) -> Path:
+        """Where its processes put what they unpack: it goes with the folder."""
+        return self.folder / "tmp"
+
+    @property
     def conf(self) -> Path:
         """HADOOP_CONF_DIR of whoever submits."""
         return self.folder / "conf"
@@ -300,7 +306,8 @@ class Yarn:
 
     def _launch(self, main: str, conf: Path, name: str) -> Process:
         environment = {**self.program.environment, "HADOOP_CONF_DIR": str(conf)}
-        command = [self.program.java, *_JAVA, "-cp", f"{conf}:{self.program.class_path}", main]
+        java = [self.program.java, *_JAVA, f"-Djava.io.tmpdir={self.scratch}"]
+        command = [*java, "-cp", f"{conf}:{self.program.class_path}", main]
         with (self.folder / f"{name}.log").open("ab") as output:
             child = subprocess.Popen(
                 command,
