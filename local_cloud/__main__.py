@@ -5,9 +5,7 @@ import fcntl
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +13,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.core import tls
 from local_cloud.core.config import Config, ConfigError, Instance, load
 from local_cloud.core.context import Machine, Site, new_context
+from local_cloud.core.ending import asked_to_end
 from local_cloud.core.identity import Identity
 from local_cloud.core.store import Store
 from local_cloud.protocols.grpc import GrpcServer
@@ -41,9 +40,7 @@ def main() -> int:
 
 def serve(config: Config) -> None:
     """Start everything, write `STATE/endpoint.json`, wait for a signal, end everything in order."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    wait = asked_to_end()
     os.umask(0o077)
     config.state.mkdir(parents=True, exist_ok=True)
     config.state.chmod(0o700)
@@ -75,7 +72,7 @@ def serve(config: Config) -> None:
     logging.info(
         "serving gRPC on %s, REST on %s; %s", addresses["grpc"], addresses["rest"], config.state / ENDPOINT_FILE
     )
-    stop.wait()
+    wait()
     (config.state / ENDPOINT_FILE).unlink(missing_ok=True)
     grpc_server.stop()
     rest_server.stop()

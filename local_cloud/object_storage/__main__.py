@@ -5,11 +5,10 @@ The key of the store behind comes from the environment (AWS_ACCESS_KEY_ID, AWS_S
 
 import argparse
 import os
-import signal
-import threading
 from pathlib import Path
 
 from local_cloud.core.config import ObjectStore
+from local_cloud.core.ending import asked_to_end
 from local_cloud.object_storage.front import Front, Server
 from local_cloud.object_storage.settings import Settings
 from local_cloud.object_storage.signature import tokens_of
@@ -27,12 +26,10 @@ def main() -> None:
     key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     tokens = tokens_of(options.cloud) if options.cloud else lambda token: False
     front = Front(ObjectStore(options.store, key, secret), Settings(options.settings), tokens)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    wait = asked_to_end()
     server = Server(front, options.host, options.port, options.certificate).start()
     print(server.url, flush=True)
-    stop.wait()
+    wait()
     server.close()
 
 
