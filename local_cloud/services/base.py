@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+from google.protobuf.message import Message
+
 from local_cloud.core.calls import Call, Handler
 from local_cloud.core.context import Context, Site
-from local_cloud.core.quotas import Holding
+from local_cloud.core.errors import ApiError
+from local_cloud.core.quotas import Holding, Shortage
+from local_cloud.core.resources import Row
 from local_cloud.services.generic.verbs import Resources
 
 
@@ -34,3 +38,18 @@ class Service:
 
     def shutdown(self) -> None:
         """Close what is open."""
+
+    def add_parts(
+        self, cluster: Row, kind: str, parts: Mapping[str, Message], refusal: Callable[[list[Shortage]], ApiError]
+    ) -> None:
+        """What a new cluster consists of, by key: all of it, or nothing if the quotas do not suffice.
+
+        Raises:
+            ApiError: what `refusal` makes of the quotas that are short.
+        """
+        parents = {"cluster_id": cluster.key}
+        rows = [Row(0, kind, key, cluster.folder, parents, message) for key, message in parts.items()]
+        if short := self.context.quotas.shortages(*rows):
+            raise refusal(short)
+        for row in rows:
+            self.store.insert(row.message, row.key, row.folder, row.parents)

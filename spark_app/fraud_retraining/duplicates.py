@@ -49,7 +49,7 @@ def find(files: Files, rows: DataFrame, names: Mapping[int, str], others: Sequen
     places = {name: place for place, name in enumerate(ordered)}
     good = rows.where("rule IS NULL")
     known = prepared_ids(files, others, places)
-    ids = good.select("transaction_id").unionByName(known.select("transaction_id")) if known else good
+    ids = good.select("transaction_id").unionByName(known.select("transaction_id")) if known is not None else good
     crowded = quality.crowded_words(ids.select("transaction_id"))
     words = crowded.limit(BROADCAST + 1).collect()
     if not words:
@@ -58,7 +58,7 @@ def find(files: Files, rows: DataFrame, names: Mapping[int, str], others: Sequen
         crowded = F.broadcast(files.spark.createDataFrame(words, crowded.schema))
     place = quality.by_number({number: places[name] for number, name in names.items()}, "int")
     suspects = good.withColumn("place", place).join(crowded, F.expr(IN_WORD), "left_semi")
-    if known:
+    if known is not None:
         suspects = suspects.unionByName(known.join(crowded, F.expr(IN_WORD), "left_semi"), allowMissingColumns=True)
     judged = quality.flag_duplicates(suspects).where("number IS NOT NULL").select(rows.columns).persist()
     found = judged.where(F.col("rule") == quality.DUPLICATE).groupBy("number").count().collect()

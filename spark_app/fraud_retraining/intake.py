@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Dict, Iterable, List, Mapping, Optional
@@ -54,7 +55,8 @@ def take(lake: Lake) -> Intake:
 def ends(first_days: List[date]) -> List[date]:
     """For each file the day before which it ends, by the first days of all, sorted."""
     tomorrow = datetime.now(timezone.utc).date() + timedelta(1)
-    return [min([day for day in first_days if day > first] + [tomorrow]) for first in first_days]
+    later = sorted({*first_days, tomorrow})
+    return [min(later[bisect_right(later, first) :][:1] + [tomorrow]) for first in first_days]
 
 
 def outdated(files: List[Raw], manifests: Mapping[str, Manifest]) -> Dict[str, str]:

@@ -58,7 +58,7 @@ def covering(found: Sequence[FileInfo], first: date, last: date) -> List[FileInf
 
 def clean_rows(files: Files, found: Sequence[FileInfo]) -> DataFrame:
     """Good rows of raw files, each id once (``quality.PREPARED_SCHEMA``)."""
-    headers = {intake.read_header(files, info) for info in found}
+    headers = [intake.read_header(files, info) for info in found]
     before = intake.ends([info.first_day for info in found])
     raw = [Raw(info, "", end) for info, end in zip(found, before)]
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
@@ -123,12 +123,15 @@ def one_pass(
     refused: Refused,
 ) -> List[Manifest]:
     """Check, clean and publish raw files; return their manifests, and add those that cannot be to ``refused``."""
+    headers = headers_of(lake.files, files, refused)
+    files = [raw for raw in files if raw.name in headers]
+    if not files:
+        return []
     try:
-        with parsed(lake.files, files, limits, refused) as batch:
+        with parsed(lake.files, files, headers.values(), limits) as batch:
             batch, same = set_known_aside(lake, batch, manifests)
             return same + publish(lake, batch, manifests, run_id, limits, refused)
     except Py4JJavaError:
-        files = [raw for raw in files if raw.name not in refused]
         broken = {raw.name: why for raw in files for why in [why_unreadable(lake.files, raw.info)] if why}
         if not broken:
             raise
@@ -136,16 +139,17 @@ def one_pass(
         return one_pass(lake, [raw for raw in files if raw.name not in broken], manifests, run_id, limits, refused)
 
 
-@contextmanager
-def parsed(files: Files, chosen: Sequence[Raw], limits: Limits, refused: Refused) -> Iterator[Batch]:
-    """The batch of the files whose header is right, read and surveyed; others go to ``refused``."""
+def headers_of(files: Files, chosen: Sequence[Raw], refused: Refused) -> Dict[str, str]:
+    """The header of each file by name; those whose first line is none go to ``refused``."""
     headers = dict(zip((raw.name for raw in chosen), at_once(lambda raw: header_or_error(files, raw.info), chosen)))
     refused.update({name: header for name, header in headers.items() if isinstance(header, RetrainingError)})
-    chosen = [raw for raw in chosen if raw.name not in refused]
-    if not chosen:
-        yield Batch({}, files.spark.createDataFrame([], "number int"), {})
-        return
-    rows = parse(files, [raw.info for raw in chosen], {headers[raw.name] for raw in chosen}, limits.rules).persist()
+    return {name: header for name, header in headers.items() if name not in refused}
+
+
+@contextmanager
+def parsed(files: Files, chosen: Sequence[Raw], headers: Iterable[str], limits: Limits) -> Iterator[Batch]:
+    """The batch of these files, read and surveyed."""
+    rows = parse(files, [raw.info for raw in chosen], headers, limits.rules).persist()
     try:
         surveys = survey(rows, chosen, limits.late_days)
         for number, raw in enumerate(chosen):
@@ -163,10 +167,10 @@ def header_or_error(files: Files, info: FileInfo) -> Any:
         return error
 
 
-def parse(files: Files, found: Sequence[FileInfo], headers: Any, rules: Mapping[str, str]) -> DataFrame:
+def parse(files: Files, found: Sequence[FileInfo], headers: Iterable[str], rules: Mapping[str, str]) -> DataFrame:
     """Typed rows of raw files, with ``number``; without their headers and blank lines, which are no rows."""
     lines = files.text(found)
-    rows = lines.where(~F.col("value").isin(sorted(headers)) & ~F.col("value").rlike(BLANK))
+    rows = lines.where(~F.col("value").isin(sorted(set(headers))) & ~F.col("value").rlike(BLANK))
     return quality.parse(rows, rules)
 
 
@@ -211,7 +215,8 @@ def publish(
 
 def others(batch: Batch, manifests: Mapping[str, Manifest]) -> List[Manifest]:
     """Manifests of files outside the batch that a row of the batch may be a duplicate of."""
-    outside = [manifest for name, manifest in manifests.items() if name not in batch.names.values()]
+    inside = set(batch.names.values())
+    outside = [manifest for name, manifest in manifests.items() if name not in inside]
     found = {
         manifest["file"]: manifest
         for number, raw in batch.files.items()

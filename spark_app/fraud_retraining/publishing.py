@@ -65,7 +65,7 @@ def publish(
         stage(lake, rows, batch, any_bad, staging)
         staged = count(lake, batch, staging)
         check(batch, staged)
-        changes = corrections(lake, batch, manifests, staging)
+        changes = corrections(lake, batch, manifests, staged, staging)
         found = dict(manifests)
         for number in sorted(batch.files):
             manifest = describe(batch, number, staged[number], found, run_id)
@@ -125,7 +125,9 @@ def check(batch: Batch, staged: Mapping[int, Staged]) -> None:
             )
 
 
-def corrections(lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staging: str) -> Dict[int, Dict[str, int]]:
+def corrections(
+    lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staged: Mapping[int, Staged], staging: str
+) -> Dict[int, Dict[str, int]]:
     """What became of the rows of each file that was prepared before with another content.
 
     Returns:
@@ -144,7 +146,7 @@ def corrections(lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], sta
     if parts:
         paths = [lake.files.path(f"prepared/{part}") for _, part in parts]
         before = lake.files.numbered("parquet", paths, [number for number, _ in parts], "number")
-    if lake.files.list(f"{staging}/prepared"):
+    if any(each.days for each in staged.values()):
         after = lake.files.folder("parquet", f"{staging}/prepared", STAGED).where(F.col("number").isin(list(former)))
     keys = ["number", "transaction_id"]
     both = before.select(*keys, F.col("tx_fraud").alias("old")).join(

@@ -9,7 +9,7 @@ import xgboost
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
-from fraud_retraining.evaluation import ScoredWeek
+from fraud_retraining.evaluation import METRICS, ScoredWeek
 from fraud_retraining.tournament import Candidate
 
 MODEL_CARD = """# Model card
@@ -27,7 +27,6 @@ CP@100 {card_precision_100:.3f}.
 terminals that turn bad for weeks, cards that suddenly spend a multiple of their usual amount. On data of another kind
 expect less, and measure before use. Nothing is known about fairness between groups of card holders: the data have none.
 """
-COLUMNS = ["average_precision", "roc_auc", "card_precision_100", "brier", "calibration"]
 
 
 def markdown(decision: Dict[str, Any], counts: Dict[str, int], settings: Dict[str, Any]) -> str:
@@ -42,7 +41,7 @@ def markdown(decision: Dict[str, Any], counts: Dict[str, int], settings: Dict[st
         "| version | role | AP | ROC AUC | CP@100 | Brier | observed / expected frauds |",
         "|---|---|---|---|---|---|---|",
         *[
-            f"| {c['version']} | {c['role']} | " + " | ".join(f"{c['metrics'][name]:.4f}" for name in COLUMNS) + " |"
+            f"| {c['version']} | {c['role']} | " + " | ".join(f"{c['metrics'][name]:.4f}" for name in METRICS) + " |"
             for c in decision["candidates"]
         ],
         "",

@@ -64,12 +64,12 @@ class Data:
     """
 
     as_of: date
-    why: str
     split: Split
     train: DataFrame
     test: DataFrame
     counts: Dict[str, int]
     digest: str
+    why: str = "asked for"
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,6 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
         )
     return Data(
         as_of=as_of,
-        why="asked for",
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
         test=dataset.holdout(rows, split),

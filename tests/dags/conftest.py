@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.airflow import forget, make_database, ours, settings
-from tests.support.cloud import Endpoint, ObjectStore, fake_image
+from tests.support.cloud import Endpoint, ObjectStore, fake_image, impatient
 
 if TYPE_CHECKING:
     from tests.dags.world import World
@@ -42,12 +41,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_waits() -> Iterator[None]:
-    """The SDK looks once a second whether an operation is done; the endpoint's are done sooner."""
-    from yandexcloud import _operation_waiter
-
-    clock = SimpleNamespace(time=time.time, sleep=lambda _: time.sleep(0.05))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_operation_waiter, "time", clock)
+    """The endpoint's operations are done sooner than the SDK looks at them."""
+    with impatient(20):
         yield
 
 

@@ -15,19 +15,11 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from dags.retraining import lake
 from tests.support.airflow import CLUSTER, DAGS, dag_bag
 from tests.support.cloud import FOLDER, Endpoint
+from tests.support.variable import SETTINGS
 
 STORE = "http://127.0.0.1:1"  # where moto answers in place of a server
 SUCCESS, FAILED, SKIPPED, UPSTREAM = "success", "failed", "skipped", "upstream_failed"
-VARIABLE = {
-    "lake_bucket": "lake",
-    "jobs_bucket": "jobs",
-    "release": "abc",
-    "model": "fraud",
-    "experiment": "e",
-    "mlflow_secret_id": "secret-1",
-    "spark": {},
-    "cluster": CLUSTER,
-}
+VARIABLE = SETTINGS | {"cluster": CLUSTER}
 JOB = """
 import json, pathlib, sys
 me = pathlib.Path(__file__)

@@ -1,17 +1,14 @@
 """Endpoints for the tests: one that many share, and fresh ones for tests that kill or configure theirs."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yandexcloud
-import yandexcloud._operation_waiter
 from yandex.cloud.dataproc.v1 import cluster_pb2
 
-from tests.support.cloud import Endpoint, ObjectStore, fake_image
+from tests.support.cloud import Endpoint, ObjectStore, fake_image, impatient
 from tests.support.dataproc import cluster_fields
 
 # The shared endpoint is a cloud that has asked for more: many tests leave something in it.
@@ -20,10 +17,7 @@ ROOM = {"vpc.networks.count": 50, "vpc.securityGroups.count": 50, "compute.disks
 
 @pytest.fixture(scope="session", autouse=True)
 def impatient_sdk() -> Iterator[None]:
-    """The SDK's wrapper looks at an operation once a second; that alone is made quicker, all else is the SDK's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        clock = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50), time=time.time)
-        patch.setattr(yandexcloud._operation_waiter, "time", clock)
+    with impatient(50):
         yield
 
 

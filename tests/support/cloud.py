@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 import jwt
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from yandex.cloud.operation.operation_service_pb2 import GetOperationRequest
 from yandex.cloud.operation.operation_service_pb2_grpc import OperationServiceStub
+from yandexcloud import _operation_waiter
 
 from tests.support import ROOT
 from tests.support.waiting import wait_until
@@ -32,6 +35,14 @@ NETWORK, SUBNET = "enpnetwork0000000001", "e9bsubnet00000000001"
 GATEWAY, ROUTES = "enpgateway0000000001", "enproutes00000000001"
 KEY_ID = "ajekey00000000000001"
 BUCKET = "logs"
+
+
+@contextmanager
+def impatient(times: int) -> Iterator[None]:
+    """The SDK's wrapper looks at an operation once a second; that alone is so many times quicker, all else its own."""
+    clock = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / times), time=time.time)
+    with patch.object(_operation_waiter, "time", clock):
+        yield
 
 
 def stack_python() -> str:

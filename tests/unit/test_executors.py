@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dags.retraining import executors
 from stack.common.envs import ROOT
-from tests.unit.test_dag_logic import BEGUN, SETTINGS
+from tests.support.variable import SETTINGS
+from tests.unit.test_dag_logic import BEGUN
 
 PRESETS = json.loads((ROOT / "local_cloud" / "presets.json").read_text())["presets"]
 # The service rounds a container up to whole GiB (yarn.scheduler.minimum-allocation-mb).

@@ -3,18 +3,15 @@
 It needs an image's Spark (`.envs/spark-image-2.2`), Java and YARN's jars, which are fetched once.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
-import yandexcloud._operation_waiter
 
 from stack.common.envs import python_of
 from stack.common.java import ensure_jars, find_java
-from tests.support.cloud import Endpoint, ObjectStore
+from tests.support.cloud import Endpoint, ObjectStore, impatient
 from tests.yarn.running import GIB, RunningCluster, new_cluster
 
 IMAGE = "2.2"
@@ -26,10 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def impatient_sdk() -> Iterator[None]:
-    """As in tests/local_cloud: the SDK looks at an operation more often."""
-    with pytest.MonkeyPatch.context() as patch:
-        clock = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 10), time=time.time)
-        patch.setattr(yandexcloud._operation_waiter, "time", clock)
+    with impatient(10):
         yield
 
 

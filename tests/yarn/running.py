@@ -19,40 +19,24 @@ from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 from dags.retraining import plan
 from tests.support.cloud import DATAPROC, Endpoint, finished
 from tests.support.dataproc import cluster_fields, job_of, log_of, submit
+from tests.support.variable import SETTINGS
 from tests.support.waiting import wait_until
 
 GIB = 8  # of this machine, for all hosts of a cluster
 PRESET = "s3-c2-m8"
 LONG = 600  # seconds until a busy machine must have done it
-SETTINGS: dict[str, Any] = {
-    "lake_bucket": "lake",
-    "jobs_bucket": "jobs",
-    "release": "r",
-    "model": "fraud",
-    "experiment": "fraud-retraining",
-    "mlflow_secret_id": "secret",
-    "spark": {},
-    "cluster": {
-        "folder_id": "f",
-        "image": "2.2",
-        "zone": "z",
-        "subnet_id": "s",
-        "bucket": "logs",
-        "service_account_id": DATAPROC,
-        "master_preset": PRESET,
-        "compute_preset": PRESET,
-        "compute_count": 2,
-        "disk_gib": 64,
-        "hours": 6,
-        "properties": {},
-    },
+CLUSTER = SETTINGS["cluster"] | {
+    "service_account_id": DATAPROC,
+    "master_preset": PRESET,
+    "compute_preset": PRESET,
+    "properties": {},
 }
 
 
 def planned(hosts: int, most: int | None = None, **spark: str) -> dict[str, Any]:
     """What the DAG plans for a cluster of so many hosts."""
     growing = {"max_hosts": most} if most else {}
-    settings = SETTINGS | {"spark": spark, "cluster": SETTINGS["cluster"] | growing}
+    settings = SETTINGS | {"spark": spark, "cluster": CLUSTER | growing}
     return plan.make(settings, "http://mlflow", plan.Run("manual__1", datetime(2018, 7, 1, tzinfo=UTC), hosts=hosts))
 
 

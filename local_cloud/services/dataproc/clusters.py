@@ -48,12 +48,7 @@ class Clusters(Service):
         checks.check_surroundings(self.context, request)
         row = self.resources.create(call)
         made = [new_subcluster(row, specification) for specification in request.config_spec.subclusters_spec]
-        parents = {"cluster_id": row.key}
-        subclusters = [Row(0, SUBCLUSTER, message.id, row.folder, parents, message) for message in made]
-        if short := self.context.quotas.shortages(*subclusters):
-            raise errors.not_enough_quota(short)
-        for subcluster in subclusters:
-            self.store.insert(subcluster.message, subcluster.key, subcluster.folder, parents)
+        self.add_parts(row, SUBCLUSTER, {each.id: each for each in made}, errors.not_enough_quota)
         return Begun(row)
 
     def _provision(self, work: Work) -> Message:

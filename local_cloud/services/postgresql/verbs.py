@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import Row
 from local_cloud.services.base import Service
 from local_cloud.services.postgresql import checks, errors
 from local_cloud.services.postgresql.models import HOLDINGS, HOST, new_host
@@ -30,10 +29,5 @@ class Postgresql(Service):
     def _create(self, call: Call) -> Begun:
         row = self.resources.create(call)
         made = [new_host(row, call.request.config_spec.resources, host) for host in call.request.host_specs]
-        parents = {"cluster_id": row.key}
-        hosts = [Row(0, HOST, message.name, row.folder, parents, message) for message in made]
-        if short := self.context.quotas.shortages(*hosts):
-            raise errors.not_enough_quota(short)
-        for host in hosts:
-            self.store.insert(host.message, host.key, host.folder, parents)
+        self.add_parts(row, HOST, {host.name: host for host in made}, errors.not_enough_quota)
         return Begun(row)
