@@ -46,7 +46,15 @@ def when(task_id: str, act: Act) -> Act:
 
     def wait_and_act(stack: DrillStack, run_id: str) -> None:
         words, is_there = WORST[task_id]
-        wait_until(lambda: is_there(stack, run_id), f"{task_id} {words}", pause=0.1)
+
+        def is_now() -> bool:
+            ended = stack.has_ended(run_id)  # asked first: what is there while the run goes on is there
+            if is_there(stack, run_id):
+                return True
+            assert not ended, f"the run ended before {task_id} {words}: {findings.summary(stack, run_id)}"
+            return False
+
+        wait_until(is_now, f"{task_id} {words}", pause=0.1)
         act(stack, run_id)
 
     return wait_and_act

@@ -47,9 +47,12 @@ class RunningStack:
         """The id of a run that was not known, as soon as there is one."""
         return str(next(iter(wait_until(lambda: self.run_ids() - known, "a new run"))))
 
+    def has_ended(self, run_id: str, dag: str = DAG) -> bool:
+        return self.run(run_id, dag)["state"] in ENDED
+
     def wait_for_end(self, run_id: str, dag: str = DAG, seconds: float = 900) -> dict[str, Any]:
         """The run, as soon as it has ended."""
-        wait_until(lambda: self.run(run_id, dag)["state"] in ENDED, f"the end of {dag} {run_id}", seconds, 0.5)
+        wait_until(lambda: self.has_ended(run_id, dag), f"the end of {dag} {run_id}", seconds, 0.5)
         return self.run(run_id, dag)
 
     def sweep(self) -> dict[str, Any]:
