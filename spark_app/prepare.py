@@ -2,7 +2,8 @@
 
 import argparse
 
-from fraud_retraining import days, jobs
+from fraud_retraining import jobs
+from fraud_retraining.arguments import add_limits
 from fraud_retraining.lake import Lake
 from fraud_retraining.preparation import prepare
 
@@ -22,14 +23,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="prepare", description=__doc__)
     parser.add_argument("--lake", required=True, help="root of the lake: s3a://bucket or a folder")
     parser.add_argument("--run-id", required=True, help="names the run; its report goes to runs/<run id>/prepare.json")
-    parser.add_argument(
-        "--max-quarantine", type=float, default=0.01, help="largest share of bad rows in a file (default %(default)s)"
-    )
-    parser.add_argument("--refunds", action="store_true", help="negative amounts are refunds, not faults")
-    parser.add_argument(
-        "--late-days",
-        type=int,
-        default=days.LATE_DAYS,
-        help="days before its file's first one that a row may have (default %(default)s)",
-    )
+    add_limits(parser)
     jobs.run(parser, job, barrier=False)

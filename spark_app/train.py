@@ -4,6 +4,7 @@ import argparse
 from datetime import date
 
 from fraud_retraining import credentials, jobs, tracking
+from fraud_retraining.arguments import add_mlflow
 from fraud_retraining.lake import Lake
 from fraud_retraining.training import Request, Settings, retrain
 
@@ -20,10 +21,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("--lake", required=True, help="root of the lake: s3a://bucket or a folder")
     parser.add_argument("--run-id", required=True, help="names the run; a tag of its MLflow run")
-    parser.add_argument("--mlflow-uri", required=True, help="tracking server; credentials come from the environment")
-    parser.add_argument("--mlflow-secret", help="Lockbox secret with entries username and password")
-    parser.add_argument("--experiment", default="fraud-retraining", help="default %(default)s")
-    parser.add_argument("--model", default="fraud", help="registered model (default %(default)s)")
+    add_mlflow(parser)
     parser.add_argument(
         "--as-of",
         type=date.fromisoformat,

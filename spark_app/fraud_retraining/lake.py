@@ -9,6 +9,7 @@ alike. Paths are literal: no character of a name stands for another.
 ``quarantine/rule=<rule>/*.json``            bad rows: raw line, file
 ``manifest/<raw file>.json``                 one per raw file that is fully prepared; names its parts in both
 ``runs/<run id>/prepare.json``               what ``prepare`` did in that run
+``scores/``, ``alerts/``                     what the version that serves says of them (``scoring``)
 ===========================================  ========================================================================
 
 Only parts that a manifest names count. A run that died half-way leaves parts that nobody reads and that its
@@ -161,14 +162,21 @@ class Files:
         wanted = sorted({*paths, *map(self.key, paths)})
         return folder.select("*", F.expr(PATH)).where(F.col("_path").isin(wanted))
 
-    def read_json(self, relative: str) -> Any:
+    def read_bytes(self, relative: str) -> bytes:
         stream = self._fs.open(self._path(relative))
         try:
-            return json.loads(bytes(stream.readAllBytes()).decode("utf-8"))
+            return bytes(stream.readAllBytes())
         finally:
             stream.close()
 
+    def read_json(self, relative: str) -> Any:
+        return json.loads(self.read_bytes(relative).decode("utf-8"))
+
     def write_json(self, relative: str, value: Any, replace: bool) -> None:
+        """Write so that a reader sees all of it or nothing. An existing file is kept unless ``replace``."""
+        self.write_bytes(relative, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"), replace)
+
+    def write_bytes(self, relative: str, content: bytes, replace: bool) -> None:
         """Write so that a reader sees all of it or nothing. An existing file is kept unless ``replace``."""
         if not replace and self.exists(relative):
             return
@@ -177,7 +185,7 @@ class Files:
         written = relative if self._replaces_at_once else temporary
         stream = self._fs.create(self._path(written), True)
         try:
-            stream.write((json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"))
+            stream.write(content)
         finally:
             stream.close()
         # A plain folder's rename replaces the target; HDFS's does not.

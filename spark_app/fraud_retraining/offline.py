@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any, Dict, List, Sequence, Tuple
 
+from mlflow.exceptions import MlflowException
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -21,12 +22,14 @@ from fraud_retraining import (
     model,
     preparation,
     quality,
+    scoring,
+    tracking,
     training,
 )
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.intake import Raw
 from fraud_retraining.lake import RAW_FORM, FileInfo, Files, not_raw, sort_out
-from fraud_retraining.output import check_folder
+from fraud_retraining.output import check_content, check_folder
 from fraud_retraining.survey import Batch, survey
 
 # A transaction of amount 0 is a fault of the lake, and a transaction of the handbook: its features are computed.
@@ -82,6 +85,35 @@ def write_features(spark: SparkSession, folder: str, out: str) -> None:
     check_folder(files, Files(spark, out))
     rows = features.all_features(clean_rows(files, raw_files(files)))
     rows.select(*as_models_take_them(rows)).write.mode("overwrite").parquet(out)
+
+
+def write_scores(spark: SparkSession, folder: str, uri: str, out: str, budget: int) -> List[str]:
+    """Write ``scores/`` (Parquet) and ``alerts/YYYY-MM-DD.csv`` and ``.parquet`` of a folder of raw files.
+
+    Args:
+        uri: a model as MLflow names it, or a folder that holds one.
+
+    Returns:
+        The days that have a list.
+
+    Raises:
+        RetrainingError: the output would destroy something, or there is no such model.
+    """
+    files, target = Files(spark, folder), Files(spark, out)
+    check_folder(files, target, "scores|alerts")
+    check_content(target, "scores", "day=.*|_SUCCESS")
+    check_content(target, "alerts", r"\d{4}-\d\d-\d\d\.(csv|parquet)")
+    try:
+        scorer = scoring.Scorer(uri, tracking.load_booster(uri, features.ALL_FEATURES), "by hand", budget=budget)
+    except (MlflowException, OSError) as error:
+        raise RetrainingError(
+            f"MODEL={uri} is no model: {str(error).splitlines()[0]}; name a folder with a file MLmodel, or"
+            " models:/NAME/VERSION or models:/NAME@champion with MLFLOW_TRACKING_URI"
+        ) from error
+    rows = features.all_features(clean_rows(files, raw_files(files))).withColumn("number", F.lit(0)).persist()
+    target.delete("alerts")
+    scoring.score(rows, scorer).drop("number").write.mode("overwrite").partitionBy("day").parquet(target.path("scores"))
+    return scoring.write_lists(target, target.folder("parquet", "scores", scoring.SCHEMA), budget)
 
 
 def as_models_take_them(rows: DataFrame) -> List[Column]:

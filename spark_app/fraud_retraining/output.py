@@ -10,17 +10,27 @@ from pathlib import Path
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.lake import Files
 
-OURS = re.compile(r"part-.*\.parquet|_SUCCESS|\..*\.crc")
+FEATURES = r"part-.*\.parquet|_SUCCESS"
+CHECKSUM = r"\..*\.crc"
 
 
-def check_folder(lake: Files, out: Files) -> None:
-    """Raise unless ``out`` is new, empty, or holds only what an earlier run wrote, away from the lake."""
+def check_folder(lake: Files, out: Files, ours: str = FEATURES) -> None:
+    """Raise unless ``out`` is new, empty, or holds only what an earlier run wrote, away from the lake.
+
+    Args:
+        ours: a pattern of the names that runs write.
+    """
     check_apart(lake.root, out.root)
-    others = [name for name in out.names("") if not OURS.fullmatch(name)]
+    check_content(out, "", ours)
+
+
+def check_content(out: Files, folder: str, ours: str) -> None:
+    """Raise unless a folder of ``out`` is new, empty, or has only names of the pattern ``ours``."""
+    others = [name for name in out.names(folder) if not re.fullmatch(f"{ours}|{CHECKSUM}", name)]
     if others:
+        found = f"OUT={out.path(folder).rstrip('/')} holds {', '.join(others[:3])}"
         raise RetrainingError(
-            f"OUT={out.root} holds {', '.join(others[:3])}, which would be deleted: it is no earlier output;"
-            " choose a folder that is new or empty"
+            f"{found}, which would be deleted: it is no earlier output; choose a folder that is new or empty"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import date
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import mlflow
 import numpy as np
@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from fraud_retraining.dataset import Days
 from fraud_retraining.errors import RetrainingError
+from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.model import predict
 
 RUN_TAG = "retrain_run_id"
@@ -87,6 +88,34 @@ def champion_of(client: MlflowClient, model: str) -> Optional[str]:
         ) from error
 
 
+@dataclass(frozen=True)
+class Serving:
+    """The version that the alias ``champion`` names, its booster and the last day of its training."""
+
+    version: str
+    booster: xgboost.Booster
+    trained_until: Optional[date]
+
+
+def serving(client: MlflowClient, model: str) -> Serving:
+    """What serves now.
+
+    Raises:
+        RetrainingError: nothing does, the server gives no answer, or the version cannot be loaded or fed.
+    """
+    version = champion_of(client, model)
+    if version is None:
+        raise RetrainingError(f"no version of {model} is champion yet; run retrain first")
+    boosters, skipped = load_boosters(model, [Version(version, "champion")], ALL_FEATURES)
+    if skipped:
+        raise RetrainingError(
+            f"version {version} of {model} serves and cannot be used: {skipped[0]['reason']};"
+            " move the alias champion to another version"
+        )
+    until = client.get_model_version(model, version).tags.get(UNTIL_TAG)
+    return Serving(version, boosters[version], date.fromisoformat(until) if until else None)
+
+
 def fair(versions: List[Version], test: Days) -> Tuple[List[Version], List[Dict[str, str]]]:
     """Versions that have not seen the test week, and ``{"version", "reason"}`` of those that have.
 
@@ -107,14 +136,23 @@ def load_boosters(
     skipped = []
     for version in versions:
         try:
-            booster = mlflow.xgboost.load_model(f"models:/{model}/{version.version}")
-            missing = set(booster.feature_names) - set(columns)
-            if missing:
-                raise RetrainingError(f"it needs features that are not made any more: {sorted(missing)}")
-            boosters[version.version] = booster
+            boosters[version.version] = load_booster(f"models:/{model}/{version.version}", columns)
         except Exception as error:  # whatever is wrong with an old model, the run goes on without it
             skipped.append({"version": version.version, "reason": f"{type(error).__name__}: {str(error)[:300]}"})
     return boosters, skipped
+
+
+def load_booster(uri: str, columns: Sequence[str]) -> xgboost.Booster:
+    """The booster of a model: ``models:/NAME/VERSION`` or a folder.
+
+    Raises:
+        RetrainingError: it needs other inputs than ``columns``.
+    """
+    booster = mlflow.xgboost.load_model(uri)
+    missing = set(booster.feature_names) - set(columns)
+    if missing:
+        raise RetrainingError(f"{uri} needs features that are not made any more: {sorted(missing)}")
+    return booster
 
 
 def register(client: MlflowClient, model: str, booster: xgboost.Booster, example: pd.DataFrame, until: date) -> str:

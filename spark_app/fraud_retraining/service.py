@@ -1,0 +1,193 @@
+"""How the version that serves does: what was scored then, measured now that labels have arrived, week by week.
+
+``service/<Monday>.json`` is written once all labels of its week are known, and again when scores or labels of the week
+change (a corrected file). It needs no registry: what a version promised is in ``monitor/reference``.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date, timedelta
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from fraud_retraining import dataset, drift
+from fraud_retraining.dataset import WEEK, Days, Split
+from fraud_retraining.days import newest_complete
+from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval, metrics
+from fraud_retraining.features import DELAY_DAYS
+from fraud_retraining.jobs import log
+from fraud_retraining.lake import Lake, Manifest, part_day, prepared_days
+from fraud_retraining.scoring import digest, parts_by_day, score_manifests
+
+MADE = "service/made.json"
+MOST_ROWS = 2_000_000  # of a week that are measured in the driver; whole customers
+RESAMPLES = 200
+SEED = 42
+KNOWN = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud", "tx_fraud_scenario"]
+
+
+def measure(lake: Lake, model: str) -> Dict[str, Any]:
+    """Measure every week whose labels are known and which is not measured as it is; return what was found by Monday."""
+    manifests, scored = lake.manifests(), score_manifests(lake)
+    scores = parts_by_day(scored)
+    made: Dict[str, str] = lake.files.read_json(MADE) if lake.files.exists(MADE) else {}
+    prepared: Dict[str, List[str]] = {}
+    for manifest in manifests.values():
+        for part in manifest["parts"]:
+            prepared.setdefault(str(part_day(part)), []).append(part)
+    until = last_known(manifests)
+    done: Dict[str, Any] = {}
+    for monday in sorted({monday_of(day) for day in scores}):
+        sunday = monday + timedelta(WEEK - 1)
+        if until is None or sunday > until:
+            continue
+        depends = [scores.get(str(day), []) for day in dataset.each_day(Days(monday, sunday))]
+        depends += [prepared.get(str(day), []) for day in dataset.each_day(Days(first_needed(monday), sunday))]
+        of = digest(sorted(path for paths in depends for path in paths))
+        if made.get(str(monday)) == of:
+            continue
+        found = {"model": model, **of_week(lake, model, monday, manifests, scored)}
+        lake.files.write_json(f"service/{monday}.json", found, replace=True)
+        made[str(monday)] = of
+        done[str(monday)] = found
+        log.info("week of %s in service: %s", monday, in_words(found))
+    if done:
+        lake.files.write_json(MADE, made, replace=True)
+    return done
+
+
+def monday_of(day: str) -> date:
+    found = date.fromisoformat(day)
+    return found - timedelta(found.weekday())
+
+
+def last_known(manifests: Mapping[str, Manifest]) -> Optional[date]:
+    """The last day whose labels are known: the delay before the newest complete day's end."""
+    newest, _ = newest_complete(prepared_days(manifests.values()))
+    return newest and newest - timedelta(DELAY_DAYS)
+
+
+def first_needed(monday: date) -> date:
+    """The first day whose frauds say which cards were known to be compromised in the week."""
+    return monday - timedelta(DELAY_DAYS + WEEK)
+
+
+def of_week(
+    lake: Lake, model: str, monday: date, manifests: Mapping[str, Manifest], scored: Mapping[str, Manifest]
+) -> Dict[str, Any]:
+    """What came of a week's scores: by version as a retrain measures, and what people caught by the lists."""
+    week = Days(monday, monday + timedelta(WEEK - 1))
+    rows = lake.prepared(manifests.values(), first_needed(monday), week.last).select(*KNOWN)
+    paths = [path for day in dataset.each_day(week) for path in parts_by_day(scored).get(str(day), [])]
+    scores = lake.files.parquet([lake.files.path(path) for path in paths])
+    trained = {v: until for manifest in scored.values() for v, until in manifest["trained_until"].items()}
+    return {
+        "week": [str(week.first), str(week.last)],
+        "versions": {
+            version: of_version(found, promised(lake, model, version))
+            for version, found in by_version(holdout_scores(rows, scores, week), trained)
+        },
+        "alerts": caught(lake, dataset.between(rows, week).where("tx_fraud = 1").toPandas(), week),
+    }
+
+
+def holdout_scores(rows: DataFrame, scores: DataFrame, week: Days) -> pd.DataFrame:
+    """Labels and scores of the week's rows as a retrain's test week has them: without cards known to be compromised."""
+    delay = Days(week.first - timedelta(DELAY_DAYS), week.first - timedelta(1))
+    test = dataset.holdout(rows, Split(train=delay, delay=delay, test=week), DELAY_DAYS)
+    test = test.join(scores.select("transaction_id", "score", "version"), "transaction_id").persist()
+    try:
+        found = dataset.sample_customers(test, test.count(), MOST_ROWS).toPandas()
+    finally:
+        test.unpersist()
+    return found.sort_values("transaction_id", ignore_index=True)
+
+
+def by_version(found: pd.DataFrame, trained: Mapping[str, Optional[str]]) -> List[Tuple[str, pd.DataFrame]]:
+    """Rows by the version that scored them, without those of days that the version was trained on."""
+    result = []
+    for version, rows in found.groupby("version"):
+        until = trained.get(version)
+        if until:
+            rows = rows[rows["tx_datetime"] >= pd.Timestamp(until) + pd.Timedelta(days=1)]
+        if len(rows):
+            result.append((version, rows))
+    return result
+
+
+def of_version(rows: pd.DataFrame, promise: Optional[float]) -> Dict[str, Any]:
+    """Metrics in service, AP with its 95 % interval; null where the rows have one class only.
+
+    ``worse`` says that what the version promised lies above the whole interval.
+    """
+    labels, frauds = rows["tx_fraud"].to_numpy(), int(rows["tx_fraud"].sum())
+    result: Dict[str, Any] = {"rows": len(rows), "frauds": frauds, "promised": promise, "worse": False}
+    if not 0 < frauds < len(rows):
+        return {**result, "average_precision": None, "interval": None, "card_precision_100": None}
+    days = rows["tx_datetime"].dt.floor("D").astype("int64").to_numpy()
+    week, scores = ScoredWeek(labels, rows["customer_id"].to_numpy(), days), rows["score"].to_numpy()
+    resampled = bootstrap_average_precision(week, {"served": scores}, RESAMPLES, SEED)["served"]
+    spread = list(interval(resampled)) if len(resampled) else None
+    measured = metrics(week, scores)
+    return {
+        **result,
+        "worse": bool(spread and promise is not None and promise > spread[1]),
+        "average_precision": measured["average_precision"],
+        "interval": spread,
+        "card_precision_100": measured["card_precision_100"],
+    }
+
+
+def promised(lake: Lake, model: str, version: str) -> Optional[float]:
+    """AP of a version on the week that it won; None if nobody knows."""
+    path = drift.reference_path(model, version)
+    return float(lake.files.read_json(path)["average_precision"]) if lake.files.exists(path) else None
+
+
+def caught(lake: Lake, frauds: pd.DataFrame, week: Days) -> Dict[str, Any]:
+    """What of the week's frauds lies on cards of their day's list: rows by kind of fraud, and money."""
+    listed = set()
+    cards = 0
+    for day in dataset.each_day(week):
+        path = f"alerts/{day}.parquet"
+        if lake.files.exists(path):
+            found = pd.read_parquet(io.BytesIO(lake.files.read_bytes(path)), columns=["customer_id"])["customer_id"]
+            listed.update((day, card) for card in found)
+            cards += len(found)
+    days = frauds["tx_datetime"].dt.date if len(frauds) else []
+    hit = np.array([place in listed for place in zip(days, frauds["customer_id"])], dtype=bool)
+    kinds: Dict[str, Dict[str, int]] = {}
+    for kind, one in zip(frauds["tx_fraud_scenario"], hit):
+        counts = kinds.setdefault(str(kind), {"frauds": 0, "caught": 0})
+        counts["frauds"] += 1
+        counts["caught"] += int(one)
+    amounts = frauds["tx_amount"].to_numpy("float64")
+    return {
+        "cards": cards,
+        "kinds": dict(sorted(kinds.items())),
+        "money": {"frauds": round(float(amounts.sum()), 2), "caught": round(float(amounts[hit].sum()), 2)},
+    }
+
+
+def is_worse(found: Mapping[str, Any]) -> bool:
+    """Whether a version did worse in the week than it promised."""
+    return any(one["worse"] for one in found["versions"].values())
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """One line about a week, for a log."""
+    money = found["alerts"]["money"]
+    texts = [f"{money['caught']:.0f} of {money['frauds']:.0f} of money lost lies on listed cards"]
+    for version, one in found["versions"].items():
+        if one["average_precision"] is None:
+            texts.append(f"version {version}: {one['frauds']} frauds in {one['rows']} rows, nothing to measure")
+            continue
+        promise = "" if one["promised"] is None else f", promised {one['promised']:.3f}"
+        worse = ": WORSE THAN PROMISED" if one["worse"] else ""
+        low, high = one["interval"] or (float("nan"),) * 2
+        texts.append(f"version {version}: AP {one['average_precision']:.3f} [{low:.3f}, {high:.3f}]{promise}{worse}")
+    return "; ".join(texts)
