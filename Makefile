@@ -12,7 +12,7 @@ ENVS := $(PYTHON) -m stack.common.envs
 STACK := .envs/stack/bin/python -m stack
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -m stack.common.java)
 
-include make/local.mk make/cloud.mk make/spark.mk make/test.mk make/proofs.mk make/work.mk
+include make/local.mk make/cloud.mk make/spark.mk make/test.mk make/proofs.mk make/work.mk make/variables.mk
 
 .PHONY: help python stack-env
 help: ## This list

@@ -1,4 +1,7 @@
-"""The DAG `sweep`: every hour, no cluster of ours outlives its run."""
+"""The DAG `sweep`: every hour, no cluster of ours outlives its run.
+
+Airflow looks for DAGs only in files that name it.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,16 +17,16 @@ def sweep(ti: Any = None) -> list[str]:
     Raises:
         RuntimeError: some could not be deleted; names them, so that a person looks.
     """
-    from airflow.providers.yandex.hooks.dataproc import DataprocHook
-
-    from dags.retraining import clusters, compat
+    from dags.retraining import clusters, compat, operators
 
     def is_active(run_id: str) -> bool:
         return compat.is_active(ti, "retrain", run_id)
 
-    sdk, folder_id = DataprocHook().sdk, settings.read()["cluster"]["folder_id"]
+    sdk, spec = operators.patient_hook().sdk, settings.read()["cluster"]
     deleted, reasons, failed = [], [], []
-    for cluster in filter(clusters.is_ours, clusters.everything(sdk, folder_id)):
+    for cluster in clusters.everything(sdk, spec["folder_id"]):
+        if not clusters.is_ours(cluster, spec["bucket"]):
+            continue
         reason = clusters.overdue(cluster, datetime.now(UTC), is_active)
         print(f"{cluster.name} ({cluster.id}): {f'deleting it, {reason}' if reason else 'in use'}")
         if reason:

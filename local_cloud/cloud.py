@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from local_cloud.core import schema, validation
 from local_cloud.core.calls import Call, Handler, Verb
 from local_cloud.core.context import Context
 from local_cloud.core.errors import ApiError
+from local_cloud.core.faults import NEW
 from local_cloud.core.identity import Scope, is_public, permissions_of, uses_of
 from local_cloud.core.initial import create_initial_resources
 from local_cloud.core.resources import Row
@@ -21,6 +23,7 @@ from local_cloud.services.generic.verbs import Resources
 
 log = logging.getLogger(__name__)
 KEEP_CALLS = 30 * 24 * 3600.0
+KEEP_KEYS = 1000
 _OPERATIONS = "yandex.cloud.operation.OperationService/"
 
 
@@ -31,18 +34,23 @@ class Cloud:
         self.context = context
         self._services = services
         self._resources = Resources(context)
+        self._begun: OrderedDict[tuple[str, str], Message] = OrderedDict()  # by caller and idempotency key
         self._handlers = {name: handler for service in services for name, handler in service.handlers().items()}
         self._checks = {name: check for service in services for name, check in service.checks().items()}
         for service in services:
             context.quotas.register(service.holdings())
         create_initial_resources(context.config, context.store)
 
-    def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str) -> Message:
-        """The answer of one call. Raises `ApiError`; every call leaves a line in the event log."""
+    def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str, key: str = "") -> Message:
+        """The answer of one call. Raises `ApiError`; every call leaves a line in the event log.
+
+        Args:
+            key: the caller's idempotency key: what it has begun once it does not begin again.
+        """
         started, subject, code = time.monotonic(), "", "OK"
         try:
             subject = self._authenticate(schema.name_of(method), authorization)
-            return self._answer(Call(method, request, subject, protocol))
+            return self._answer(Call(method, request, subject, protocol), key)
         except ApiError as error:
             code = error.code.name
             raise
@@ -81,12 +89,13 @@ class Cloud:
         """The caller's id, empty for a method that needs none; raises UNAUTHENTICATED."""
         return "" if is_public(method) else self.context.identity.subject_of(authorization)
 
-    def _answer(self, call: Call) -> Message:
+    def _answer(self, call: Call, key: str) -> Message:
         if not is_public(call.name):
             self._authorise(call)
         self._apply_fault(call, "call")
+        self._apply_newness(call)
         self.check(call)
-        answer = self._handled(call)
+        answer = self._begun.get((call.subject, key)) or self._handled(call, key)
         self._apply_fault(call, "after")
         return answer
 
@@ -117,17 +126,37 @@ class Cloud:
                 return row
         return None
 
-    def _handled(self, call: Call) -> Message:
+    def _handled(self, call: Call, key: str) -> Message:
         handler = self.handler(call.method)
-        if isinstance(handler, Verb):
-            return self.context.operations.start(call, handler)
-        return handler(call)
+        if not isinstance(handler, Verb):
+            return handler(call)
+        operation = self.context.operations.start(call, handler)
+        if key:
+            self._begun[call.subject, key] = operation
+            while len(self._begun) > KEEP_KEYS:
+                self._begun.popitem(last=False)
+        return operation
 
     def _apply_fault(self, call: Call, when: str) -> None:
         fault = self.context.faults.take(call.name, when)
         time.sleep(fault.delay)
         if fault.error is not None:
             raise fault.error
+
+    def _apply_newness(self, call: Call) -> None:
+        """Refuses what is new, as a fault asks for: the cloud needs a moment until all of it knows of a resource."""
+        faults, about = self.context.faults, _named_in(call.method, call.request)
+        if not faults.exist or self._made(call, about) < time.time() - NEW:
+            return
+        if error := faults.take(call.name, "new", about).error:
+            raise error
+
+    def _made(self, call: Call, about: str) -> float:
+        """When that resource or operation was made; 0 if there is none."""
+        if call.name.startswith(_OPERATIONS):
+            return self.context.operations.get(about).created_at.ToMilliseconds() / 1000
+        row = self.context.store.find(about)
+        return row.created if row is not None else 0
 
 
 def _named_in(method: MethodDescriptor, request: Any) -> str:

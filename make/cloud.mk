@@ -11,4 +11,4 @@ destroy: stack-env ## Remove all of it, with its data, and say what is left
 	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)
 
 cost: stack-env ## What it costs per month and per retrain; needs no account
-	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS))
+	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes='$(MINUTES)') $(if $(RUNS),--runs='$(RUNS)')

@@ -4,6 +4,10 @@ SPARK = $(JAVA) PYTHONPATH=spark_app PYSPARK_PYTHON=$(CURDIR)/.envs/spark-image-
   PYSPARK_SUBMIT_ARGS='--master local[*] --driver-memory $(or $(MEMORY),4g) --conf spark.ui.enabled=false pyspark-shell' \
   .envs/spark-image-$(IMAGE)/bin/python
 LAKE_IS_SAID = @: $(or $(LAKE),$(error LAKE=<folder of raw files> is missing))
+# As the DAG's form takes it: newer Pythons also read 20180701 and 2018-W26-7, the image's does not.
+DAY_IS_SAID = @: $(or $(AS_OF),$(error AS_OF=<YYYY-MM-DD> is missing)) && \
+  { [[ '$(AS_OF)' =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$$ ]] && date -d '$(AS_OF)' > /dev/null 2>&1; } || { \
+    echo "AS_OF=$(AS_OF): a day YYYY-MM-DD is expected, such as 'make evaluate LAKE=… AS_OF=2018-07-01'" >&2; exit 1; }
 
 .PHONY: features evaluate
 features: stack-env ## LAKE=<folder of raw files> OUT=<folder>: features of every transaction, as Parquet
@@ -12,6 +16,7 @@ features: stack-env ## LAKE=<folder of raw files> OUT=<folder>: features of ever
 	@$(SPARK) spark_app/features_job.py --lake '$(LAKE)' --out '$(OUT)'
 
 evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train and measure as a retrain on that day would
-	$(LAKE_IS_SAID) $(or $(AS_OF),$(error AS_OF=<YYYY-MM-DD> is missing))
+	$(LAKE_IS_SAID)
+	$(DAY_IS_SAID)
 	@$(ENVS) spark-image-$(IMAGE)
 	@$(SPARK) spark_app/evaluate_job.py --lake '$(LAKE)' --as-of '$(AS_OF)' $(if $(OUT),--out '$(OUT)')

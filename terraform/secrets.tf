@@ -103,7 +103,7 @@ resource "yandex_iam_service_account_static_access_key" "main" {
 
 resource "yandex_lockbox_secret" "connection" {
   for_each   = local.connections
-  name       = each.key
+  name       = "${dirname(each.key)}/${var.prefix}-${basename(each.key)}" # of two stacks in one folder each finds its own
   folder_id  = var.folder_id
   labels     = local.labels
   kms_key_id = yandex_kms_symmetric_key.main["secrets"].id

@@ -1,7 +1,8 @@
 """Our clusters in the cloud: found by name and label, adopted, deleted, and judged overdue.
 
-A cluster is ours when its label `owner` says so; `run` names the run, `expires` the time after which nobody needs it,
-and the description is the Airflow run's id. Nothing else is ever touched.
+A cluster is ours when its label `owner` says so and its bucket is ours: each deployment has one, and two of them may
+live in one folder. `run` names the run, `expires` the time after which nobody needs it, and the description is the
+Airflow run's id. Nothing else is ever touched.
 """
 
 import time
@@ -9,10 +10,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dags.retraining.patience import Patience
+
 OWNER, OWNER_LABEL, EXPIRES_LABEL = "fraud-retraining", "owner", "expires"
 LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
 TIMEOUT = 1800  # seconds to wait for a cluster that is being created, or that may not be deleted yet
 POLL = 5
+# A cluster that was made a second ago may be "not found"; only one that stays so is gone.
+NEW = Patience(10, fresh=True)
 
 
 def labels(run: str) -> dict[str, str]:
@@ -24,10 +29,10 @@ def expiry(hours: float) -> dict[str, str]:
     return {EXPIRES_LABEL: (datetime.now(UTC) + timedelta(hours=hours)).strftime(LABEL_TIME)}
 
 
-def _service(sdk: Any) -> Any:
+def _service(sdk: Any, patience: Patience | None = None) -> Any:
     from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
-    return sdk.client(ClusterServiceStub)
+    return sdk.client(ClusterServiceStub, **({"interceptor": patience.interceptor()} if patience else {}))
 
 
 def everything(sdk: Any, folder_id: str) -> Iterator[Any]:
@@ -43,20 +48,24 @@ def everything(sdk: Any, folder_id: str) -> Iterator[Any]:
             return
 
 
-def is_ours(cluster: Any) -> bool:
-    return cluster.labels.get(OWNER_LABEL) == OWNER
+def is_ours(cluster: Any, bucket: str) -> bool:
+    """`bucket`: where our clusters log."""
+    return cluster.labels.get(OWNER_LABEL) == OWNER and cluster.bucket == bucket
 
 
-def named(sdk: Any, folder_id: str, name: str) -> Any | None:
-    """Our cluster of that name, or None.
+def named(sdk: Any, folder_id: str, name: str, bucket: str) -> Any | None:
+    """Our cluster of that name, which logs to `bucket`, or None.
 
     Raises:
         RuntimeError: the name is taken by a cluster that is not ours.
     """
     for cluster in everything(sdk, folder_id):
         if cluster.name == name:
-            if not is_ours(cluster):
-                raise RuntimeError(f"The cluster {name} ({cluster.id}) has no label {OWNER_LABEL}={OWNER}: not ours.")
+            if not is_ours(cluster, bucket):
+                raise RuntimeError(
+                    f"The cluster {name} ({cluster.id}) has no label {OWNER_LABEL}={OWNER} and bucket {bucket} (it has "
+                    f"{cluster.bucket}): not ours, so it is left alone. Trigger the run anew: that takes another name."
+                )
             return cluster
     return None
 
@@ -68,7 +77,8 @@ def status(sdk: Any, cluster_id: str) -> str:
     from yandex.cloud.dataproc.v1.cluster_service_pb2 import GetClusterRequest
 
     try:
-        return Cluster.Status.Name(_service(sdk).Get(GetClusterRequest(cluster_id=cluster_id)).status)
+        get = _service(sdk, Patience()).Get
+        return Cluster.Status.Name(NEW.call(get, GetClusterRequest(cluster_id=cluster_id)).status)
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.NOT_FOUND:
             return "GONE"
@@ -103,6 +113,7 @@ def delete(sdk: Any, cluster_id: str, timeout: float = TIMEOUT) -> None:
         try:
             operation = _service(sdk).Delete(DeleteClusterRequest(cluster_id=cluster_id))
             sdk.wait_operation_and_get_result(operation, timeout=timeout)
+            return
         except (grpc.RpcError, RuntimeError) as problem:  # OperationError of the SDK is a RuntimeError
             if time.monotonic() > deadline:
                 why = problem.details() if isinstance(problem, grpc.RpcError) else problem

@@ -12,6 +12,8 @@ from urllib.parse import quote
 from airflow import __version__
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from dags.retraining import settings
+
 AIRFLOW = tuple(int(part) for part in __version__.split(".")[:2])
 
 if AIRFLOW >= (3, 0):
@@ -71,7 +73,18 @@ def when_due_or_announced(expression: str, asset: str) -> Any:
 
 # ------------------------------------------------------------------------------------------------ while a task runs
 def connection(name: str) -> Any:
-    """The connection of that name. Raises AirflowNotFoundException if there is none."""
+    """This stack's connection of that name, or the one that a person has made under the bare name.
+
+    Raises AirflowNotFoundException if there is none.
+    """
+    own = settings.named(name)
+    if own != name:
+        with suppress(AirflowNotFoundException):
+            return _connection(own)
+    return _connection(name)
+
+
+def _connection(name: str) -> Any:
     if AIRFLOW >= (3, 0):
         from airflow.sdk import Connection
 
@@ -82,12 +95,12 @@ def connection(name: str) -> Any:
 
 
 def variable(name: str) -> Any:
-    """The JSON value of a variable. Raises KeyError (2.11) or AirflowRuntimeError (3.x) if there is none."""
+    """The JSON value of this stack's variable. Raises KeyError (2.11) or AirflowRuntimeError (3.x) if there is none."""
     if AIRFLOW >= (3, 0):
         from airflow.sdk import Variable
     else:
         from airflow.models import Variable
-    return Variable.get(name, deserialize_json=True)
+    return Variable.get(settings.named(name), deserialize_json=True)
 
 
 def moment(dag_run: Any) -> Any:

@@ -17,21 +17,23 @@ def client() -> Any:
     from botocore.config import Config
 
     from dags.retraining import compat
+    from dags.retraining.patience import FRESH
 
     connection = compat.connection(CONNECTION)
     # Newer boto3 adds checksums that stores other than Amazon's need not know; one before 1.36 has no such setting.
     names = ("request_checksum_calculation", "response_checksum_validation")
     without_checksums: dict[str, Any] = {name: "when_required" for name in names if name in Config.OPTION_DEFAULTS}
-    return boto3.client(
+    made = boto3.client(
         "s3",
         aws_access_key_id=connection.login,
         aws_secret_access_key=connection.password,
         endpoint_url=connection.extra_dejson["endpoint_url"],
         region_name=connection.extra_dejson.get("region_name"),
         config=Config(
-            s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 5}, **without_checksums
+            s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}, **without_checksums
         ),
     )
+    return FRESH.s3(made)
 
 
 def names(s3: Any, bucket: str, prefix: str) -> list[str]:

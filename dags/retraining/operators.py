@@ -21,9 +21,17 @@ from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLo
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from dags.retraining import clusters, compat
+from dags.retraining.patience import FRESH
 
 CLEAN_UP_TIMEOUT = 300  # seconds a failing create spends on deleting what it has made
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
+
+
+def patient_hook(connection: str | None = None) -> DataprocHook:
+    """The provider's hook, whose calls are repeated while what refuses them passes by itself."""
+    hook = DataprocHook(yandex_conn_id=connection)
+    FRESH.sdk(hook.sdk)
+    return hook
 
 
 class CreateCluster(DataprocCreateClusterOperator):
@@ -43,8 +51,8 @@ class CreateCluster(DataprocCreateClusterOperator):
         self.__dict__.update(self.spec)
         # Counted from here, not from the plan: a run cleared days later must not make an overdue cluster.
         self.labels = clusters.expiry(self.spec["hours"]) | self.spec["labels"]
-        sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
-        made = clusters.named(sdk, self.folder_id, self.cluster_name)
+        sdk = patient_hook(self.yandex_conn_id).sdk
+        made = clusters.named(sdk, self.folder_id, self.cluster_name, self.s3_bucket)
         try:
             if made:
                 self.log.info("adopting %s (%s), which an earlier attempt has made", made.name, made.id)
@@ -64,6 +72,8 @@ class CreateCluster(DataprocCreateClusterOperator):
     @hook.setter
     def hook(self, hook: Any) -> None:
         """The operator does not pass the account of autoscaling on, though the client that it calls takes it."""
+        if hook:
+            FRESH.sdk(hook.sdk)
         if hook and (account := self.spec.get("autoscaling_service_account_id")):
             client = hook.dataproc_client
             client.create_cluster = partial(client.create_cluster, autoscaling_service_account_id=account)
@@ -71,9 +81,9 @@ class CreateCluster(DataprocCreateClusterOperator):
 
     def _remove(self) -> None:
         """Deletes the cluster of this run, if there is one; what cannot be deleted here is left to the DAG `sweep`."""
-        sdk = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk
+        sdk = patient_hook(self.yandex_conn_id).sdk
         try:
-            if left := clusters.named(sdk, self.folder_id, self.cluster_name):
+            if left := clusters.named(sdk, self.folder_id, self.cluster_name, self.s3_bucket):
                 clusters.delete(sdk, left.id, timeout=CLEAN_UP_TIMEOUT)
                 self.log.info("deleted %s (%s), which this attempt had made", left.name, left.id)
         except Exception as problem:
@@ -88,7 +98,7 @@ class DeleteCluster(DataprocDeleteClusterOperator):
     """
 
     def execute(self, context: Any) -> None:
-        clusters.delete(DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk, self.cluster_id)
+        clusters.delete(patient_hook(self.yandex_conn_id).sdk, self.cluster_id)
         if skipped := [name for name, state in compat.task_states(context).items() if state == "skipped"]:
             raise compat.AirflowFailException(
                 f"The cluster is deleted; the run was marked as failed before {', '.join(sorted(skipped))} had begun. "
@@ -108,6 +118,9 @@ class RunJob(DataprocCreatePysparkJobOperator):
         super().__init__(**kwargs)
         self.spec = spec
 
+    def _setup(self, context: Any) -> DataprocHook:
+        return patient_hook(self.yandex_conn_id)
+
     def execute(self, context: Any) -> None:
         self.__dict__.update(self.spec)
         try:
@@ -126,7 +139,7 @@ class RunJob(DataprocCreatePysparkJobOperator):
 
     def _jobs(self) -> tuple[Any, list[Any]]:
         """The service, and this task's jobs on the cluster, oldest first."""
-        jobs = DataprocHook(yandex_conn_id=self.yandex_conn_id).sdk.client(JobServiceStub)
+        jobs = patient_hook(self.yandex_conn_id).sdk.client(JobServiceStub)
         found = jobs.List(ListJobsRequest(cluster_id=self.cluster_id, page_size=100)).jobs
         mine = [job for job in found if job.name == self.name]
         return jobs, sorted(mine, key=lambda job: job.created_at.ToNanoseconds())

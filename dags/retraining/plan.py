@@ -28,13 +28,14 @@ class Run:
     dry_run: bool = False
 
 
-def run_name(dag_run_id: str, begun: datetime) -> str:
+def run_name(dag_run_id: str, begun: datetime, stack: str = "") -> str:
     """A name for the run and its cluster: the same for the same Airflow run, at most 63 of `a-z0-9-`.
 
-    Two runs of one second differ in the digest; the time is there for people.
+    Two runs of one second differ in the digest; the time is there for people. Two stacks of one folder of the cloud
+    have runs of the same id at the same time: `stack` (at most 20) comes first.
     """
     digest = hashlib.sha256(dag_run_id.encode()).hexdigest()[:8]
-    name = f"fraud-retrain-{begun:%Y%m%dt%H%M%S}-{digest}"
+    name = f"{stack or 'fraud'}-retrain-{begun:%Y%m%dt%H%M%S}-{digest}"
     assert re.fullmatch(rf"[a-z][-a-z0-9]{{1,{NAME_LIMIT - 1}}}", name), name
     return name
 
@@ -149,7 +150,7 @@ def limits(quality: dict[str, Any]) -> list[str]:
 
 def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks need, as one JSON object. A dry run uses no files up."""
-    name = run_name(run.dag_run_id, run.begun)
+    name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""))
     train = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
     train += ["--experiment", settings["experiment"], "--model", settings["model"]]
     train += ["--as-of", run.as_of] if run.as_of else []

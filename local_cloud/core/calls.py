@@ -85,5 +85,5 @@ Handler = Verb | Query
 class Api(Protocol):
     """What the protocols hand their calls to."""
 
-    def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str) -> Message:
+    def call(self, method: MethodDescriptor, request: Any, authorization: str, protocol: str, key: str = "") -> Message:
         """The answer; raises `ApiError`."""

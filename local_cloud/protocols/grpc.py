@@ -25,11 +25,12 @@ class _Handler(grpc.GenericRpcHandler):
         method = schema.find_method(details.method)
         if method is None or method.client_streaming or method.server_streaming:
             return None
-        authorization = str(dict(details.invocation_metadata).get("authorization", ""))
+        told = dict(details.invocation_metadata)
+        authorization, key = (str(told.get(name, "")) for name in ("authorization", "idempotency-key"))
 
         def call(request: Any, context: grpc.ServicerContext) -> Any:
             try:
-                return self._api.call(method, request, authorization, "grpc")
+                return self._api.call(method, request, authorization, "grpc", key)
             except ApiError as error:
                 if error.details:
                     context.set_trailing_metadata((("grpc-status-details-bin", error.status().SerializeToString()),))

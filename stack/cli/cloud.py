@@ -1,18 +1,25 @@
 """The commands of the cloud: `make bootstrap`, `make destroy` and `make cost`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dags.retraining.settings import DEFAULTS
-from stack.cloud import bootstrap, cost, destroy
+from dags.retraining.settings import require_cron
+from stack.cloud import bootstrap, cost, destroy, lost
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
+from stack.common.options import Variable
+
+SCHEDULE = Variable("", "a cron expression in UTC", "0 6 * * 1", require_cron)
+IMPORT = Variable("IMPORT", "ADDRESS=ID", lost.EXAMPLE, lambda text: lost.parse_imports(text) or True)
 
 
 @dataclass(frozen=True)
 class CloudOptions:
-    state: Annotated[Path, "folder of its state (default %(default)s)"] = Path(".cloud")
+    state: Annotated[Path, "folder of its state (default %(default)s)", Variable("CLOUD", example=".cloud")] = Path(
+        ".cloud"
+    )
     project: Annotated[Path, "folder with terraform/, site.yml, inventory/"] = ROOT
     mirror: Annotated[str, "of Terraform's registry: its https address, `yandex`, or `none`; it is kept"] = ""
 
@@ -25,10 +32,10 @@ class Bootstrap(CloudOptions):
     """make the whole system in the cloud, or bring it up to date"""
 
     yes: Annotated[bool, "ask nothing"] = False
-    schedule: Annotated[str, "cron expression of the DAG, UTC"] = DEFAULTS["schedule"]
+    schedule: Annotated[str | None, "cron expression of the DAG, UTC; it is kept", SCHEDULE] = None
     force: Annotated[bool, "do the steps that are done already, too; go on though quotas are short"] = False
     only: Annotated[Literal["", "network"], "make the network alone"] = ""
-    adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces"] = ""
+    adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces", IMPORT] = ""
 
     def run(self) -> None:
         wishes = bootstrap.Wishes(self.schedule, self.yes, self.only, self.adopt)
@@ -49,8 +56,14 @@ class Destroy(CloudOptions):
 class Cost(CloudOptions):
     """say what it costs per month and per retrain"""
 
-    minutes: Annotated[float, "a retrain takes in the cloud"] = cost.MINUTES
-    runs: Annotated[float, "retrains in a month"] = cost.RUNS
+    minutes: Annotated[
+        float,
+        "a retrain takes in the cloud",
+        Variable("", "a number above 0", "30", lambda value: 0 < value < math.inf),
+    ] = cost.MINUTES
+    runs: Annotated[
+        float, "retrains in a month", Variable("", "a number from 0 on", "4.3", lambda value: 0 <= value < math.inf)
+    ] = cost.RUNS
 
     def run(self) -> None:
         cost.show(self.deployment(), self.minutes, self.runs)

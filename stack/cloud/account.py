@@ -19,12 +19,14 @@ from yandex.cloud.iam.v1.iam_token_service_pb2 import CreateIamTokenRequest
 from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
 from yandexcloud.auth import get_auth_token_requester
 
+from dags.retraining.patience import ORDINARY, Patience
 from stack.common.errors import StackError
 from stack.common.storage import storage_client
 
 KEY_FILE, TOKEN = "YC_SERVICE_ACCOUNT_KEY_FILE", "YC_TOKEN"
 # Of another cloud; Terraform's S3 back-end would take them for its own.
 OF_OTHERS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+AT_LOG_IN = Patience(5)  # nothing is made yet, and what is mistyped does not answer either
 SECRET_VARIABLES = (KEY_FILE, TOKEN, "YC_STORAGE_ACCESS_KEY", "YC_STORAGE_SECRET_KEY")
 WAYS = (
     f"Set {KEY_FILE} to the key file of a service account (`yc iam key create --service-account-name … "
@@ -70,7 +72,7 @@ def read_key(path: Path) -> dict[str, str]:
 def exchange(**credentials: Any) -> str:
     """An IAM token for a service account's key, or for a person's OAuth token."""
     requester = get_auth_token_requester(endpoint=api_endpoint(), **credentials)
-    sdk = yandexcloud.SDK(endpoint=api_endpoint(), **credentials)
+    sdk = AT_LOG_IN.sdk(yandexcloud.SDK(endpoint=api_endpoint(), **credentials))
     request: CreateIamTokenRequest = requester.get_token_request()
     return str(sdk.client(IamTokenServiceStub).Create(request, timeout=30).iam_token)
 
@@ -117,20 +119,20 @@ class Account:
             f"There are no credentials: neither {KEY_FILE} nor {TOKEN} is set, and `yc` is missing. {WAYS}"
         )
 
-    def sdk(self) -> yandexcloud.SDK:
-        return yandexcloud.SDK(endpoint=api_endpoint(), iam_token=self.token)
+    def sdk(self, patience: Patience = ORDINARY) -> yandexcloud.SDK:
+        return patience.sdk(yandexcloud.SDK(endpoint=api_endpoint(), iam_token=self.token))
 
     def environment(self) -> dict[str, str]:
         """For Terraform: this process's environment with the token in place of what it was made from."""
         storage = {k: os.environ[k] for k in SECRET_VARIABLES if k.startswith("YC_STORAGE") and k in os.environ}
         return environment_without_secrets() | storage | {TOKEN: self.token}
 
-    def object_store(self) -> Any:
+    def object_store(self, patience: Patience = ORDINARY) -> Any:
         """A client of the object store: by the storage key if one is set, else by the token, as Terraform does."""
         key, secret = os.environ.get("YC_STORAGE_ACCESS_KEY"), os.environ.get("YC_STORAGE_SECRET_KEY")
         if key:
-            return storage_client(storage_endpoint(), key, secret)
-        client = storage_client(storage_endpoint())
+            return storage_client(storage_endpoint(), key, secret, patience)
+        client = storage_client(storage_endpoint(), patience=patience)
 
         def authorise(request: Any, **_: object) -> None:
             request.headers["X-YaCloud-SubjectToken"] = self.token

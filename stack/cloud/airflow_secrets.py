@@ -1,14 +1,20 @@
 """Airflow's connections and variable, as secrets in Lockbox."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
+import yandexcloud
+from yandex.cloud.lockbox.v1.secret_pb2 import Secret
+
+from dags.retraining.patience import FRESH
 from stack.cloud.account import Account, storage_endpoint
 from stack.cloud.outputs import Outputs
 from stack.common import lockbox, release
 from stack.common.storage import REGION
 
 LOGIN_OF_JOBS = "jobs/mlflow"  # what jobs log in to MLflow with
+VARIABLE = "airflow/variables/fraud_retraining"
 
 
 def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, authority: str) -> None:
@@ -18,8 +24,8 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
         uploaded: the jobs' release.
         authority: the certificate (PEM) that MLflow's clients are to trust.
     """
-    cloud, folder_id, mlflow = account.sdk(), outputs.folder_id, outputs.mlflow
-    known = lockbox.secrets_by_name(cloud, folder_id)
+    cloud, folder_id, mlflow = account.sdk(FRESH), outputs.folder_id, outputs.mlflow
+    known = ours(cloud, outputs)
     passwords = {
         "airflow": lockbox.payload(cloud, mlflow.secret_ids.airflow)[mlflow.secret_key],
         "trainer": lockbox.payload(cloud, mlflow.secret_ids.trainer)[mlflow.secret_key],
@@ -43,11 +49,26 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             "password": storage["secret_key"],
             "extra": {"endpoint_url": storage_endpoint(), "region_name": REGION},
         },
-        "airflow/variables/fraud_retraining": release.retraining_variable(
+        VARIABLE: chosen_by_hand(cloud, known[VARIABLE])
+        | release.retraining_variable(
             asdict(outputs.buckets), cluster(outputs), uploaded, jobs_secret, asdict(outputs.quality)
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)
+
+
+def ours(cloud: yandexcloud.SDK, outputs: Outputs) -> dict[str, Secret]:
+    """The secrets that Terraform has made empty, by what they are for: another deployment in the folder has its own."""
+    by_id = {each.id: each for each in lockbox.secrets(cloud, outputs.folder_id)}
+    return {purpose: by_id[secret_id] for purpose, secret_id in outputs.connections.items()}
+
+
+def chosen_by_hand(cloud: yandexcloud.SDK, secret: Secret) -> dict[str, Any]:
+    """What a person has set in the variable and no setting here says: it stays."""
+    if not secret.current_version.id:
+        return {}
+    before = json.loads(lockbox.payload(cloud, secret.id)["value"])
+    return {key: before[key] for key in ("monitor", "spark") if before.get(key)}
 
 
 def cluster(outputs: Outputs) -> dict[str, Any]:

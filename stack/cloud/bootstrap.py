@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from stack.cloud import card, registry
+from stack.cloud import card, neighbours, registry
 from stack.cloud.airflow_secrets import put_airflow_secrets
 from stack.cloud.airflow_version import require_airflow
 from stack.cloud.code import upload_code
@@ -13,6 +13,7 @@ from stack.cloud.infrastructure import build, make_network
 from stack.cloud.machines import certificate, set_up_machines
 from stack.cloud.readiness import log_in
 from stack.cloud.remote_state import remote_state
+from stack.cloud.settings import read_settings
 from stack.cloud.way_in import read_way_in
 from stack.common.console import step
 from stack.common.files import exclusive
@@ -22,11 +23,11 @@ from stack.common.files import exclusive
 class Wishes:
     """What a person may ask of one `make bootstrap`.
 
-    `schedule` is the DAG's, `yes` answers every question, `only` names the part that is made ("": all), `adopted` is
-    what the cloud has and the state is to know (lost.py).
+    `schedule` is the DAG's (None: as it is), `yes` answers every question, `only` names the part that is made ("":
+    all), `adopted` is what the cloud has and the state is to know (lost.py).
     """
 
-    schedule: str
+    schedule: str | None = None
     yes: bool = False
     only: Literal["", "network"] = ""
     adopted: str = ""
@@ -40,6 +41,7 @@ def bootstrap(deployment: Deployment, wishes: Wishes) -> None:
     with exclusive(deployment, "make bootstrap", "CLOUD"):
         registry.choose(deployment)
         account = log_in(deployment, reach=not wishes.only)
+        neighbours.require_own_prefix(deployment, account)
         remote = remote_state(deployment, account, wishes.yes)
         if wishes.only == "network":
             return make_network(deployment, account, remote, wishes.yes)
@@ -47,7 +49,7 @@ def bootstrap(deployment: Deployment, wishes: Wishes) -> None:
         outputs = build(deployment, account, remote, wishes.yes, wishes.adopted)
         way = read_way_in(deployment)
         set_up_machines(deployment, outputs, way)
-        release = upload_code(account, outputs, wishes.schedule)
+        release = upload_code(account, outputs, read_settings(deployment).prefix, wishes.schedule)
         with step("Airflow's connections and variable"):
             put_airflow_secrets(account, outputs, release, certificate(deployment).read_text())
         card.show(deployment, outputs, way, time.monotonic() - begun)

@@ -8,7 +8,6 @@ from stack.cloud.deployment import Deployment
 from stack.cloud.price_list import PRICES, by_use, retrain, standing
 from stack.cloud.sizes import find_sizes
 from stack.common.console import console, say
-from stack.common.errors import StackError
 
 MINUTES, RUNS = 30.0, 4.3  # of one retrain, which nobody has measured in the cloud yet; weekly runs in a month
 
@@ -19,10 +18,6 @@ def money(amount: float | None) -> str:
 
 def show(deployment: Deployment, minutes: float, runs: float) -> None:
     """Prints the table, the sums, and what is not in them."""
-    if minutes <= 0 or runs < 0:
-        raise StackError(
-            f"MINUTES={minutes:g} RUNS={runs:g}: positive numbers are expected, e.g. `make cost MINUTES=30`."
-        )
     registry.choose(deployment)
     of, sizes = find_sizes(deployment)
     lines, currency = list(standing(sizes)), PRICES["currency"]

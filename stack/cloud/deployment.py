@@ -25,6 +25,11 @@ class Deployment(KeptFolder):
     mirror: str = ""
 
     @property
+    def exists(self) -> bool:
+        """Whether something was made from here; any other folder is not ours to remove."""
+        return any((self.folder / name).exists() for name in ("journal.json", "remote-state.json", "state.tfstate"))
+
+    @property
     def terraform(self) -> Path:
         return self.project / "terraform"
 

@@ -12,11 +12,10 @@ from yandex.cloud.compute.v1.snapshot_service_pb2 import DeleteSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from dags.retraining import clusters
-from stack.cloud import buckets, leftovers, registry
+from stack.cloud import buckets, leftovers, neighbours, registry
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.infrastructure import REMOVAL, main_module, passwords
-from stack.cloud.leftovers import ours
 from stack.cloud.readiness import log_in
 from stack.cloud.remote_state import remote_state, state_module
 from stack.cloud.settings import Settings, read_settings
@@ -28,23 +27,24 @@ from stack.common.files import exclusive
 
 @dataclass(frozen=True)
 class CloudFolder:
-    """The folder that is cleared, in the name of the operator."""
+    """The folder of the cloud from which ours is taken, in the name of the operator."""
 
     account: Account
     settings: Settings
 
     def ours(self, *kinds: str) -> list[leftovers.Leftover]:
-        return ours(self.account.sdk(), self.settings.folder_id, self.settings.prefix, *kinds)
+        return leftovers.ours(self.account.sdk(), self.settings, *kinds)
 
 
 def destroy(deployment: Deployment, yes: bool) -> None:
-    if not deployment.folder.exists():
+    if not deployment.exists:
         raise StackError(
-            f"{deployment.folder} does not exist: nothing was made from here. CLOUD=… names another folder."
+            f"{deployment.folder} holds no deployment: nothing was made from here. CLOUD=… names another folder."
         )
     with exclusive(deployment, "make destroy", "CLOUD"):
         registry.choose(deployment)
         account = log_in(deployment)
+        neighbours.require_same(deployment)
         target = CloudFolder(account, read_settings(deployment))
         found = target.ours()
         for each in found:
@@ -97,8 +97,8 @@ def remove_main(deployment: Deployment, target: CloudFolder) -> None:
 def delete_clusters(target: CloudFolder) -> int:
     """Deletes every cluster of our runs, in use or not; returns how many there were."""
     sdk = target.account.sdk()
-    runs = filter(clusters.is_ours, clusters.everything(sdk, target.settings.folder_id))
-    mine = [each for each in runs if leftovers.is_ours(each, target.settings.prefix)]
+    everybody = clusters.everything(sdk, target.settings.folder_id)
+    mine = [each for each in everybody if clusters.is_ours(each, target.settings.logs_bucket)]
     for cluster in mine:
         say(f"  deleting the cluster {cluster.name} ({cluster.id})")
         clusters.delete(sdk, cluster.id)
@@ -140,6 +140,7 @@ def say_what_is_left(target: CloudFolder) -> None:
     )
     if left:
         raise StackError(
-            f"{len(left)} things of ours are left. Run `make destroy` again; what it cannot remove, remove by hand: "
-            f"https://console.yandex.cloud/folders/{target.settings.folder_id}"
+            f"{len(left)} things of ours are left. Run `make destroy` again. What it cannot remove and has the label "
+            f"stack={target.settings.prefix} is ours to remove by hand; what is ours by its name alone may be somebody "
+            f"else's, so ask first: https://console.yandex.cloud/folders/{target.settings.folder_id}"
         )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dags.retraining.patience import FRESH
 from stack.cloud import lost, quota_needs
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
@@ -36,7 +37,7 @@ def main_module(deployment: Deployment, account: Account, remote: Remote, passwo
 
 def passwords(account: Account, settings: Settings) -> dict[str, str]:
     """Terraform's variable -> the password that Lockbox has made for it, if it has."""
-    cloud = account.sdk()
+    cloud = account.sdk(FRESH)
     known = lockbox.secrets_by_name(cloud, settings.folder_id)
     names = {variable: f"{settings.prefix}-{name}" for variable, name in PASSWORDS.items()}
     return {

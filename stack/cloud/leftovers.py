@@ -1,7 +1,8 @@
 """What of ours is in the folder, by asking the cloud's API: all of it before `make destroy`, nothing afterwards."""
 
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 
 from dags.retraining.clusters import OWNER, OWNER_LABEL
+from stack.cloud.settings import Settings
 from stack.common.errors import StackError
 
 # What a person calls it -> package and name of its service.
@@ -37,12 +39,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Leftover:
+    """`certain`: it has our label, or a name that only we can have; else it is merely called so."""
+
     kind: str
     name: str
     id: str
+    certain: bool = True
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} ({self.id})"
+        return f"{self.kind} {self.name} ({self.id}{'' if self.certain else ', by its name alone'})"
 
 
 def everything(sdk: Any, folder_id: str, kind: str) -> Iterator[Any]:
@@ -61,12 +66,27 @@ def everything(sdk: Any, folder_id: str, kind: str) -> Iterator[Any]:
         request.page_token = page.next_page_token
 
 
-def is_ours(resource: Any, prefix: str) -> bool:
-    """By the labels that Terraform, `make bootstrap` and the DAG give, or by a name that begins with the prefix."""
+def stack_of(kind: str, resource: Any, settings: Settings) -> str | None:
+    """The prefix of the deployment that has made it, where it says so: by the label that Terraform gives, or by a name
+    that has the folder's id at its end. Several deployments may live in one folder."""
     labels = getattr(resource, "labels", {})
-    if labels.get(OWNER_LABEL) == OWNER:  # a run's cluster: its bucket says of which deployment in this folder
-        return bool(resource.bucket.startswith(f"{prefix}-"))
-    return labels.get("stack") == prefix or resource.name == prefix or resource.name.startswith(f"{prefix}-")
+    if labels.get(OWNER_LABEL) == OWNER:  # a run's cluster: known by its bucket
+        return prefix_of(resource.bucket, settings) or f"the one with the bucket {resource.bucket}"
+    if "stack" in labels:
+        return str(labels["stack"])
+    return prefix_of(resource.name, settings) if kind == "bucket" else None
+
+
+def prefix_of(bucket: str, settings: Settings) -> str | None:
+    """Of `<prefix>-<purpose>-<folder's id>`, for a purpose of one word."""
+    found = re.fullmatch(rf"(.+)-[a-z]+-{settings.folder_id}", bucket)
+    return found[1] if found else None
+
+
+def by_name(name: str, prefixes: Iterable[str]) -> str | None:
+    """Whose a thing without a label is, if anybody's: of all prefixes the longest with which its name begins."""
+    fitting = [each for each in prefixes if name == each or name.startswith(f"{each}-")]
+    return max(fitting, key=len, default=None)
 
 
 def listed(sdk: Any, folder_id: str, kind: str) -> list[Any]:
@@ -84,14 +104,17 @@ def listed(sdk: Any, folder_id: str, kind: str) -> list[Any]:
         ) from None
 
 
-def ours(sdk: Any, folder_id: str, prefix: str, *kinds: str) -> list[Leftover]:
-    """Everything of ours that is there, of these kinds or of all.
+def ours(sdk: Any, settings: Settings, *kinds: str) -> list[Leftover]:
+    """Everything of ours that is there, of these kinds or of all; nothing that another deployment has made.
 
     Raises:
         StackError: a list cannot be had; then nobody knows.
     """
-    found = []
-    for kind in kinds or KINDS:
-        mine = [each for each in listed(sdk, folder_id, kind) if is_ours(each, prefix)]
-        found += [Leftover(kind, each.name, getattr(each, "id", "") or each.name) for each in mine]
-    return found
+    there = [(kind, each) for kind in kinds or KINDS for each in listed(sdk, settings.folder_id, kind)]
+    makers = [stack_of(kind, each, settings) for kind, each in there]
+    prefixes = {settings.prefix, *filter(None, makers)}
+    return [
+        Leftover(kind, each.name, getattr(each, "id", "") or each.name, certain=maker is not None)
+        for (kind, each), maker in zip(there, makers, strict=True)
+        if (maker or by_name(each.name, prefixes)) == settings.prefix
+    ]

@@ -67,8 +67,8 @@ def refuse(lost: list[Lost]) -> None:
         raise StackError(
             f"The cloud has what the plan would make, and the state does not know it: {'; '.join(map(str, lost))}. It "
             "was made by a run that did not see its end, or by somebody else. If it is ours, wait until the console "
-            f"shows it as running, then take it into the state: `make bootstrap IMPORT='{imports(lost)}'`; if nobody "
-            "needs it, delete it."
+            f"shows it as running, then take it into the state: `make bootstrap IMPORT='{imports(lost)}'`. If it is "
+            "somebody else's, leave it alone: another prefix in terraform.tfvars gives names of our own."
         )
 
 

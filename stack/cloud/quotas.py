@@ -13,7 +13,6 @@ from yandex.cloud.resourcemanager.v1.folder_service_pb2 import GetFolderRequest
 from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
 
 from dags.retraining import clusters
-from stack.cloud.leftovers import is_ours
 from stack.cloud.price_list import GIB
 from stack.cloud.quota_needs import Needs
 from stack.cloud.settings import Settings
@@ -131,8 +130,8 @@ def ask(sdk: Any, cloud: str, service: str) -> dict[str, Quota]:
 def without_live_runs(sdk: Any, settings: Settings, run: Needs) -> Needs:
     """A run's needs; none while a run's cluster is alive, for what is in use counts it already."""
     try:
-        alive = filter(clusters.is_ours, clusters.everything(sdk, settings.folder_id))
-        return Counter() if any(is_ours(each, settings.prefix) for each in alive) else run
+        alive = clusters.everything(sdk, settings.folder_id)
+        return Counter() if any(clusters.is_ours(each, settings.logs_bucket) for each in alive) else run
     except grpc.RpcError:
         return run
 

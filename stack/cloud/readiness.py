@@ -9,11 +9,12 @@ import grpc
 from yandex.cloud.resourcemanager.v1.folder_service_pb2 import GetFolderRequest
 from yandex.cloud.resourcemanager.v1.folder_service_pb2_grpc import FolderServiceStub
 
+from dags.retraining.settings import require_cron
 from stack.cloud import registry
-from stack.cloud.account import Account, api_endpoint
+from stack.cloud.account import AT_LOG_IN, Account, api_endpoint
 from stack.cloud.deployment import Deployment
 from stack.cloud.interruptions import wait_for_terraform
-from stack.cloud.settings import read_settings, read_variables
+from stack.cloud.settings import read_expressions, read_settings, read_variables, require_known
 from stack.cloud.way_in import require_way_in
 from stack.common.checks import Checks, find_python, run_checks
 from stack.common.console import step
@@ -48,7 +49,7 @@ def require_access(account: Account, folder_id: str) -> str:
     """Asks the cloud for the folder: the token is valid and sees it."""
     try:
         request = GetFolderRequest(folder_id=folder_id)
-        folder = account.sdk().client(FolderServiceStub).Get(request, timeout=30)
+        folder = account.sdk(AT_LOG_IN).client(FolderServiceStub).Get(request, timeout=30)
     except grpc.RpcError as problem:
         raise StackError(
             f"{api_endpoint()} refuses to show the folder {folder_id} to {account.source}: {problem.code().name}, "
@@ -56,6 +57,17 @@ def require_access(account: Account, folder_id: str) -> str:
             f"the account has the role admin on it: `yc resource-manager folder list-access-bindings {folder_id}`."
         ) from None
     return f"{account.source} sees the folder {folder.name} ({folder_id})"
+
+
+def require_settings(deployment: Deployment) -> str:
+    """Raises StackError if the settings file says what nobody reads, or a cron expression that is none."""
+    found = require_known(deployment)
+    snapshots = read_expressions(deployment, schedule="var.snapshots.schedule")["schedule"]
+    try:
+        require_cron(snapshots, "snapshots.schedule")
+    except ValueError as problem:
+        raise StackError(f"{deployment.settings}: {problem}") from None
+    return found
 
 
 def require_playbook(deployment: Deployment) -> str:
@@ -82,6 +94,7 @@ def checks(deployment: Deployment) -> Checks:
         "Python for Ansible": lambda: find_python("ansible"),
         "Terraform's provider": lambda: registry.require_provider(deployment, "state", "main"),
         "settings": lambda: ", ".join(f"{name} {value}" for name, value in asdict(read_settings(deployment)).items()),
+        "what the settings say": lambda: require_settings(deployment),
         "Data Proc image": lambda: tell_image(deployment),
         "playbook": lambda: require_playbook(deployment),
         "credentials": lambda: require_access(Account.find(), read_settings(deployment).folder_id),

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dags.retraining.patience import FRESH
 from stack.cloud.account import Account, storage_endpoint
 from stack.cloud.deployment import Deployment, contents
 from stack.cloud.interruptions import STATE_KEY
@@ -22,7 +23,7 @@ class Remote:
     secret: str
 
     def client(self) -> Any:
-        return storage_client(storage_endpoint(), self.key, self.secret)
+        return storage_client(storage_endpoint(), self.key, self.secret, FRESH)
 
     def environment(self) -> dict[str, str]:
         return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
@@ -57,7 +58,7 @@ def remote_state(deployment: Deployment, account: Account, yes: bool) -> Remote:
     inputs = [contents(deployment.terraform / "state"), asdict(read_settings(deployment))]
     deployment.run_step("remote state", inputs, make)
     made = deployment.load("remote-state", {})
-    key = lockbox.payload(account.sdk(), made["key_secret_id"])
+    key = lockbox.payload(account.sdk(FRESH), made["key_secret_id"])
     remote = Remote(made["bucket"], key["access_key"], key["secret_key"])
     # A second copy: whoever loses the deployment's folder can still go on, or destroy.
     remote.client().put_object(

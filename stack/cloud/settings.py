@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ class Settings:
 
     folder_id: str
     prefix: str
+
+    @property
+    def logs_bucket(self) -> str:
+        """Where the clusters of our runs log: by it they are known as ours; terraform/storage.tf says the same."""
+        return f"{self.prefix}-logs-{self.folder_id}"
+
+    @property
+    def state_bucket(self) -> str:
+        """Where Terraform's state is; terraform/state says the same."""
+        return f"{self.prefix}-tfstate-{self.folder_id}"
 
 
 @functools.cache
@@ -56,8 +67,49 @@ def read_expressions(deployment: Deployment, **expressions: str) -> dict[str, An
     return evaluate(deployment, (deployment.terraform / "variables.tf").read_text(), expressions)
 
 
+def require_known(deployment: Deployment) -> str:
+    """What the settings file says is read by somebody; Terraform itself drops what it does not know, and warns at most.
+
+    Raises:
+        StackError: a variable, or a key of one, does not exist; names it and those that do.
+    """
+    declared = re.findall(
+        r'^variable "(\w+)" \{\n(.*?)^\}', (deployment.terraform / "variables.tf").read_text(), re.M | re.S
+    )
+    names = [name for name, block in declared if not re.search(r"^  sensitive\s*= true", block, re.M)]
+    loose = "".join(f'variable "{name}" {{ default = null }}\n' for name, _ in declared)
+    given, said = console(deployment, loose, {name: f"var.{name}" for name in names})
+    known = read_expressions(deployment, **{name: f"var.{name}" for name in names})
+    strange = [
+        f"{name}; the variables are {', '.join(names)}"
+        for name in re.findall(r'declare a variable named "([^"]+)"', " ".join(re.sub("[│╷╵]", " ", said).split()))
+    ]
+    strange += [text for name in names for text in strangers(given[name], known[name], name)]
+    if strange:
+        raise StackError(f"{deployment.settings} says what nobody reads: {'. '.join(strange)}. Correct it there.")
+    return f"{sum(value is not None for value in given.values())} of {len(names)} variables"
+
+
+def strangers(given: Any, known: Any, where: str) -> Iterator[str]:
+    """Keys, at any depth, that a value has and the same value of its declared type does not."""
+    if isinstance(given, dict) and isinstance(known, dict):
+        for key, value in given.items():
+            if key in known:
+                yield from strangers(value, known[key], f"{where}.{key}")
+            else:
+                yield f"{where}.{key}; the keys of {where} are {', '.join(known)}"
+    elif isinstance(given, list) and isinstance(known, list):
+        for index, (one, other) in enumerate(zip(given, known, strict=False)):
+            yield from strangers(one, other, f"{where}[{index}]")
+
+
 def evaluate(deployment: Deployment, declarations: str, expressions: dict[str, str]) -> dict[str, Any]:
     """Name -> value of each expression, by Terraform itself, where the variables are declared so."""
+    return console(deployment, declarations, expressions)[0]
+
+
+def console(deployment: Deployment, declarations: str, expressions: dict[str, str]) -> tuple[dict[str, Any], str]:
+    """(name -> value of each expression, what Terraform has said besides)."""
     if not deployment.settings.exists():
         raise StackError(
             f"{deployment.settings} is missing: copy {deployment.terraform / 'terraform.tfvars.example'} there "
@@ -78,4 +130,4 @@ def evaluate(deployment: Deployment, declarations: str, expressions: dict[str, s
         message = re.sub(r"\x1b\[\d+m", "", done.stderr).strip()[-800:]
         raise StackError(f"{deployment.settings} is not understood by Terraform:\n{message}")
     # Warnings of values for other variables come first; the answer is a JSON text in a JSON string.
-    return dict(json.loads(json.loads(done.stdout.strip().splitlines()[-1])))
+    return dict(json.loads(json.loads(done.stdout.strip().splitlines()[-1]))), done.stdout + done.stderr

@@ -14,6 +14,7 @@ from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.cloud.outputs import CostInputs
 from stack.cloud.readiness import require_terraform
+from stack.cloud.settings import require_known
 from stack.cloud.terraform import QUIET
 from stack.common.errors import StackError
 
@@ -47,6 +48,8 @@ def plan(deployment: Deployment, copy: Path) -> CostInputs:
         StackError: Terraform refuses the configuration; with its message.
     """
     require_terraform()
+    if deployment.settings.exists():
+        require_known(deployment)
     registry.require_provider(deployment, "cost")
     copy.mkdir()
     for file in deployment.terraform.iterdir():

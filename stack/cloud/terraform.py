@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from dags.retraining.patience import FRESH, S3_NOT_YET
 from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
@@ -100,12 +101,18 @@ class Terraform:
         return self.plan_file.with_name("log")
 
     def init(self, *options: str) -> None:
+        """Raises StackError if it cannot; the bucket for the state, and its key, may have been made a second ago."""
         try:
-            self.run("init", "-reconfigure", *options)
+            FRESH.retrying(lambda _: self.has_said(S3_NOT_YET))(self.run, "init", "-reconfigure", *options)
         except StackError as problem:
-            if any(sign in self.log.read_text(errors="replace") for sign in registry.SIGNS):
+            if self.has_said(registry.SIGNS):
                 raise StackError(f"{problem}\n{registry.advice(self.deployment)}") from None
             raise
+
+    def has_said(self, signs: Iterable[str]) -> bool:
+        """Whether the last command that a person watched has said one of these."""
+        text = self.log.read_text(errors="replace")
+        return any(sign in text for sign in signs)
 
     def plan(self, *options: str) -> dict[str, str]:
         """Shows what would be done and keeps it for `apply`; returns each resource's address and what happens to it.

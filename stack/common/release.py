@@ -14,6 +14,7 @@ from stack.common.envs import LOCKS, ROOT
 EXPERIMENT, MODEL, TRAINER_SECRET = "fraud-retraining", "fraud", "mlflow-trainer"
 # On the image already: Spark itself.
 ON_THE_IMAGE = {"pyspark", "py4j"}
+DAG_SETTINGS = "dags/retraining/settings.json"  # dags/retraining/settings.py reads it
 
 
 def source_files(folder: Path) -> list[Path]:
@@ -43,11 +44,11 @@ def upload_jobs(s3: Any, bucket: str) -> str:
     return digest
 
 
-def dag_files(schedule: str) -> dict[str, bytes]:
-    """Object key -> content of everything that Airflow is given."""
+def dag_files(told: Mapping[str, str]) -> dict[str, bytes]:
+    """Object key -> content of everything that Airflow is given; `told` is what the DAGs know while they are parsed."""
     folder = ROOT / "dags"
     files = {f"dags/{path.relative_to(folder)}": path.read_bytes() for path in source_files(folder)}
-    return files | {"dags/retraining/settings.json": json.dumps({"schedule": schedule}).encode()}
+    return files | {DAG_SETTINGS: json.dumps(dict(told), sort_keys=True).encode()}
 
 
 def upload_dags(s3: Any, bucket: str, files: dict[str, bytes]) -> None:
@@ -97,6 +98,5 @@ def retraining_variable(
         "experiment": EXPERIMENT,
         "mlflow_secret_id": trainer_secret,
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
-        "spark": {},
         "quality": dict(quality),
     }

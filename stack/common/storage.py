@@ -8,6 +8,8 @@ import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from dags.retraining.patience import ORDINARY, Patience
+
 REGION = "ru-central1"
 # Newer clients add checksums of their own to every call. Signed calls with them are taken by now; for an upload that is
 # not signed (an IAM token) they would come as a trailer of the body, which the vendor does not say that it takes.
@@ -17,7 +19,9 @@ WITHOUT_CHECKSUMS: dict[str, Any] = {
 }
 
 
-def storage_client(endpoint: str, key: str | None = None, secret: str | None = None) -> Any:
+def storage_client(
+    endpoint: str, key: str | None = None, secret: str | None = None, patience: Patience = ORDINARY
+) -> Any:
     """A client of the object store at `endpoint` that signs with this key; without one it signs nothing."""
     signature: dict[str, Any] = {} if key else {"signature_version": UNSIGNED}
     client = boto3.client(
@@ -26,10 +30,15 @@ def storage_client(endpoint: str, key: str | None = None, secret: str | None = N
         region_name=REGION,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(s3={"addressing_style": "path"}, **WITHOUT_CHECKSUMS, **signature),
+        config=Config(
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard", "total_max_attempts": 1},  # patience has its own
+            **WITHOUT_CHECKSUMS,
+            **signature,
+        ),
     )
     client.meta.events.register("before-sign.s3.DeleteObjects", give_digest)
-    return client
+    return patience.s3(client)
 
 
 def give_digest(request: Any, **_: object) -> None:

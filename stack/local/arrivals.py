@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dags.retraining.patience import Patience
 from stack.common.errors import StackError
 from stack.common.storage import storage_client
 
@@ -99,7 +100,7 @@ class BucketSource:
         self.label = url
         self.bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.prefix = prefix.rstrip("/") + "/" if prefix else ""
-        self.s3 = storage_client(endpoint)
+        self.s3 = storage_client(endpoint, patience=Patience(5))
         try:
             pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
             keys = [item["Key"] for page in pages for item in page.get("Contents", ())]

@@ -1,6 +1,7 @@
 """`make demo`: the whole system on this machine, until WEEKS retraining cycles are done."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from dags.retraining.settings import require_cron
 from local_cloud.services.dataproc.yarn import end_left_behind
 from stack.common import release
 from stack.common.console import console, say, say_indented, step
@@ -15,10 +17,12 @@ from stack.common.envs import ensure
 from stack.common.errors import StackError
 from stack.common.files import exclusive
 from stack.common.java import ensure_jars, find_java
+from stack.common.options import Variable
 from stack.common.waiting import wait_until
 from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
 from stack.local.options import ImageOptions
+from stack.local.ports import LAST_PORT
 from stack.local.programs.airflow import airflow_command
 from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
@@ -26,17 +30,30 @@ from stack.local.state import State
 CODE_TIMEOUT = 60  # seconds until Airflow's folder must hold what was uploaded
 
 
+FROM_0 = Variable("", "a whole number from 0 on", "1", lambda value: value >= 0)
+FROM_1 = Variable("", "a whole number from 1 on", "2", lambda value: value >= 1)
+PORT = Variable("", f"a port from 1024 to {LAST_PORT}", "19000", lambda value: 1024 <= value <= LAST_PORT)
+LAKE = Variable("FRAUD_LAKE", "a folder, or s3://bucket/prefix", "~/lake")
+ENDPOINT = Variable(
+    "FRAUD_LAKE_ENDPOINT",
+    "an address of http or https",
+    arrivals.PUBLIC_STORAGE,
+    lambda text: re.fullmatch(r"https?://[^\s/]+/?", text),
+)
+SCHEDULE = Variable("", "a cron expression in UTC", "*/15 * * * *", require_cron)
+
+
 @dataclass(frozen=True)
 class Options(ImageOptions):
     """What a person may say to `make demo`."""
 
-    weeks: Annotated[int, "cycles to be done in all (default %(default)s)"] = 1
-    port: Annotated[int | None, "first of seven ports (default: the first free ones)"] = None
-    lake: Annotated[str | None, "folder or s3:// address of data files (default: generated)"] = None
-    lake_endpoint: Annotated[str, "storage service of an s3:// lake"] = arrivals.PUBLIC_STORAGE
-    customers: Annotated[int, "cards to generate (default %(default)s)"] = 5000
-    seed: Annotated[int, "of the generated data (default %(default)s)"] = 0
-    schedule: Annotated[str, "cron expression of the DAG, UTC"] = "*/15 * * * *"
+    weeks: Annotated[int, "cycles to be done in all (default %(default)s)", FROM_1] = 1
+    port: Annotated[int | None, "first of seven ports (default: the first free ones)", PORT] = None
+    lake: Annotated[str | None, "folder or s3:// address of data files (default: generated)", LAKE] = None
+    lake_endpoint: Annotated[str, "storage service of an s3:// lake", ENDPOINT] = arrivals.PUBLIC_STORAGE
+    customers: Annotated[int, "cards to generate (default %(default)s)", FROM_1] = 5000
+    seed: Annotated[int, "of the generated data (default %(default)s)", FROM_0] = 0
+    schedule: Annotated[str, "cron expression of the DAG, UTC", SCHEDULE] = "*/15 * * * *"
     engine: Annotated[
         Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
     ] = None
@@ -88,7 +105,7 @@ def bring_up(state: State, options: Options) -> None:
         mlflow_server(state).permit()
         s3 = deploy.object_store(state)
         deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), options.image)
-        dags = release.dag_files(options.schedule)
+        dags = release.dag_files({"schedule": options.schedule})
         release.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)
         Airflow(state).wait_for_dags()
@@ -126,8 +143,6 @@ def report_started(state: State, names: list[str]) -> None:
 
 def demo(options: Options) -> None:
     begun = time.monotonic()
-    if options.weeks < 1:
-        raise StackError(f"WEEKS={options.weeks}: a number from 1 on is expected, e.g. `make demo WEEKS=2`.")
     files = arrivals.source(options.lake, options.lake_endpoint, options.customers, options.seed)
     state = State(options.state)
     state.folder.mkdir(parents=True, exist_ok=True)
@@ -152,8 +167,14 @@ def stop(state: State) -> None:
 
 
 def clean(state: State) -> None:
+    """Raises StackError if the folder is no demo's: it would be somebody's files that are removed."""
     stop(state)
     if state.folder.exists():
+        if not state.exists and any(state.folder.iterdir()):
+            raise StackError(
+                f"{state.folder} is no demo's folder (it has no ports.json): it was left as it is. Name the folder "
+                "that `make demo STATE=…` has made."
+            )
         shutil.rmtree(state.folder)
         say(f"removed {state.folder}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yandexcloud
 
+from dags.retraining.patience import FRESH
 from stack.common.lockbox import let_read, put_for_airflow, put_secret, secrets_by_name
 from stack.common.release import TRAINER_SECRET, retraining_variable
 from stack.common.storage import REGION, storage_client
@@ -33,9 +34,10 @@ def sdk(state: State) -> yandexcloud.SDK:
         "service_account_id": SERVICE_ACCOUNTS["deployer"],
         "private_key": state.secrets["deployer_private_key"],
     }
-    return yandexcloud.SDK(
+    made = yandexcloud.SDK(
         endpoint=state.cloud_endpoint, service_account_key=key, root_certificates=state.ca.read_bytes()
     )
+    return FRESH.sdk(made)
 
 
 # Of what YARN gives to a cluster, a machine with few cores has no use for more than two of each host.

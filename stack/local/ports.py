@@ -5,6 +5,7 @@ import socket
 from stack.common.errors import StackError
 
 PORTS = ("airflow", "mlflow", "object_store", "cloud", "cloud_rest", "metadata", "airflow_logs")
+LAST_PORT = 65535 - len(PORTS) + 1  # from which there are enough
 FIRST_BASE, STEP, LAST_BASE = 18000, 10, 18990
 
 

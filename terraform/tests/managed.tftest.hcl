@@ -216,7 +216,7 @@ run "defaults" {
       [yandex_vpc_security_group.dataproc, yandex_vpc_security_group.mlflow, yandex_vpc_security_group.airflow],
       yandex_compute_snapshot_schedule.main, yandex_mdb_postgresql_cluster_v2.main, yandex_airflow_cluster.main,
       values(yandex_lockbox_secret.password), values(yandex_lockbox_secret.storage_key), values(yandex_lockbox_secret.connection),
-      ) : thing.labels == tomap({ project = "fraud-retraining", stack = "fraud", managed-by = "terraform" }) && (startswith(thing.name, "fraud") || contains(keys(yandex_lockbox_secret.connection), thing.name))
+      ) : thing.labels == tomap({ project = "fraud-retraining", stack = "fraud", managed-by = "terraform" }) && (startswith(thing.name, "fraud") || strcontains(thing.name, "/fraud-"))
     ]) && alltrue([for bucket in yandex_storage_bucket.main : bucket.tags == yandex_vpc_network.main.labels])
     error_message = "Something has no labels, or a name without the prefix."
   }

@@ -20,7 +20,7 @@ from local_cloud.core.config import ObjectStore
 from local_cloud.object_storage.front import Front, Server
 from local_cloud.object_storage.settings import Settings
 from local_cloud.object_storage.signature import tokens_of
-from stack.cloud import leftovers
+from stack.cloud import leftovers, settings
 from stack.cloud.deployment import Deployment
 from stack.common import envs, lockbox
 from stack.common.envs import ROOT
@@ -171,7 +171,7 @@ class CloudFixture:
         return printed
 
     def ours(self) -> list[leftovers.Leftover]:
-        return leftovers.ours(self.endpoint.sdk(), FOLDER, PREFIX)
+        return leftovers.ours(self.endpoint.sdk(), settings.Settings(FOLDER, PREFIX))
 
     def buckets(self) -> dict[str, list[str]]:
         """Bucket -> its keys."""

@@ -122,7 +122,11 @@ def test_a_configuration_that_terraform_refuses_is_said(untouched: CloudFixture)
     assert 'zone is "nowhere", which has no subnet' in printed
 
 
-def test_senseless_numbers_are_refused(untouched: CloudFixture) -> None:
-    status, printed = run_cost(untouched, "--minutes=0")
+@pytest.mark.parametrize("said", ["--minutes=0", "--minutes=abc", "--minutes=nan", "--runs=-1", "--runs=inf"])
+def test_senseless_numbers_are_refused(untouched: CloudFixture, said: str) -> None:
+    status, printed = run_cost(untouched, said)
     assert status == 1
-    assert "make cost MINUTES=30" in printed
+    name, value = said.removeprefix("--").upper().split("=")
+    assert f"{name}={value.lower()}: a number" in printed
+    assert f"`make cost {name}='" in printed
+    assert "Traceback" not in printed

@@ -27,6 +27,7 @@ from tests.support.cloud import FOLDER, result
 from tests.support.cloud import finished as finished_operation
 
 pytestmark = pytest.mark.timeout(600)
+VARIABLE = f"airflow/variables/{PREFIX}-fraud_retraining"
 RULE = ("from_port", "to_port", "port", "predefined_target", "security_group_id", "v6_cidr_blocks")
 
 
@@ -57,13 +58,13 @@ def test_code_is_in_its_buckets(cloud: CloudFixture, finished: object) -> None:
     names = {key.removeprefix(f"{release}/") for key in there[bucket("jobs")]}
     assert {"train.py", "prepare.py", "fraud_retraining.zip", "pins-2.1.txt", "pins-2.2.txt"} <= names
     assert {"dags/retrain.py", "dags/sweep.py", "dags/retraining/settings.json"} <= set(there[bucket("dags")])
-    variable = json.loads(cloud.secret("airflow/variables/fraud_retraining")["value"])
+    variable = json.loads(cloud.secret(VARIABLE)["value"])
     assert variable["release"] == release
     assert variable["jobs_bucket"] == bucket("jobs")
 
 
 def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finished: object) -> None:
-    told = json.loads(cloud.secret("airflow/variables/fraud_retraining")["value"])
+    told = json.loads(cloud.secret(VARIABLE)["value"])
     assert not [key for key in settings.REQUIRED if key not in told]
     spec = plan.cluster(told, "fraud-retrain-x", "manual__1")
     outputs = cloud.deployment.load("outputs", {})
@@ -75,12 +76,12 @@ def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finis
 
 
 def test_passwords_went_from_secret_to_secret(cloud: CloudFixture, finished: object) -> None:
-    connection = json.loads(cloud.secret("airflow/connections/mlflow")["value"])
+    connection = json.loads(cloud.secret(f"airflow/connections/{PREFIX}-mlflow")["value"])
     assert connection["password"] == cloud.secret(f"{PREFIX}-mlflow-airflow")["password"]
     assert connection["host"] == "mlflow.trial.internal"
     jobs = {"username": "trainer", "password": cloud.secret(f"{PREFIX}-mlflow-trainer")["password"], "ca": AUTHORITY}
-    assert cloud.secret("jobs/mlflow") == jobs
-    storage = json.loads(cloud.secret("airflow/connections/object_storage")["value"])
+    assert cloud.secret(f"jobs/{PREFIX}-mlflow") == jobs
+    storage = json.loads(cloud.secret(f"airflow/connections/{PREFIX}-object_storage")["value"])
     assert storage["password"] == cloud.store.secrets["object_store_secret"]
 
 

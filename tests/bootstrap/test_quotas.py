@@ -22,6 +22,7 @@ from tests.support.cloud import CLOUD, FOLDER
 
 GIB = 1 << 30
 SETTINGS = Settings(FOLDER, PREFIX)
+OURS = {"owner": "fraud-retraining"}
 # Of a fresh cloud, read 2026-11-26 in the vendor's page of quotas.
 FRESH = {
     "compute.instances.count": 12,
@@ -233,7 +234,9 @@ def test_what_others_of_the_cloud_use_is_not_free(fake: tuple[FakeCloud, Sdk]) -
 def test_a_run_that_is_under_way_is_not_counted_twice(fake: tuple[FakeCloud, Sdk]) -> None:
     cloud, sdk = fake
     cloud.usage = {"compute.ssdDisks.size": 192 * GIB}
-    running = cluster_pb2.Cluster(name="fraud-retrain-x", bucket=f"{PREFIX}-logs", labels={"owner": "fraud-retraining"})
+    running = cluster_pb2.Cluster(name="fraud-retrain-x", bucket=SETTINGS.logs_bucket, labels=dict(OURS))
+    theirs = cluster_pb2.Cluster(name="fraud-retrain-y", bucket=f"{PREFIX}-two-logs-{FOLDER}", labels=dict(OURS))
+    cloud.clusters = [theirs]
     with pytest.raises(StackError, match="192 GiB for a run"):
         check(sdk, {}, RUN)
     cloud.clusters = [running]

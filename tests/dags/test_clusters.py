@@ -127,7 +127,7 @@ def test_a_create_that_fails_while_deletion_is_refused_waits_for_it(cloud: Endpo
 
 def test_a_name_that_another_has_taken_is_an_error_and_his_cluster_lives(cloud: Endpoint) -> None:
     theirs = create("run-1", labels={"owner": "somebody-else"})
-    with pytest.raises(RuntimeError, match="has no label owner=fraud-retraining: not ours"):
+    with pytest.raises(RuntimeError, match="has no label owner=fraud-retraining and bucket logs"):
         create("run-1")
     assert [one.id for one in alive(cloud)] == [theirs]
 

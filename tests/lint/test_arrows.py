@@ -25,11 +25,30 @@ ARROWS = {
     "roles": set(),
     "simulator": {"simulator"},
     "spark_app": {"fraud_retraining"},
-    "stack": {"stack", "dags.retraining.settings"},  # the command line: its options have the run's own defaults
+    "stack": {
+        "stack",
+        "dags.retraining.patience",
+        "dags.retraining.settings",
+    },  # the command line: its options have the run's own defaults
     # Which cluster is ours, and how one is deleted, is said where clusters are made: `destroy` must find the same ones.
-    "stack/cloud": {"stack.cloud", "stack.common", "local_cloud", "dags.retraining.clusters"},
-    "stack/common": {"stack.common"},
-    "stack/local": {"stack.local", "stack.common", "local_cloud", "simulator"},
+    # How often a call of the cloud is repeated is said once, where the DAGs can take it with them.
+    "stack/cloud": {
+        "stack.cloud",
+        "stack.common",
+        "local_cloud",
+        "dags.retraining.clusters",
+        "dags.retraining.patience",
+        "dags.retraining.settings",
+    },
+    "stack/common": {"stack.common", "dags.retraining.patience"},
+    "stack/local": {
+        "stack.local",
+        "stack.common",
+        "local_cloud",
+        "simulator",
+        "dags.retraining.patience",
+        "dags.retraining.settings",
+    },
     "tests": OURS,
 }
 

@@ -8,6 +8,8 @@ import grpc
 import pytest
 from yandex.cloud.dataproc.v1 import cluster_pb2, cluster_service_pb2, job_pb2
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandex.cloud.operation.operation_service_pb2 import GetOperationRequest
+from yandex.cloud.operation.operation_service_pb2_grpc import OperationServiceStub
 
 from tests.support.cloud import (
     BUCKET,
@@ -60,6 +62,35 @@ def test_a_create_whose_answer_is_lost_has_created(own: Endpoint) -> None:
     own.faults()
     assert refusal(lambda: stub.Create(create_request("lost"))).code() is grpc.StatusCode.ALREADY_EXISTS
     wait_until(lambda: [c.status for c in clusters(sdk)] == [cluster_pb2.Cluster.RUNNING], "it does not come to run")
+
+
+def test_what_comes_again_with_the_same_key_is_begun_once(own: Endpoint) -> None:
+    sdk = own.machine("airflow")
+    own.faults(
+        {"method": CREATE_CLUSTER, "when": "after", "code": "UNAVAILABLE", "message": "Socket closed", "times": 1}
+    )
+    stub, key = sdk.client(ClusterServiceStub), [("idempotency-key", "one")]
+    assert refusal(lambda: stub.Create(create_request("once"), metadata=key)).code() is grpc.StatusCode.UNAVAILABLE
+    assert not finished(sdk, stub.Create(create_request("once"), metadata=key)).HasField("error")
+    another = [("idempotency-key", "two")]
+    error = refusal(lambda: stub.Create(create_request("once"), metadata=another))
+    assert error.code() is grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_what_is_new_is_not_found_for_so_many_calls(own: Endpoint) -> None:
+    """Each new thing for itself: the cluster, and the operation that makes it."""
+    sdk = own.machine("airflow")
+    own.faults({"method": "*/Get", "when": "new", "code": "NOT_FOUND", "message": "not yet", "times": 2})
+    stub = sdk.client(ClusterServiceStub)
+    operation = stub.Create(create_request("new"))
+    cluster = clusters(sdk)[0].id
+    get = cluster_service_pb2.GetClusterRequest(cluster_id=cluster)
+    assert [refusal(lambda: stub.Get(get)).details() for _ in range(2)] == ["not yet"] * 2
+    assert stub.Get(get).id == cluster
+    look, ask = sdk.client(OperationServiceStub), GetOperationRequest(operation_id=operation.id)
+    assert [refusal(lambda: look.Get(ask)).details() for _ in range(2)] == ["not yet"] * 2
+    assert look.Get(ask).id == operation.id
+    finished(sdk, operation)
 
 
 def test_a_job_hangs_until_it_is_cancelled(own: Endpoint, tmp_path: Path) -> None:

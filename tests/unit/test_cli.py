@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dags.retraining.settings import DEFAULTS
 from stack.cli import run
 from stack.common.envs import ROOT
 from stack.local import demo
 
 HERE = {"state": Path(".demo").absolute()}
 CLOUD = {"state": Path(".cloud").absolute(), "project": ROOT, "mirror": ""}
-BOOTSTRAP = {"yes": False, "force": False, "schedule": DEFAULTS["schedule"], "only": "", "adopt": ""}
+BOOTSTRAP = {"yes": False, "force": False, "schedule": None, "only": "", "adopt": ""}
 DEMO = {
     "weeks": 1,
     "port": None,

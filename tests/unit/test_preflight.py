@@ -38,4 +38,4 @@ def test_a_senseless_number_of_weeks_is_refused(weeks: str, tmp_path: Path) -> N
     command = [sys.executable, "-m", "stack", "demo", "--state", str(tmp_path), f"--weeks={weeks}"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=envs.ROOT)
     assert run.returncode == 1
-    assert f"WEEKS={weeks}: a number from 1 on is expected" in run.stderr
+    assert f"WEEKS={weeks}: a whole number from 1 on is expected" in run.stderr

@@ -77,5 +77,8 @@ def test_a_boto3_of_before_these_settings_is_served_too(monkeypatch: pytest.Monk
             assert set(options) <= set(self.OPTION_DEFAULTS), "an unknown setting is a TypeError there"
 
     monkeypatch.setattr("botocore.config.Config", Older)
-    monkeypatch.setattr("boto3.client", lambda name, **options: options)
-    assert of_the_dags(monkeypatch)["region_name"] == "ru-central1"
+    events = SimpleNamespace(register_first=lambda *_: None)
+    monkeypatch.setattr(
+        "boto3.client", lambda name, **told: SimpleNamespace(told=told, meta=SimpleNamespace(events=events))
+    )
+    assert of_the_dags(monkeypatch).told["region_name"] == "ru-central1"

@@ -1,0 +1,28 @@
+# What each target takes on the command line. Anything else is refused: a mistyped variable would be lost without a word.
+OF_TESTS := K ARGS VERIFY SPARK_TESTS STACK_DEBIAN FRAUD_LAKE_SAMPLE FRAUD_TERRAFORM_SCHEMA
+TAKES_demo := STATE WEEKS PORT IMAGE FRAUD_LAKE FRAUD_LAKE_ENDPOINT CUSTOMERS SEED SCHEDULE ENGINE FORCE
+TAKES_demo-stop := STATE
+TAKES_demo-clean := STATE
+TAKES_status := STATE
+TAKES_doctor := STATE IMAGE
+TAKES_bootstrap := CLOUD YES FORCE SCHEDULE MIRROR ONLY IMPORT
+TAKES_destroy := CLOUD YES MIRROR
+TAKES_cost := CLOUD MIRROR MINUTES RUNS
+TAKES_features := LAKE OUT IMAGE MEMORY
+TAKES_evaluate := LAKE AS_OF OUT IMAGE MEMORY
+TAKES_drill := FRESH K ARGS
+TAKES_molecule := FRESH SCENARIO
+TAKES_drill-machines := FRESH STACK_DEBIAN K
+TAKES_bench := FRESH FULL LAKE ONLY IMAGE MEMORY
+TAKES_lock := NAMES UPGRADE
+TAKES_screenshots := K ARGS
+
+# Those that are said or not: a value that means no to a person (FORCE=0) would mean yes.
+SWITCHES := YES FORCE FRESH FULL UPGRADE VERIFY
+$(foreach each,$(SWITCHES),$(if $(filter-out 1,$($(each))),$(error $(each)=$($(each)): $(each)=1 is expected, or nothing)))
+
+GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+GIVEN := $(foreach each,$(.VARIABLES),$(if $(filter command line,$(origin $(each))),$(each)))
+TAKEN := $(foreach goal,$(GOALS),$(TAKES_$(goal))) $(if $(filter test% lint% check verify,$(GOALS)),$(OF_TESTS))
+STRANGE := $(sort $(filter-out $(TAKEN) PYTHON,$(GIVEN)))
+$(if $(STRANGE),$(error make $(GOALS) takes no $(STRANGE); it takes $(or $(strip $(TAKEN)),nothing but PYTHON)))
