@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dags.retraining import alerts, settings
-from dags.retraining.compat import DAG, Param, TaskGroup, task, when_due_or_announced
-from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
+from dags.retraining.cluster_group import on_cluster
+from dags.retraining.compat import DAG, DECIDED, Param, task, when_due_or_announced
 
 QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
 
@@ -49,7 +49,7 @@ def decide(run: str) -> dict:
     return decision
 
 
-@task(**QUICK)
+@task(outlets=[DECIDED], **QUICK)
 def promote(decision: dict) -> str:
     """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
     from dags.retraining import compat, registry
@@ -103,15 +103,7 @@ with DAG(
     doc_md=settings.document("retrain"),
 ) as dag:
     plan = check()
-    with TaskGroup("cluster", tooltip="a Data Proc cluster that exists only for this run"):
-        # Created once more, since an attempt adopts or has deleted what the one before it made. A job that failed
-        # would fail again on the same rows, and costs money while it does: a person clears it.
-        create = CreateCluster(task_id="create", spec=plan["cluster"], retries=1, retry_delay=timedelta(seconds=30))
-        prepare = RunJob(task_id="prepare", spec=plan["prepare"], cluster_id=create.output)
-        train = RunJob(task_id="train", spec=plan["train"], cluster_id=create.output)
-        delete = DeleteCluster(task_id="delete", cluster_id=create.output, retries=3, retry_delay=timedelta(minutes=1))
-        create >> prepare >> train >> delete
-    delete.as_teardown(setups=create, on_failure_fail_dagrun=True)
+    train = on_cluster(plan, ["prepare", "train"])
     decision = decide(plan["run"])
     train >> decision
     report(plan["run"], plan["etags"], decision, promote(decision))

@@ -19,8 +19,8 @@ def sweep(ti: Any = None) -> list[str]:
     """
     from dags.retraining import clusters, compat, operators
 
-    def is_active(run_id: str) -> bool:
-        return compat.is_active(ti, "retrain", run_id)
+    def is_active(dag_id: str, run_id: str) -> bool:
+        return compat.is_active(ti, dag_id, run_id)
 
     sdk, spec = operators.patient_hook().sdk, settings.read()["cluster"]
     deleted, reasons, failed = [], [], []

@@ -9,7 +9,7 @@ DAY_IS_SAID = @: $(or $(AS_OF),$(error AS_OF=<YYYY-MM-DD> is missing)) && \
   { [[ '$(AS_OF)' =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$$ ]] && date -d '$(AS_OF)' > /dev/null 2>&1; } || { \
     echo "AS_OF=$(AS_OF): a day YYYY-MM-DD is expected, such as 'make evaluate LAKE=… AS_OF=2018-07-01'" >&2; exit 1; }
 
-.PHONY: features evaluate
+.PHONY: features evaluate score
 features: stack-env ## LAKE=<folder of raw files> OUT=<folder>: features of every transaction, as Parquet
 	$(LAKE_IS_SAID) $(or $(OUT),$(error OUT=<folder> is missing))
 	@$(ENVS) spark-image-$(IMAGE)
@@ -20,3 +20,9 @@ evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train
 	$(DAY_IS_SAID)
 	@$(ENVS) spark-image-$(IMAGE)
 	@$(SPARK) spark_app/evaluate_job.py --lake '$(LAKE)' --as-of '$(AS_OF)' $(if $(OUT),--out '$(OUT)')
+
+score: stack-env ## LAKE=<folder> MODEL=<folder or models:/NAME/VERSION> OUT=<folder> [BUDGET=100]: scores, and each day's cards to look at
+	$(LAKE_IS_SAID) $(or $(MODEL),$(error MODEL=<folder of an MLflow model, or models:/NAME/VERSION> is missing)) \
+	  $(or $(OUT),$(error OUT=<folder> is missing))
+	@$(ENVS) spark-image-$(IMAGE)
+	@$(SPARK) spark_app/score_folder.py --lake '$(LAKE)' --model '$(MODEL)' --out '$(OUT)' $(if $(BUDGET),--budget '$(BUDGET)')

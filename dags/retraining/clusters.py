@@ -1,8 +1,8 @@
 """Our clusters in the cloud: found by name and label, adopted, deleted, and judged overdue.
 
 A cluster is ours when its label `owner` says so and its bucket is ours: each deployment has one, and two of them may
-live in one folder. `run` names the run, `expires` the time after which nobody needs it, and the description is the
-Airflow run's id. Nothing else is ever touched.
+live in one folder. `dag` and `run` name the run, `expires` the time after which nobody needs it, and the description
+is the Airflow run's id. Nothing else is ever touched.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any
 
 from dags.retraining.patience import Patience
 
-OWNER, OWNER_LABEL, EXPIRES_LABEL = "fraud-retraining", "owner", "expires"
+OWNER, OWNER_LABEL, EXPIRES_LABEL, DAG_LABEL = "fraud-retraining", "owner", "expires", "dag"
 LABEL_TIME = "%Y%m%dt%H%M%Sz"  # labels may hold only a-z, 0-9, - and _
 TIMEOUT = 1800  # seconds to wait for a cluster that is being created, or that may not be deleted yet
 POLL = 5
@@ -20,8 +20,8 @@ POLL = 5
 NEW = Patience(10, fresh=True)
 
 
-def labels(run: str) -> dict[str, str]:
-    return {OWNER_LABEL: OWNER, "run": run}
+def labels(run: str, dag: str) -> dict[str, str]:
+    return {OWNER_LABEL: OWNER, "run": run, DAG_LABEL: dag}
 
 
 def expiry(hours: float) -> dict[str, str]:
@@ -121,11 +121,11 @@ def delete(sdk: Any, cluster_id: str, timeout: float = TIMEOUT) -> None:
             time.sleep(POLL)
 
 
-def overdue(cluster: Any, now: datetime, run_is_active: Callable[[str], bool]) -> str | None:
+def overdue(cluster: Any, now: datetime, run_is_active: Callable[[str, str], bool]) -> str | None:
     """Why a cluster of ours has no right to live any more, or None.
 
     Args:
-        run_is_active: says of an Airflow run's id whether that run is still queued or running.
+        run_is_active: says of a DAG's and a run's id whether that run is still queued or running.
     """
     expires = cluster.labels.get(EXPIRES_LABEL, "")
     try:
@@ -134,6 +134,7 @@ def overdue(cluster: Any, now: datetime, run_is_active: Callable[[str], bool]) -
         return f"its label {EXPIRES_LABEL} is {expires!r}, a time like {now.strftime(LABEL_TIME)} was expected"
     if now >= end:
         return f"it expired at {end:%Y-%m-%d %H:%M} UTC"
-    if not run_is_active(cluster.description):
-        return f"its run {cluster.description!r} has ended"
+    dag = cluster.labels.get(DAG_LABEL, "retrain")  # an earlier version had clusters for `retrain` alone
+    if not run_is_active(dag, cluster.description):
+        return f"its run {cluster.description!r} of {dag} has ended"
     return None

@@ -36,6 +36,7 @@ else:
 
 __all__ = [
     "DAG",
+    "DECIDED",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSkipException",
@@ -53,6 +54,7 @@ __all__ = [
     "task_states",
     "variable",
     "when_due_or_announced",
+    "when_due_or_decided",
 ]
 
 
@@ -62,13 +64,28 @@ def cron(expression: str) -> Any:
     return CronTriggerTimetable(expression, timezone="UTC")
 
 
-def when_due_or_announced(expression: str, asset: str) -> Any:
+def asset(name: str, uri: str) -> Any:
+    """Something whose change starts runs; known by its address alone before Airflow 3."""
+    return Asset(name=name, uri=uri) if AIRFLOW >= (3, 0) else Dataset(uri)
+
+
+DECIDED = asset("fraud-champion", "fraud-champion://decided")  # it was decided who serves
+
+
+def when_due_or_announced(expression: str, name: str) -> Any:
     """A schedule: by a cron expression in UTC (also once as soon as the DAG is unpaused), and at events of an asset."""
-    uri = f"{asset}://raw"
+    news = asset(name, f"{name}://raw")
     if AIRFLOW >= (3, 0):
         due = CronTriggerTimetable(expression, timezone="UTC", run_immediately=True)
-        return AssetOrTimeSchedule(timetable=due, assets=[Asset(name=asset, uri=uri)])
-    return DatasetOrTimeSchedule(timetable=cron(expression), datasets=[Dataset(uri)])
+        return AssetOrTimeSchedule(timetable=due, assets=[news])
+    return DatasetOrTimeSchedule(timetable=cron(expression), datasets=[news])
+
+
+def when_due_or_decided(expression: str) -> Any:
+    """A schedule: by a cron expression in UTC, and whenever it was decided who serves."""
+    if AIRFLOW >= (3, 0):
+        return AssetOrTimeSchedule(timetable=cron(expression), assets=[DECIDED])
+    return DatasetOrTimeSchedule(timetable=cron(expression), datasets=[DECIDED])
 
 
 # ------------------------------------------------------------------------------------------------ while a task runs

@@ -67,6 +67,21 @@ def judge_run(run: Mapping[str, Any], reference: Mapping[str, Any], most: float,
     return window | {"average_precision": now}
 
 
+def judge_week(week: Mapping[str, Any], reference: Mapping[str, Any]) -> dict | None:
+    """Window of one week in service; None if the version of the reference did not serve then, or nothing is known."""
+    served = week["versions"].get(reference["version"])
+    if not served or served["average_precision"] is None:
+        return None
+    window = _window(f"service-{week['week'][0]}:v{reference['version']}", {}, 0)
+    if served["worse"]:
+        low, high = served["interval"]
+        window["violations"].append(
+            f"average precision {served['average_precision']:.3f} in service, 95 % interval {low:.3f} to {high:.3f}; "
+            f"the champion won with {served['promised']:.3f}"
+        )
+    return window | {"average_precision": served["average_precision"]}
+
+
 def _window(name: str, indices: Mapping[str, float], most: float) -> dict[str, Any]:
     violations = [
         f"PSI of {what} is {value:.2f}, at most {most:.2f} is allowed"

@@ -1,14 +1,15 @@
 """Is the champion still made for the data that arrive? Comparisons of small histograms, without a cluster.
 
-There are two kinds of windows, and each is judged against the champion's reference:
+There are three kinds of windows, and each is judged against the champion's reference:
 
 * a **raw file** that begins after the champion's test week. Its amounts and hours are counted here, from a sample of
   the file, and compared with those of the files that the champion was trained and tested on, without a run in between.
 * a **run** of `retrain`. All the model's inputs and the champion's scores in the run's newest labelled week were
   counted on the run's cluster, and the champion's average precision there was measured, now that labels had arrived.
+* a **week in service**. What the champion scored then was measured by the job `score`, once the labels had arrived.
 
 A window violates if a population stability index is above `max_psi`, or the average precision has fallen by more
-than `max_loss` since the champion won. If `ENOUGH` of the `LAST` windows of one kind violate, a retrain is asked
+than `max_loss` since the champion won, or if what it won with lies above the interval of a week in service. If `ENOUGH` of the `LAST` windows of one kind violate, a retrain is asked
 for; windows that were asked for once do not count again. A stale lake or many bad rows are alarms for a person: a
 retrain on the same data would mend neither.
 """
@@ -31,14 +32,14 @@ def measure(s3: Any, settings: Mapping[str, Any], champion: str | None, now: dat
         champion: the version that serves, or None.
 
     Returns:
-        `alarms` for a person; `files` and `runs`, the windows since the champion was trained; `because`, why a retrain
+        `alarms` for a person; `files`, `runs` and `weeks`, the windows since the champion was trained; `because`, why a retrain
         is wanted, one line a window (empty: it is not); `windows`, their names.
     """
     bucket, limits = settings["lake_bucket"], DEFAULTS | settings.get("monitor", {})
     raw = lake.objects(s3, bucket, "raw/")
     raw = {name: item for name, item in sorted(raw.items()) if lake.is_raw(name)}
     alarms = stale(raw, now, limits["max_age_days"]) + dirty(s3, bucket, list(raw), limits["max_quarantine"])
-    files, runs = [], []
+    files, runs, weeks = [], [], []
     reference = lake.read(s3, bucket, f"monitor/reference/{settings['model']}-{champion}.json") if champion else None
     if champion and not reference:
         alarms.append(
@@ -47,14 +48,16 @@ def measure(s3: Any, settings: Mapping[str, Any], champion: str | None, now: dat
     if reference:
         files = file_windows(s3, bucket, raw, reference, limits)
         runs = run_windows(s3, bucket, reference, limits)
+        weeks = service_windows(s3, bucket, reference)
     asked = (lake.read(s3, bucket, STATE) or {}).get("asked", [])
-    wanted = [window for windows in (files, runs) for window in enough(windows, asked)]
+    wanted = [window for windows in (files, runs, weeks) for window in enough(windows, asked)]
     findings = {
         "champion": champion,
         "measured": now.isoformat(timespec="seconds"),
         "alarms": alarms,
         "files": files,
         "runs": runs,
+        "weeks": weeks,
         "windows": [window["name"] for window in wanted],
         "because": [f"{window['name']} {'; '.join(window['violations'])}" for window in wanted],
     }
@@ -89,6 +92,14 @@ def run_windows(s3: Any, bucket: str, reference: Mapping[str, Any], limits: Any)
     ours = [run for run in runs if (run["model"], run["version"]) == (reference["model"], reference["version"])]
     ours.sort(key=lambda run: run["as_of"])
     return [drift.judge_run(run, reference, limits["max_psi"], limits["max_loss"]) for run in ours[-LAST:]]
+
+
+def service_windows(s3: Any, bucket: str, reference: Mapping[str, Any]) -> list[dict]:
+    """Windows of the newest measured weeks in which the champion served, oldest first."""
+    mondays = [name for name in lake.names(s3, bucket, "service/") if name[0].isdigit()]
+    found = [lake.read(s3, bucket, f"service/{name}") for name in mondays[-LAST:]]
+    judged = (drift.judge_week(week, reference) for week in found if week and week["model"] == reference["model"])
+    return [window for window in judged if window]
 
 
 def stale(raw: Mapping[str, Any], now: datetime, most: float) -> list[str]:
@@ -144,7 +155,7 @@ def text(findings: Mapping[str, Any]) -> str:
         f"champion: version {findings['champion'] or 'none'}",
         *(f"alarm: {alarm}" for alarm in findings["alarms"]),
     ]
-    for window in [*findings["files"], *findings["runs"]]:
+    for window in [*findings["files"], *findings["runs"], *findings["weeks"]]:
         worst = max(window["psi"], key=window["psi"].get, default=None)
         said = "; ".join(window["violations"]) or (
             f"fine, the largest PSI is {window['psi'][worst]:.3f} ({worst})" if worst else "fine"

@@ -14,9 +14,9 @@ DISK_TYPE = "network-ssd"  # if the variable's cluster says none
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of the DAG `retrain` is asked for.
+    """What one run of a DAG with a cluster is asked for.
 
-    `begun` is the moment that the run is for, `files` are the raw files that it uses up, `as_of` is the day of the
+    `begun` is the moment that the run is for, `files` are the raw files that it takes, `as_of` is the day of the
     retrain (None: the newest), `hosts` the number of compute hosts (None: as configured).
     """
 
@@ -28,34 +28,31 @@ class Run:
     dry_run: bool = False
 
 
-def run_name(dag_run_id: str, begun: datetime, stack: str = "") -> str:
+def run_name(dag_run_id: str, begun: datetime, stack: str = "", dag: str = "retrain") -> str:
     """A name for the run and its cluster: the same for the same Airflow run, at most 63 of `a-z0-9-`.
 
     Two runs of one second differ in the digest; the time is there for people. Two stacks of one folder of the cloud
     have runs of the same id at the same time: `stack` (at most 20) comes first.
     """
     digest = hashlib.sha256(dag_run_id.encode()).hexdigest()[:8]
-    name = f"{stack or 'fraud'}-retrain-{begun:%Y%m%dt%H%M%S}-{digest}"
+    name = f"{stack or 'fraud'}-{dag}-{begun:%Y%m%dt%H%M%S}-{digest}"
     assert re.fullmatch(rf"[a-z][-a-z0-9]{{1,{NAME_LIMIT - 1}}}", name), name
     return name
 
 
-def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | None = None) -> dict[str, Any]:
+def cluster(settings: dict[str, Any], name: str, run: Run, dag: str = "retrain") -> dict[str, Any]:
     """What CreateCluster is told: a light cluster (YARN and Spark, no HDFS) that says whose it is.
-
-    Args:
-        hosts: compute hosts, if it is not to be the configured number.
 
     Raises:
         ValueError: the configuration contradicts itself; says how to mend it.
     """
     spec = settings["cluster"]
     return {
-        **compute(spec, hosts or spec["compute_count"]),
+        **compute(spec, run.hosts or spec["compute_count"]),
         "hours": spec["hours"],
         "folder_id": spec["folder_id"],
         "cluster_name": name,
-        "cluster_description": dag_run_id,
+        "cluster_description": run.dag_run_id,
         "cluster_image_version": spec["image"],
         "services": ["YARN", "SPARK"],
         "s3_bucket": spec["bucket"],
@@ -70,7 +67,7 @@ def cluster(settings: dict[str, Any], name: str, dag_run_id: str, hosts: int | N
         "masternode_disk_size": spec["disk_gib"],
         "datanode_count": 0,
         "properties": executors.yarn_properties(spec) | spec["properties"],
-        "labels": clusters.labels(name),
+        "labels": clusters.labels(name, dag),
     }
 
 
@@ -149,18 +146,42 @@ def limits(quality: dict[str, Any]) -> list[str]:
 
 
 def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
-    """Everything the later tasks need, as one JSON object. A dry run uses no files up."""
+    """Everything the later tasks of `retrain` need, as one JSON object. A dry run uses no files up."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""))
-    train = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
-    train += ["--experiment", settings["experiment"], "--model", settings["model"]]
+    train = mlflow(settings, tracking_uri)
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
-    spec, mode = settings["cluster"], settings.get("spark", {}).get("spark.submit.deployMode", "client")
-    fill = executors.fill(spec, run.hosts or spec["compute_count"], mode)
+    fill = fill_of(settings, run)
     return {
         "run": name,
         "files": [] if run.dry_run else run.files,
-        "cluster": cluster(settings, name, run.dag_run_id, run.hosts),
+        "cluster": cluster(settings, name, run),
         "prepare": job(settings, name, "prepare", fill.for_stages(), *limits(settings.get("quality", {}))),
         "train": job(settings, name, "train", fill.for_barriers(), *train),
     }
+
+
+def make_score(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
+    """Everything the later tasks of `score` need, as one JSON object."""
+    name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""), "score")
+    budget = settings.get("score", {}).get("budget")
+    told = [*mlflow(settings, tracking_uri), *limits(settings.get("quality", {}))]
+    told += [f"--budget={budget}"] if budget else []
+    return {
+        "run": name,
+        "files": run.files,
+        "cluster": cluster(settings, name, run, "score"),
+        "score": job(settings, name, "score", fill_of(settings, run).for_stages(), *told),
+    }
+
+
+def mlflow(settings: dict[str, Any], tracking_uri: str) -> list[str]:
+    """What a job is told of the tracking server."""
+    server = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
+    return [*server, "--experiment", settings["experiment"], "--model", settings["model"]]
+
+
+def fill_of(settings: dict[str, Any], run: Run) -> executors.Executors:
+    """Executors that fill the run's cluster."""
+    spec, mode = settings["cluster"], settings.get("spark", {}).get("spark.submit.deployMode", "client")
+    return executors.fill(spec, run.hosts or spec["compute_count"], mode)

@@ -18,6 +18,7 @@ OWNER = "fraud-retraining"
 FILE = "settings.json"
 DEFAULTS = {
     "schedule": "0 6 * * 1",  # Mondays, 06:00 UTC
+    "score_schedule": "0 5 * * *",  # every day, 05:00 UTC
     # A task whose pool does not exist is never started, and nothing makes pools on Managed Airflow but a person or the
     # REST API. `default_pool` is always there, and one run at a time with one cluster needs no narrower one.
     "pool": "default_pool",
@@ -61,6 +62,7 @@ KEYS: dict[str, Any] = {
         "properties": Properties(""),
     },
     "spark": Properties("spark."),
+    "score": {"budget": int},
     "quality": {"max_quarantine": NUMBER, "refunds": bool, "late_days": int},
     "monitor": dict.fromkeys(("max_age_days", "max_quarantine", "max_psi", "max_loss"), NUMBER),
 }
@@ -124,7 +126,8 @@ def deployed() -> dict[str, str]:
     if problems := list(wrong(found, dict.fromkeys(DEFAULTS, str), FILE)):
         raise ValueError(f"{path}: {'; '.join(problems)}. Deploy again: `make bootstrap`, or `make demo`.")
     told = DEFAULTS | found
-    require_cron(told["schedule"], f"{FILE}.schedule")
+    for name in ("schedule", "score_schedule"):
+        require_cron(told[name], f"{FILE}.{name}")
     return told
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from datetime import date, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -150,7 +150,7 @@ def promised(lake: Lake, model: str, version: str) -> Optional[float]:
 
 def caught(lake: Lake, frauds: pd.DataFrame, week: Days) -> Dict[str, Any]:
     """What of the week's frauds lies on cards of their day's list: rows by kind of fraud, and money."""
-    listed = set()
+    listed: Set[Tuple[date, int]] = set()
     cards = 0
     for day in dataset.each_day(week):
         path = f"alerts/{day}.parquet"

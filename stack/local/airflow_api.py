@@ -9,7 +9,7 @@ from stack.common.errors import StackError
 from stack.common.waiting import wait_until
 from stack.local.state import State
 
-DAG, SWEEP = "retrain", "sweep"
+DAG, SCORE, SWEEP = "retrain", "score", "sweep"
 LAKE_ASSET = "fraud-lake"
 DAGS_TIMEOUT = 120  # seconds until Airflow must have parsed the DAGs
 
@@ -48,18 +48,19 @@ class Airflow:
         """Returns when the DAGs are parsed; raises StackError with an import error, or after so many seconds."""
         if not wait_until(self.has_dags, seconds, 1):
             raise StackError(
-                f"Airflow found no `{DAG}` or `{SWEEP}` within {seconds:.0f} s; see airflow-dag-processor.log."
+                f"Airflow found no `{DAG}`, `{SCORE}` or `{SWEEP}` within {seconds:.0f} s; "
+                "see airflow-dag-processor.log."
             )
 
     def has_dags(self) -> bool:
-        if {DAG, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
+        if {DAG, SCORE, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
             return True
         for error in self.call("GET", "importErrors")["import_errors"]:
             raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
         return False
 
     def unpause(self) -> None:
-        for dag in (SWEEP, DAG):
+        for dag in (SWEEP, SCORE, DAG):
             self.call("PATCH", f"dags/{dag}", json={"is_paused": False})
 
     def announce(self) -> None:
@@ -67,18 +68,18 @@ class Airflow:
         assets = self.call("GET", "assets", params={"name_pattern": LAKE_ASSET})["assets"]
         self.call("POST", "assets/events", json={"asset_id": assets[0]["id"]})
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Runs of the DAG, newest first."""
-        return self.call("GET", f"dags/{DAG}/dagRuns", params={"order_by": "-id", "limit": 100})["dag_runs"]
+    def runs(self, dag: str = DAG) -> list[dict[str, Any]]:
+        """Runs of a DAG, newest first."""
+        return self.call("GET", f"dags/{dag}/dagRuns", params={"order_by": "-id", "limit": 100})["dag_runs"]
 
-    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+    def tasks(self, run_id: str, dag: str = DAG) -> dict[str, dict[str, Any]]:
         """task_id -> its newest instance in the run."""
-        path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances"
+        path = f"dags/{dag}/dagRuns/{run_id}/taskInstances"
         return {task["task_id"]: task for task in self.call("GET", path)["task_instances"]}
 
-    def log(self, run_id: str, task_id: str, attempt: int) -> list[str]:
+    def log(self, run_id: str, task_id: str, attempt: int, dag: str = DAG) -> list[str]:
         """Lines of a task's log."""
-        path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        path = f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         answer = self.call("GET", path, params={"full_content": True}, headers={"Accept": "application/json"})
         lines = []
         for item in answer["content"]:
@@ -86,8 +87,8 @@ class Airflow:
             lines += [f"{cause['exc_type']}: {cause['exc_value']}" for cause in item.get("error_detail") or ()]
         return lines
 
-    def xcom(self, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        return self.call("GET", f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
+    def xcom(self, run_id: str, task_id: str, key: str = "return_value", dag: str = DAG) -> Any:
+        return self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
 
-    def run_url(self, run_id: str) -> str:
-        return f"{self.url}/dags/{DAG}/runs/{run_id}"
+    def run_url(self, run_id: str, dag: str = DAG) -> str:
+        return f"{self.url}/dags/{dag}/runs/{run_id}"

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from dags.retraining import scores
 from local_cloud.report import usage
 from stack.common.release import MODEL
 from stack.local.memory import of_tree
@@ -27,6 +28,15 @@ def metrics_table(decision: dict[str, Any]) -> Table:
         values = [f"{side['metrics'][key]:.3f}" if side and side["metrics"] else "-" for side in sides.values()]
         table.add_row(label, *values)
     return table
+
+
+def listed(scored: dict[str, Any] | None) -> str:
+    """The newest list's first cards, as people get them from the alerts."""
+    if not scored or not scored["alert_days"]:
+        return "no new list: nothing new was scored"
+    day = scored["alert_days"][-1]
+    lines = [scores.line(card) for card in scored["cards"][:3]]
+    return "\n".join([*lines, f"of up to {scored['budget']} on {day}: s3://lake/alerts/{day}.csv"])
 
 
 def money(state: State) -> str:
@@ -52,6 +62,7 @@ def show(state: State, console: Console, seconds: float) -> None:
         grid.add_row("decision", f"[bold]{decision['action']}[/]: {decision['reason']}")
         grid.add_row("champion", f"{MODEL} version {decision['winner']}" if decision["winner"] else "none")
         grid.add_row("metrics", metrics_table(decision))
+        grid.add_row("cards to look at", listed(last.get("scored")))
         grid.add_row("report", last["report_url"])
         grid.add_row("graph", last["run_url"])
         grid.add_row("cluster", money(state))

@@ -1,6 +1,7 @@
 """One retraining cycle of the demo: data arrive, Airflow notices, its scheduler runs `retrain`, we watch."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ from stack.common.console import say
 from stack.common.errors import StackError
 from stack.common.waiting import wait_until
 from stack.local import arrivals, deploy, supervisor
-from stack.local.airflow_api import DAG, Airflow
+from stack.local.airflow_api import DAG, SCORE, Airflow
 from stack.local.memory import Peak
 from stack.local.state import State
 
 SHOWN = {"running": "…", "success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "failed, will retry"}
+NOT_DONE = {DAG: "Nothing was promoted.", SCORE: "What was not scored stays to be scored."}
 CYCLE_TIMEOUT = 3600  # seconds after which a cycle that does not end is given up
 
 
@@ -61,8 +63,8 @@ def deliver(state: State, files: arrivals.Source, progress: Progress) -> None:
     say(f"  new in the lake: {brought[0]}" + (f" … {brought[-1]}, {len(brought)} files" if len(brought) > 1 else ""))
 
 
-def log_folder(state: State, run_id: str) -> Path:
-    return state.folder / "airflow" / "logs" / f"dag_id={DAG}" / f"run_id={run_id}"
+def log_folder(state: State, run_id: str, dag: str) -> Path:
+    return state.folder / "airflow" / "logs" / f"dag_id={dag}" / f"run_id={run_id}"
 
 
 def seconds_of(task: dict[str, Any]) -> float:
@@ -72,38 +74,24 @@ def seconds_of(task: dict[str, Any]) -> float:
     return (datetime.fromisoformat(task["end_date"]) - datetime.fromisoformat(task["start_date"])).total_seconds()
 
 
-def tell(state: State, run_id: str, tasks: dict[str, Any], seen: set[tuple[str, ...]]) -> None:
-    """Says which tasks have begun or ended since the last look."""
-    if (run_id,) not in seen:
-        seen.add((run_id,))
-        say(f"  run {run_id}; logs: {log_folder(state, run_id)}")
-    for task_id, task in tasks.items():
-        status = task["state"]
-        event = (run_id, task_id, status, str(task["try_number"]))
-        if status not in SHOWN or event in seen:
-            continue
-        seen.add(event)
-        seconds = "" if status == "running" else f" {seconds_of(task):.0f} s"
-        say(f"  {task_id} {SHOWN[status]}{seconds}")
-
-
-def last_words(airflow: Airflow, run_id: str, task: dict[str, Any]) -> str:
+def last_words(airflow: Airflow, dag: str, run_id: str, task: dict[str, Any]) -> str:
     """The line of the task's log that most likely says why: the last one that names an error."""
-    lines = [line.strip() for line in airflow.log(run_id, task["task_id"], task["try_number"]) if line.strip()]
+    log = airflow.log(run_id, task["task_id"], task["try_number"], dag)
+    lines = [line.strip() for line in log if line.strip()]
     telling = [line for line in lines if "Error" in line or "Exception" in line or "error" in line]
     return (telling or lines or ["its log is empty"])[-1][:600]
 
 
-def what_failed(state: State, airflow: Airflow, run_id: str, tasks: dict[str, Any]) -> str:
+def what_failed(state: State, airflow: Airflow, dag: str, run_id: str, tasks: dict[str, Any]) -> str:
     failed = [task for task in tasks.values() if task["state"] == "failed"]
     if not failed:
-        return f"The run {run_id} failed without a failed task: {airflow.run_url(run_id)}"
+        return f"The run {run_id} of {dag} failed without a failed task: {airflow.run_url(run_id, dag)}"
     task = min(failed, key=lambda t: t["end_date"] or "")
-    log = log_folder(state, run_id) / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
+    log = log_folder(state, run_id, dag) / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
     return (
-        f"The task {task['task_id']} failed: {last_words(airflow, run_id, task)}\n"
-        f"Its log: {log}\nThe run: {airflow.run_url(run_id)}\n"
-        "Nothing was promoted. After mending it `make demo` tries again."
+        f"The task {task['task_id']} of {dag} failed: {last_words(airflow, dag, run_id, task)}\n"
+        f"Its log: {log}\nThe run: {airflow.run_url(run_id, dag)}\n"
+        f"{NOT_DONE[dag]} After mending it `make demo` tries again."
     )
 
 
@@ -125,47 +113,73 @@ def done_meanwhile(state: State, airflow: Airflow) -> str | None:
 
 @dataclass
 class Watch:
-    """Follows the runs that are not in `before` until one has retrained, whose id is then `retrained`."""
+    """Follows the runs of a DAG that are not in `before` until one has done what is wanted: `found` is its id then."""
 
     state: State
     airflow: Airflow
+    dag: str
     before: set[str]
+    is_enough: Callable[[dict[str, Any], dict[str, Any]], bool]
     seen: set[tuple[str, ...]] = field(default_factory=set)
-    retrained: str | None = None
+    found: str | None = None
 
     def look(self) -> bool:
-        """Says what is new; True if a run has retrained.
+        """Says what is new; True if a run has done it.
 
         Raises:
             StackError: a run failed; with the failed task, its last words and its log.
         """
-        for run in reversed(self.airflow.runs()):
+        for run in reversed(self.airflow.runs(self.dag)):
             run_id = run["dag_run_id"]
             if run_id in self.before:
                 continue
-            tasks = self.airflow.tasks(run_id)
-            tell(self.state, run_id, tasks, self.seen)
+            tasks = self.airflow.tasks(run_id, self.dag)
+            self.tell(run_id, tasks)
             if run["state"] == "failed":
-                raise StackError(what_failed(self.state, self.airflow, run_id, tasks))
-            if has_retrained(run, tasks):
-                self.retrained = run_id
+                raise StackError(what_failed(self.state, self.airflow, self.dag, run_id, tasks))
+            if self.is_enough(run, tasks):
+                self.found = run_id
                 return True
             if run["state"] == "success":
                 self.before.add(run_id)
         return False
 
+    def tell(self, run_id: str, tasks: dict[str, Any]) -> None:
+        """Says which tasks have begun or ended since the last look."""
+        if (run_id,) not in self.seen:
+            self.seen.add((run_id,))
+            say(f"  run {run_id} of {self.dag}; logs: {log_folder(self.state, run_id, self.dag)}")
+        for task_id, task in tasks.items():
+            status = task["state"]
+            event = (run_id, task_id, status, str(task["try_number"]))
+            if status not in SHOWN or event in self.seen:
+                continue
+            self.seen.add(event)
+            seconds = "" if status == "running" else f" {seconds_of(task):.0f} s"
+            say(f"  {task_id} {SHOWN[status]}{seconds}")
 
-def watch(state: State, airflow: Airflow, before: set[str]) -> str:
-    """Waits for a run that is not in `before` and has retrained; returns its id.
+    def wait(self) -> str:
+        """Waits for such a run; returns its id.
 
-    Raises:
-        StackError: a run failed, or none has retrained in time.
-    """
-    watched = Watch(state, airflow, before)
-    wait_until(watched.look, CYCLE_TIMEOUT, 2)
-    if not watched.retrained:
-        raise StackError(f"No retraining ended within {CYCLE_TIMEOUT} s. Look at {airflow.url}/dags/{DAG}.")
-    return watched.retrained
+        Raises:
+            StackError: a run failed, or none has done it in time.
+        """
+        wait_until(self.look, CYCLE_TIMEOUT, 2)
+        if not self.found:
+            raise StackError(
+                f"No run of {self.dag} ended within {CYCLE_TIMEOUT} s. Look at {self.airflow.url}/dags/{self.dag}."
+            )
+        return self.found
+
+
+def scored(state: State, airflow: Airflow, retrained: str) -> dict[str, Any] | None:
+    """Waits for the scoring that follows the retrain's decision; returns what it did, None if nothing was new."""
+    decided = airflow.tasks(retrained)["promote"]["end_date"]
+    before = {run["dag_run_id"] for run in airflow.runs(SCORE) if run["queued_at"] < decided}
+    run_id = Watch(state, airflow, SCORE, before, lambda run, _: run["state"] == "success").wait()
+    if airflow.tasks(run_id, SCORE)["tell"]["state"] != "success":
+        return None
+    return airflow.xcom(run_id, "tell", dag=SCORE)
 
 
 def run(state: State, files: arrivals.Source, progress: Progress) -> None:
@@ -184,7 +198,8 @@ def run(state: State, files: arrivals.Source, progress: Progress) -> None:
             if not first:  # the very first run is the schedule's own: Airflow makes it when the DAG is unpaused
                 airflow.announce()
             airflow.unpause()
-            run_id = watch(state, airflow, before)
+            run_id = Watch(state, airflow, DAG, before, has_retrained).wait()
+        found = scored(state, airflow, run_id)
     progress.cycles += 1
     progress.save(state)
     result = {
@@ -192,6 +207,7 @@ def run(state: State, files: arrivals.Source, progress: Progress) -> None:
         "run_url": airflow.run_url(run_id),
         "report_url": airflow.xcom(run_id, "report"),
         "decision": airflow.xcom(run_id, "decide"),
+        "scored": found,
         "seconds": time.monotonic() - begun,
         "peak_bytes": peak.bytes,
     }

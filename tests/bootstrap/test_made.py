@@ -66,7 +66,7 @@ def test_code_is_in_its_buckets(cloud: CloudFixture, finished: object) -> None:
 def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finished: object) -> None:
     told = json.loads(cloud.secret(VARIABLE)["value"])
     assert not [key for key in settings.REQUIRED if key not in told]
-    spec = plan.cluster(told, "fraud-retrain-x", "manual__1")
+    spec = plan.cluster(told, "fraud-retrain-x", plan.Run("manual__1", datetime(2026, 1, 1, tzinfo=UTC)))
     outputs = cloud.deployment.load("outputs", {})
     assert spec["subnet_id"] == outputs["dataproc"]["subnet_id"]
     assert spec["security_group_ids"] == outputs["dataproc"]["security_group_ids"]

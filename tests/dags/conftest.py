@@ -107,7 +107,7 @@ def world(
     for name, value in environment(cloud, web).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(clusters, "POLL", 0.2)
-    for job in ("prepare", "train"):
+    for job in ("prepare", "train", "score"):
         (tmp_path / f"{job}.py").write_text(JOB)
     planned = plan.job
 

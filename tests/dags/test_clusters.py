@@ -63,11 +63,11 @@ def alive(cloud: Endpoint) -> list[Any]:
 
 
 def spec(run: str, **changes: Any) -> dict[str, Any]:
-    return plan.cluster(SETTINGS, plan.run_name(run, NOW), run) | changes
+    return plan.cluster(SETTINGS, plan.run_name(run, NOW), plan.Run(run, NOW)) | changes
 
 
 def ours(expires: str) -> dict[str, str]:
-    return clusters.labels("x") | {"expires": expires}
+    return clusters.labels("x", "retrain") | {"expires": expires}
 
 
 def create(run: str, **changes: Any) -> str:
@@ -140,7 +140,7 @@ def test_a_cluster_lives_from_its_creation_on_however_old_the_plan_is(cloud: End
 
 def test_a_growing_cluster_of_preemptible_hosts_has_its_own_account_for_that(cloud: Endpoint) -> None:
     growing = SETTINGS["cluster"] | {"max_hosts": 4, "preemptible": True, "autoscaling_service_account_id": DEPLOYER}
-    planned = plan.cluster({"cluster": growing}, plan.run_name("run-1", NOW), "run-1")
+    planned = plan.cluster({"cluster": growing}, plan.run_name("run-1", NOW), plan.Run("run-1", NOW))
     made = CreateCluster(task_id="create", spec=planned).execute(CONTEXT)
     assert alive(cloud)[0].autoscaling_service_account_id == DEPLOYER
     groups = cloud.sdk().client(SubclusterServiceStub).List(ListSubclustersRequest(cluster_id=made)).subclusters

@@ -17,7 +17,7 @@ import time_machine
 
 from tests.support.airflow import DAGS, dag_bag, forget, serialized
 
-TAGS = {"fraud", "training", "costs", "drift"}
+TAGS = {"fraud", "training", "scoring", "costs", "drift"}
 CHAIN = ["check", "cluster.create", "cluster.prepare", "cluster.train", "decide", "promote", "report"]
 QUESTIONS = ("Variable.get", "Connection.get", "BaseHook.get_connection", "socket.connect")
 
@@ -78,7 +78,7 @@ def test_dags_import_without_errors_or_questions_and_within_a_second(warm: None,
     bag = dag_bag(DAGS)
     seconds = time.process_time() - begun
     assert (bag.import_errors, asked) == ({}, [])
-    assert set(bag.dags) == {"retrain", "sweep", "monitor"}
+    assert set(bag.dags) == {"retrain", "score", "sweep", "monitor"}
     assert seconds < 1
 
 

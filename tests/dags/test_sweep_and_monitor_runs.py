@@ -16,23 +16,25 @@ def test_the_sweep_asks_airflow_which_runs_go_on(world: World, monkeypatch: pyte
     ended = world.run("retrain")[2]
     going = world.bag.dags["sweep"].test().run_id  # any run that Airflow does not know as one of `retrain`
 
-    def create(run_id: str) -> str:
-        spec = plan.cluster(VARIABLE, plan.run_name(run_id, datetime.now(UTC)), run_id)
+    def create(run_id: str, dag: str = "retrain") -> str:
+        run = plan.Run(run_id, datetime.now(UTC))
+        spec = plan.cluster(VARIABLE, plan.run_name(run_id, run.begun, dag=dag), run, dag)
         return operators.CreateCluster(task_id="create", spec=spec).execute(
             {"task_instance": SimpleNamespace(xcom_push=lambda **_: None)}
         )
 
     for run_id in (ended.run_id, going):
         create(run_id)
-    active = create(queued(world, "active"))
+    active = {create(queued("active", "retrain")), create(queued("active-score", "score"), "score")}
+    create("active", "score")  # a run of that name goes on, but of another DAG
     state, _, _ = world.run("sweep")
-    assert (state, [one.id for one in world.alive()]) == (SUCCESS, [active])
-    assert world.alerts[-1].startswith("*sweep deleted 2 cluster(s)")
-    assert f"its run {ended.run_id!r} has ended" in world.alerts[-1]
+    assert (state, {one.id for one in world.alive()}) == (SUCCESS, active)
+    assert world.alerts[-1].startswith("*sweep deleted 3 cluster(s)")
+    assert f"its run {ended.run_id!r} of retrain has ended" in world.alerts[-1]
 
 
-def queued(world: World, run_id: str) -> str:
-    """Makes a run of `retrain` that waits for its turn, as a trigger does."""
+def queued(run_id: str, dag_id: str) -> str:
+    """Makes a run of a DAG that waits for its turn, as a trigger does."""
     from airflow.api.common.trigger_dag import trigger_dag
 
     with_origin: dict[str, Any] = {}
@@ -42,7 +44,7 @@ def queued(world: World, run_id: str) -> str:
         with_origin["triggered_by"] = DagRunTriggeredByType.TEST
     except ImportError:
         pass
-    trigger_dag("retrain", run_id=run_id, **with_origin)
+    trigger_dag(dag_id, run_id=run_id, **with_origin)
     return run_id
 
 
@@ -85,6 +87,24 @@ def test_the_monitor_asks_once_for_a_retrain_when_two_windows_drift(world: World
     world.s3.delete_object(Bucket="lake", Key=monitoring.STATE)  # the memory is lost: the run's name is still taken
     assert world.run("monitor")[1] == {"measure": SUCCESS, "ask": SUCCESS, "retrain": SKIPPED, "remember": SUCCESS}
     assert states_of_retrain(run_id) == ["queued"]
+
+
+def test_the_monitor_asks_for_a_retrain_when_the_champion_does_worse_in_service(world: World) -> None:
+    world.put("monitor/reference/fraud-1.json", REFERENCE)
+    for day in ("04-01", "04-22", "04-29"):
+        world.put(f"raw/2018-{day}.txt", rows(10))
+    served = {"average_precision": 0.5, "interval": [0.4, 0.6], "promised": 0.7, "worse": True}
+    for monday in ("2018-04-30", "2018-05-07"):
+        week = {"model": "fraud", "week": [monday, "x"], "versions": {"1": served, "2": served | {"worse": False}}}
+        world.put(f"service/{monday}.json", week)
+    world.put("service/made.json", {})
+    state, tasks, _ = world.run("monitor")
+    assert (state, set(tasks.values())) == (SUCCESS, {SUCCESS})
+    assert states_of_retrain("monitor__service-2018-05-07:v1") == ["queued"]
+    assert (
+        "average precision 0.500 in service, 95 % interval 0.400 to 0.600; the champion won with 0.700"
+        in (world.alerts[-1])
+    )
 
 
 def test_the_monitor_is_content_with_data_like_those_of_the_training(world: World) -> None:

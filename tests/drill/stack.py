@@ -23,7 +23,7 @@ from stack.common.envs import ROOT
 from stack.common.files import write_private
 from stack.common.java import ensure_jars, find_java
 from stack.local import demo, deploy, supervisor
-from stack.local.airflow_api import DAG
+from stack.local.airflow_api import DAG, SCORE
 from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
 from stack.local.state import FOLDER_ID, State
 from tests.drill.webhook import Webhook
@@ -91,6 +91,7 @@ class DrillStack(RunningStack):
         self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/fraud_retraining.zip", Body=package)
         for path in (Path(__file__).parent / "stand_in").glob("*.py"):
             self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/{path.name}", Body=path.read_bytes())
+        self.airflow.call("PATCH", f"dags/{SCORE}", json={"is_paused": True})  # each promotion would start a run of it
         self.use()
         self.reset(None)
 

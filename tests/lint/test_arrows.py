@@ -47,6 +47,7 @@ ARROWS = {
         "local_cloud",
         "simulator",
         "dags.retraining.patience",
+        "dags.retraining.scores",
         "dags.retraining.settings",
     },
     "tests": OURS,

@@ -1,6 +1,7 @@
 """The DAG's own module, without Airflow: names, what is new, and a promotion that cannot go wrong quietly."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from tests.support import ROOT
 from tests.support.variable import SETTINGS
 
 BEGUN = datetime(2018, 7, 1, 6, tzinfo=UTC)
+RUN = plan.Run("manual__1", BEGUN)
 
 
 @given(st.text(max_size=300), st.datetimes())
@@ -27,7 +29,7 @@ def test_a_name_belongs_to_its_run() -> None:
 
 def test_the_disks_of_a_cluster_are_of_the_configured_type() -> None:
     def types(**changes: str) -> set[str]:
-        spec = plan.cluster(SETTINGS | {"cluster": SETTINGS["cluster"] | changes}, "name", "manual__1")
+        spec = plan.cluster(SETTINGS | {"cluster": SETTINGS["cluster"] | changes}, "name", RUN)
         return {spec["masternode_disk_type"], spec["computenode_disk_type"]}
 
     assert types() == {"network-ssd"}
@@ -37,7 +39,7 @@ def test_the_disks_of_a_cluster_are_of_the_configured_type() -> None:
 def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     made = plan.make(SETTINGS, "http://mlflow", plan.Run("scheduled__1", BEGUN, ["2018-06-24.txt"]))
     assert made["cluster"]["cluster_name"] == made["run"]
-    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"]}
+    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"], "dag": "retrain"}
     assert made["cluster"]["hours"] == 6
     assert made["files"] == ["2018-06-24.txt"]
     assert made["prepare"]["main_python_file_uri"] == "s3a://jobs/abc/prepare.py"
@@ -54,6 +56,16 @@ def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     ]
 
 
+def test_the_plan_of_score_passes_on_what_the_deployment_says() -> None:
+    told = SETTINGS | {"score": {"budget": 30}, "quality": {"refunds": True}, "stack": "blue"}
+    made = plan.make_score(told, "http://mlflow", RUN)
+    assert made["run"].startswith("blue-score-20180701t060000-")
+    assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"], "dag": "score"}
+    assert made["score"]["main_python_file_uri"] == "s3a://jobs/abc/score.py"
+    assert made["score"]["args"][-2:] == ["--refunds", "--budget=30"]
+    assert not [word for word in plan.make_score(SETTINGS, "http://mlflow", RUN)["score"]["args"] if "budget" in word]
+
+
 def test_an_as_of_date_reaches_the_training_job_and_no_argument_is_empty() -> None:
     made = plan.make(SETTINGS, "http://mlflow", plan.Run("manual__1", BEGUN, as_of="2018-07-01"))
     assert made["train"]["args"][-2:] == ["--as-of", "2018-07-01"]
@@ -66,9 +78,9 @@ def test_a_dry_run_tells_the_job_so_and_uses_no_file_up() -> None:
 
 
 def test_the_cluster_is_as_large_as_configured_or_asked_for() -> None:
-    assert plan.cluster(SETTINGS, "n", "r")["computenode_count"] == 2
-    assert plan.cluster(SETTINGS, "n", "r", hosts=7)["computenode_count"] == 7
-    assert not [key for key in plan.cluster(SETTINGS, "n", "r") if "max_hosts" in key or "preemptible" in key]
+    assert plan.cluster(SETTINGS, "n", RUN)["computenode_count"] == 2
+    assert plan.cluster(SETTINGS, "n", replace(RUN, hosts=7))["computenode_count"] == 7
+    assert not [key for key in plan.cluster(SETTINGS, "n", RUN) if "max_hosts" in key or "preemptible" in key]
 
 
 def grown(**changes: object) -> dict:
@@ -76,17 +88,17 @@ def grown(**changes: object) -> dict:
 
 
 def test_a_cluster_that_may_grow_has_an_account_for_it_and_may_be_preemptible() -> None:
-    made = plan.cluster(grown(max_hosts=8, preemptible=True, autoscaling_service_account_id="scaler"), "n", "r")
+    made = plan.cluster(grown(max_hosts=8, preemptible=True, autoscaling_service_account_id="scaler"), "n", RUN)
     assert (made["computenode_count"], made["computenode_max_hosts_count"]) == (2, 8)
     assert (made["computenode_preemptible"], made["autoscaling_service_account_id"]) == (True, "scaler")
-    assert plan.cluster(grown(max_hosts=8), "n", "r")["computenode_preemptible"] is False
+    assert plan.cluster(grown(max_hosts=8), "n", RUN)["computenode_preemptible"] is False
 
 
 def test_a_configuration_that_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match=r"preemptible is true, cluster\.max_hosts is missing"):
-        plan.cluster(grown(preemptible=True), "n", "r")
+        plan.cluster(grown(preemptible=True), "n", RUN)
     with pytest.raises(ValueError, match=r"9 compute hosts wanted, .* is 8"):
-        plan.cluster(grown(max_hosts=8), "n", "r", hosts=9)
+        plan.cluster(grown(max_hosts=8), "n", replace(RUN, hosts=9))
 
 
 def test_new_files_are_those_no_finished_run_has_used() -> None:
