@@ -9,9 +9,9 @@ There are three kinds of windows, and each is judged against the champion's refe
 * a **week in service**. What the champion scored then was measured by the job `score`, once the labels had arrived.
 
 A window violates if a population stability index is above `max_psi`, or the average precision has fallen by more
-than `max_loss` since the champion won, or if what it won with lies above the interval of a week in service. If `ENOUGH` of the `LAST` windows of one kind violate, a retrain is asked
-for; windows that were asked for once do not count again. A stale lake or many bad rows are alarms for a person: a
-retrain on the same data would mend neither.
+than `max_loss` since the champion won, or if what it won with lies above the interval of a week in service. If `ENOUGH`
+of the `LAST` windows of one kind violate, a retrain is asked for; windows that were asked for once do not count again.
+A stale lake or many bad rows are alarms for a person: a retrain on the same data would mend neither.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ def measure(s3: Any, settings: Mapping[str, Any], champion: str | None, now: dat
         champion: the version that serves, or None.
 
     Returns:
-        `alarms` for a person; `files`, `runs` and `weeks`, the windows since the champion was trained; `because`, why a retrain
-        is wanted, one line a window (empty: it is not); `windows`, their names.
+        `alarms` for a person; `files`, `runs` and `weeks`, the windows since the champion was trained; `because`, why
+        a retrain is wanted, one line a window (empty: it is not); `windows`, their names.
     """
     bucket, limits = settings["lake_bucket"], DEFAULTS | settings.get("monitor", {})
     raw = lake.objects(s3, bucket, "raw/")
