@@ -52,13 +52,14 @@ def decide(run: str) -> dict:
 @task(outlets=[DECIDED], **QUICK)
 def promote(decision: dict) -> str:
     """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
-    from dags.retraining import compat, registry
+    from dags.retraining import compat, history, lake, registry
 
-    client, _ = registry.connect()
+    (client, uri), known = registry.connect(), settings.read()
+    book = history.Book(lake.client(), known["lake_bucket"], client, known["model"])
     try:
-        return registry.promote(client, settings.read()["model"], decision)
-    except registry.StaleDecision as stale:
-        raise compat.AirflowFailException(str(stale)) from None
+        return history.promote(book, decision, registry.report_url(uri, client, decision["mlflow_run_id"]))
+    except history.Refused as refused:
+        raise compat.AirflowFailException(str(refused)) from None
 
 
 @task(on_success_callback=alerts.decided, **QUICK)

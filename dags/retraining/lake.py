@@ -59,6 +59,19 @@ def write(s3: Any, bucket: str, key: str, value: Any) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=io.BytesIO(json.dumps(value, indent=1).encode()))
 
 
+def write_new(s3: Any, bucket: str, key: str, value: Any) -> bool:
+    """Writes a JSON object unless there is one of that key; says whether it was written."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(value, indent=1).encode(), IfNoneMatch="*")
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+            return False
+        raise
+    return True
+
+
 def is_raw(name: str) -> bool:
     """True for a data file's name: `YYYY-MM-DD.txt`, also gzipped, with whatever text behind the day."""
     if not RAW_NAME.fullmatch(name):

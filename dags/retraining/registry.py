@@ -10,10 +10,6 @@ CHAMPION, PREVIOUS = "champion", "previous"
 PROMOTED_TAG = "promoted"  # a version that has it competes in every later comparison
 
 
-class StaleDecision(Exception):
-    """The champion is no longer the version that the decision compared."""
-
-
 def connect() -> tuple[Any, str]:
     """(MlflowClient, tracking URI) by the Airflow connection `mlflow`.
 
@@ -71,36 +67,14 @@ def read_decision(client: Any, experiment: str, run: str) -> dict[str, Any]:
 
 
 def champion(client: Any, model: str) -> str | None:
-    """Version that the alias `champion` names, or None."""
-    version = client.get_registered_model(model).aliases.get(CHAMPION)
+    """Version that the alias `champion` names, or None: before the first retrain there is not even the model."""
+    try:
+        version = client.get_registered_model(model).aliases.get(CHAMPION)
+    except Exception as problem:
+        if getattr(problem, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
     return str(version) if version is not None else None
-
-
-def promote(client: Any, model: str, decision: dict[str, Any]) -> str:
-    """Moves `champion` as the decision says; doing it twice changes nothing. Returns what was done, for people.
-
-    Raises:
-        StaleDecision: another version has become champion since the comparison.
-    """
-    if decision.get("dry_run"):
-        return f"dry run, nothing moved; the decision would be: {decision['action']}"
-    now = champion(client, model)
-    if decision["action"] != "promote":
-        return f"nothing moved: {decision['reason']}"
-    winner = str(decision["winner"])
-    if now == winner:
-        return f"version {winner} is the champion already"
-    compared = str(decision["champion"]["version"]) if decision["champion"] else None
-    if now != compared:
-        raise StaleDecision(
-            f"The champion of `{model}` is version {now}, the decision of {decision['run_id']} compared version "
-            f"{compared}: not moved. Trigger `retrain` with force=true to compare with today's champion."
-        )
-    if now is not None:
-        client.set_registered_model_alias(model, PREVIOUS, now)
-    client.set_model_version_tag(model, winner, PROMOTED_TAG, decision["run_id"])
-    client.set_registered_model_alias(model, CHAMPION, winner)
-    return f"champion: version {now or 'none'} -> {winner}"
 
 
 def report_url(uri: str, client: Any, mlflow_run_id: str) -> str:

@@ -6,7 +6,6 @@ ones.
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
@@ -15,6 +14,7 @@ from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 from dags.retraining import lake
 from tests.support.airflow import CLUSTER, DAGS, dag_bag
 from tests.support.cloud import FOLDER, Endpoint
+from tests.support.registry import Models
 from tests.support.variable import SETTINGS
 
 STORE = "http://127.0.0.1:1"  # where moto answers in place of a server
@@ -27,31 +27,11 @@ me.with_suffix(".arguments").write_text(json.dumps(sys.argv[1:]))
 """
 
 
-class Registry:
-    """Aliases and tags of the one model."""
-
-    def __init__(self) -> None:
-        self.aliases: dict[str, str] = {"champion": "1"}
-        self.tags: dict[str, str] = {}
-
-    def get_registered_model(self, name: str) -> Any:
-        return SimpleNamespace(aliases=dict(self.aliases))
-
-    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        self.aliases[alias] = version
-
-    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
-        self.tags[version] = value
-
-    def get_run(self, run_id: str) -> Any:
-        return SimpleNamespace(info=SimpleNamespace(experiment_id="7"))
-
-
 class World:
     """Everything around the DAGs, and `run`, which runs one of them to its end."""
 
     def __init__(self, cloud: Endpoint, s3: Any, jobs: Path, web: Any) -> None:
-        self.cloud, self.s3, self.jobs, self.web, self.models = cloud, s3, jobs, web, Registry()
+        self.cloud, self.s3, self.jobs, self.web, self.models = cloud, s3, jobs, web, Models(champion="1")
         self.bag = dag_bag(DAGS)
         assert self.bag.import_errors == {}
 

@@ -3,13 +3,12 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.retraining import lake, plan, registry
+from dags.retraining import lake, plan
 from tests.support import ROOT
 from tests.support.variable import SETTINGS
 
@@ -132,69 +131,3 @@ def test_files_from_the_day_of_the_retrain_on_wait() -> None:
     raw = ["2018-04-01.txt", "2018-04-08.txt.gz", "2018-04-15.txt"]
     assert lake.unused(raw, [], "2018-04-15") == raw[:2]
     assert lake.unused(raw, [], "2018-04-16") == raw
-
-
-class Registry:
-    """Aliases of one model, with the calls of MlflowClient that the DAG makes."""
-
-    def __init__(self, **aliases: str) -> None:
-        self.aliases, self.moves = aliases, 0
-        self.tags: dict[str, dict[str, str]] = {}
-
-    def get_registered_model(self, name: str) -> SimpleNamespace:
-        return SimpleNamespace(aliases=dict(self.aliases))
-
-    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        self.aliases[alias] = version
-        self.moves += 1
-
-    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
-        self.tags.setdefault(version, {})[key] = value
-
-
-def decision(action: str, winner: str | None, compared: str | None) -> dict:
-    side = {"version": compared} if compared else None
-    return {"action": action, "winner": winner, "champion": side, "reason": "because", "run_id": "r"}
-
-
-def test_the_first_model_becomes_champion() -> None:
-    models = Registry()
-    registry.promote(models, "fraud", decision("promote", "1", None))
-    assert models.aliases == {"champion": "1"}
-
-
-def test_a_promotion_keeps_the_former_champion_at_hand() -> None:
-    models = Registry(champion="1")
-    registry.promote(models, "fraud", decision("promote", "2", "1"))
-    assert models.aliases == {"champion": "2", "previous": "1"}
-    assert models.tags == {"2": {"promoted": "r"}}
-
-
-def test_the_same_decision_twice_changes_nothing() -> None:
-    models = Registry(champion="1")
-    for _ in range(2):
-        registry.promote(models, "fraud", decision("promote", "2", "1"))
-    assert models.aliases == {"champion": "2", "previous": "1"}
-    assert models.moves == 2
-
-
-@pytest.mark.parametrize("action", ["keep", "reject"])
-def test_a_refused_challenger_moves_nothing(action: str) -> None:
-    models = Registry(champion="1")
-    assert "because" in registry.promote(models, "fraud", decision(action, "1", "1"))
-    assert models.moves == 0
-
-
-def test_a_dry_run_promotes_nothing() -> None:
-    models = Registry(champion="1")
-    said = registry.promote(models, "fraud", decision("promote", "unregistered", "1") | {"dry_run": True})
-    assert said == "dry run, nothing moved; the decision would be: promote"
-    assert models.moves == 0
-
-
-@pytest.mark.parametrize("now", ["3", None])
-def test_a_decision_about_another_champion_is_refused(now: str | None) -> None:
-    models = Registry(**({"champion": now} if now else {}))
-    with pytest.raises(registry.StaleDecision, match=f"is version {now}, the decision of r compared version 1"):
-        registry.promote(models, "fraud", decision("promote", "2", "1"))
-    assert models.moves == 0
