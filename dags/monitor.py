@@ -1,5 +1,6 @@
 """The DAG `monitor`: every day, without a cluster, is the champion still made for the data that arrive?"""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from dags.retraining import alerts, settings
@@ -11,10 +12,13 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1)}
 @task(multiple_outputs=True, **RETRIES)
 def measure() -> dict:
     """Judges freshness, quarantine, drift and the champion's metrics; returns the findings and whether to retrain."""
-    from dags.retraining import lake, monitoring, registry
+    from dags.retraining import history, lake, monitoring, registry
 
     known = settings.read()
     client, _ = registry.connect()
+    with suppress(history.Busy):  # tomorrow is soon enough
+        if (moved := history.open_book().observe()) and moved.number > 1:
+            alerts.send("the champion was moved by other means than ours", history.in_words(moved))
     champion = registry.champion(client, known["model"])
     findings = monitoring.measure(lake.client(), known, champion, datetime.now(UTC))
     print(monitoring.text(findings))

@@ -52,10 +52,9 @@ def decide(run: str) -> dict:
 @task(outlets=[DECIDED], **QUICK)
 def promote(decision: dict) -> str:
     """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
-    from dags.retraining import compat, history, lake, registry
+    from dags.retraining import compat, history, registry
 
-    (client, uri), known = registry.connect(), settings.read()
-    book = history.Book(lake.client(), known["lake_bucket"], client, known["model"])
+    (client, uri), book = registry.connect(), history.open_book()
     try:
         return history.promote(book, decision, registry.report_url(uri, client, decision["mlflow_run_id"]))
     except history.Refused as refused:

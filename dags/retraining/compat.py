@@ -55,6 +55,7 @@ __all__ = [
     "variable",
     "when_due_or_announced",
     "when_due_or_decided",
+    "who",
 ]
 
 
@@ -123,6 +124,12 @@ def variable(name: str) -> Any:
 def moment(dag_run: Any) -> Any:
     """The time a run is for, the same in all its tasks and attempts."""
     return dag_run.run_after if AIRFLOW >= (3, 0) else dag_run.logical_date
+
+
+def who(dag_run: Any) -> str:
+    """Who asked for a run, as far as Airflow tells, and the run."""
+    person = getattr(dag_run, "triggering_user_name", None)
+    return f"{person} in run {dag_run.run_id}" if person else f"run {dag_run.run_id}"
 
 
 def is_backfill(dag_run: Any) -> bool:

@@ -238,6 +238,15 @@ class Book:
         )
 
 
+def open_book() -> Book:
+    """The history of this deployment's model, by Airflow's connections and variable."""
+    from dags.retraining import settings
+
+    client, _ = registry.connect()
+    known = settings.read()
+    return Book(lake.client(), known["lake_bucket"], client, known["model"])
+
+
 def promote(book: Book, decision: Mapping[str, Any], link: str = "") -> str:
     """Moves `champion` as a retrain's decision says; doing it twice changes nothing. Returns what was done, for people.
 

@@ -23,16 +23,21 @@ from fraud_retraining.model import predict
 RUN_TAG = "retrain_run_id"
 DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
 UNTIL_TAG = "trained_until"  # of a version: the last day of its train window
+BARRED_TAG = "barred"  # why a version may not compete: set by a rollback, taken away by `unbar`
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version that may compete, with its role (champion or earlier) and the last day of its training."""
+    """A registered version that may compete, with its role (champion or earlier) and the last day of its training.
+
+    ``barred`` says why it may not, after a rollback.
+    """
 
     version: str
     role: str
     trained_until: Optional[date] = None
+    barred: Optional[str] = None
 
 
 def connect(uri: str, experiment: str) -> MlflowClient:
@@ -65,6 +70,7 @@ def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]
             str(v.version),
             "champion" if str(v.version) == champion else "earlier",
             date.fromisoformat(v.tags[UNTIL_TAG]) if UNTIL_TAG in v.tags else None,
+            v.tags.get(BARRED_TAG),
         )
         for v in chosen
     ]
@@ -117,14 +123,18 @@ def serving(client: MlflowClient, model: str) -> Serving:
 
 
 def fair(versions: List[Version], test: Days) -> Tuple[List[Version], List[Dict[str, str]]]:
-    """Versions that have not seen the test week, and ``{"version", "reason"}`` of those that have.
+    """Versions that may compete on the test week, and ``{"version", "reason"}`` of the others.
 
-    A retrain as of a past day meets versions that were trained later.
+    A retrain as of a past day meets versions that were trained later, and have seen the week.
     """
-    late = [v for v in versions if v.trained_until and v.trained_until >= test.first]
-    return [v for v in versions if v not in late], [
-        {"version": v.version, "reason": f"it was trained on days up to {v.trained_until}, the test week is {test}"}
-        for v in late
+    left_out = {}
+    for v in versions:
+        if v.barred:
+            left_out[v.version] = f"it is barred since a rollback: {v.barred}"
+        elif v.trained_until and v.trained_until >= test.first:
+            left_out[v.version] = f"it was trained on days up to {v.trained_until}, the test week is {test}"
+    return [v for v in versions if v.version not in left_out], [
+        {"version": version, "reason": reason} for version, reason in left_out.items()
     ]
 
 
