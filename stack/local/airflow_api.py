@@ -11,6 +11,7 @@ from stack.local.state import State
 
 DAG, SCORE, SWEEP = "retrain", "score", "sweep"
 LAKE_ASSET = "fraud-lake"
+ATTEMPTS, PAUSE = 5, 2  # of a call, and seconds between two
 DAGS_TIMEOUT = 120  # seconds until Airflow must have parsed the DAGs
 
 
@@ -29,16 +30,19 @@ class Airflow:
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Calls `/api/v2/<path>`; returns the JSON answer. Raises requests.HTTPError for a refusal."""
-        for attempt in range(5):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **options)
             except requests.ConnectionError:
-                if attempt == 4:
+                if attempt == ATTEMPTS:
                     raise
-                time.sleep(2)  # the API server is being restarted
+                time.sleep(PAUSE)  # the API server is being restarted
                 continue
             if answer.status_code == 401:
                 self.log_in()
+                continue
+            if method == "GET" and answer.status_code >= 500 and attempt < ATTEMPTS:
+                time.sleep(PAUSE)  # its database was busy for longer than it waits: SQLite has one writer at a time
                 continue
             answer.raise_for_status()
             return answer.json() if answer.content else None
