@@ -1,8 +1,9 @@
 ##@ One machine
 STATE ?= .demo
 IN_STATE := --state '$(STATE)'
+WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
-.PHONY: demo demo-stop demo-clean status doctor
+.PHONY: demo demo-stop demo-clean status history rollback unbar doctor
 demo: stack-env ## The whole system on this machine, until WEEKS retraining cycles are done [ENGINE=yarn: jobs on a real YARN]
 	@$(STACK) demo $(IN_STATE) --image='$(IMAGE)' $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
@@ -17,6 +18,17 @@ demo-clean: stack-env ## Stop it and remove all its state
 
 status: stack-env ## What runs, which clusters are alive and what they cost
 	@$(STACK) status $(IN_STATE)
+
+history: stack-env ## What served when, by whose decision and why
+	@$(STACK) history $(IN_STATE)
+
+rollback: stack-env ## WHY=<reason> [TO=<version>]: back to a version that served before; the one that is left is barred
+	$(WHY_IS_SAID)
+	@$(STACK) rollback $(IN_STATE) --why '$(WHY)' $(if $(TO),--to '$(TO)')
+
+unbar: stack-env ## VERSION=<version> WHY=<reason>: a version that was rolled back may serve and compete again
+	$(WHY_IS_SAID) $(or $(VERSION),$(error VERSION=<version of the model> is missing))
+	@$(STACK) unbar $(IN_STATE) --version '$(VERSION)' --why '$(WHY)'
 
 doctor: stack-env ## Check this machine
 	@$(STACK) doctor $(IN_STATE) --image='$(IMAGE)'

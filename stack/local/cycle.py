@@ -17,6 +17,7 @@ from stack.local.state import State
 
 SHOWN = {"running": "…", "success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "failed, will retry"}
 NOT_DONE = {DAG: "Nothing was promoted.", SCORE: "What was not scored stays to be scored."}
+AGAIN = dict.fromkeys((DAG, SCORE), "`make demo`")
 CYCLE_TIMEOUT = 3600  # seconds after which a cycle that does not end is given up
 
 
@@ -91,7 +92,7 @@ def what_failed(state: State, airflow: Airflow, dag: str, run_id: str, tasks: di
     return (
         f"The task {task['task_id']} of {dag} failed: {last_words(airflow, dag, run_id, task)}\n"
         f"Its log: {log}\nThe run: {airflow.run_url(run_id, dag)}\n"
-        f"{NOT_DONE[dag]} After mending it `make demo` tries again."
+        f"{NOT_DONE.get(dag, 'Nothing was moved.')} After mending it {AGAIN.get(dag, f'`make {dag}`')} tries again."
     )
 
 

@@ -46,6 +46,7 @@ ARROWS = {
         "stack.common",
         "local_cloud",
         "simulator",
+        "dags.retraining.history",
         "dags.retraining.patience",
         "dags.retraining.scores",
         "dags.retraining.settings",
