@@ -4,7 +4,7 @@ IN_STATE := --state '$(STATE)'
 
 .PHONY: demo demo-stop demo-clean status doctor
 demo: stack-env ## The whole system on this machine, until WEEKS retraining cycles are done [ENGINE=yarn: jobs on a real YARN]
-	@$(STACK) demo $(IN_STATE) --image='$(IMAGE)' $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
+	@$(STACK) demo $(IN_STATE) $(if $(IMAGE),--image='$(IMAGE)') $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
 	  $(if $(CUSTOMERS),--customers='$(CUSTOMERS)') $(if $(SEED),--seed='$(SEED)') \
 	  $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(ENGINE),--engine='$(ENGINE)') $(if $(FORCE),--force)
@@ -19,4 +19,4 @@ status: stack-env ## What runs, which clusters are alive and what they cost
 	@$(STACK) status $(IN_STATE)
 
 doctor: stack-env ## Check this machine
-	@$(STACK) doctor $(IN_STATE) --image='$(IMAGE)'
+	@$(STACK) doctor $(IN_STATE) --image='$(SPARK_IMAGE)'

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_a_value_that_cannot_be_is_refused_in_the_words_in_which_it_was_said(
 def test_an_abbreviation_is_no_option() -> None:
     with pytest.raises(SystemExit):
         run.parser().parse_args(["demo", "--week", "2"])
+
+
+def test_what_was_chosen_for_a_demo_holds_until_it_is_said_otherwise(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    first = demo.Choices.of(state, demo.Options(tmp_path, image="2.1", seed=7, schedule="0 * * * *"))
+    assert first == demo.Choices("2.1", None, demo.arrivals.PUBLIC_STORAGE, 5000, 7, "0 * * * *")
+    state.save("choices", asdict(first))
+    assert demo.Choices.of(state, demo.Options(tmp_path, weeks=2)) == first
+    assert demo.Choices.of(state, demo.Options(tmp_path, seed=8)) == replace(first, seed=8)
 
 
 def test_a_folder_that_is_no_demo_is_not_removed(tmp_path: Path) -> None:
