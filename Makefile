@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.envs/bytecode
 
 PYTHON ?= python3
-IMAGE ?= 2.2
+SPARK_IMAGE = $(or $(IMAGE),2.2)
 ENVS := $(PYTHON) -m stack.common.envs
 STACK := .envs/stack/bin/python -m stack
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -m stack.common.java)

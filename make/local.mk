@@ -5,7 +5,7 @@ WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
 .PHONY: demo demo-stop demo-clean status history rollback unbar doctor
 demo: stack-env ## The whole system on this machine, until WEEKS retraining cycles are done [ENGINE=yarn: jobs on a real YARN]
-	@$(STACK) demo $(IN_STATE) --image='$(IMAGE)' $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
+	@$(STACK) demo $(IN_STATE) $(if $(IMAGE),--image='$(IMAGE)') $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
 	  $(if $(CUSTOMERS),--customers='$(CUSTOMERS)') $(if $(SEED),--seed='$(SEED)') \
 	  $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(ENGINE),--engine='$(ENGINE)') $(if $(FORCE),--force)
@@ -31,4 +31,4 @@ unbar: stack-env ## VERSION=<version> WHY=<reason>: a version that was rolled ba
 	@$(STACK) unbar $(IN_STATE) --version '$(VERSION)' --why '$(WHY)'
 
 doctor: stack-env ## Check this machine
-	@$(STACK) doctor $(IN_STATE) --image='$(IMAGE)'
+	@$(STACK) doctor $(IN_STATE) --image='$(SPARK_IMAGE)'

@@ -20,4 +20,4 @@ drill-machines: stack-env machine-packages ## Faults, restores, rotation, upgrad
 
 bench: stack-env ## [FULL=1] [LAKE=<the handbook's data>] [ONLY="features age"]: measure, into bench/RESULTS.md (20 minutes)
 	@.envs/stack/bin/python -m bench $(FRESHLY) $(if $(FULL),--full) $(if $(LAKE),--lake '$(LAKE)') --only '$(ONLY)' \
-	  --image $(IMAGE) $(if $(MEMORY),--memory $(MEMORY))
+	  --image $(SPARK_IMAGE) $(if $(MEMORY),--memory $(MEMORY))

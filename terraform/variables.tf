@@ -263,7 +263,7 @@ variable "airflow" {
     triggerer      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m2") }))     # none: no task is deferrable
     worker         = optional(object({ min = optional(number, 1), max = optional(number, 2), preset = optional(string, "c1-m4") }), {})
     config         = optional(map(map(string)), {})
-    connections    = optional(set(string), [])    # of alerts: an empty secret airflow/connections/NAME is made for you to fill
+    connections    = optional(set(string), [])    # of alerts: an empty secret airflow/connections/<prefix>-NAME is made for you to fill
     egress_ports   = optional(set(number), [443]) # a mail server's besides, for alert_email
   })
   default = {}

@@ -3,6 +3,7 @@
 import http.client
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,9 +32,26 @@ class Front:
 
     def __init__(self, store: ObjectStore, settings: Settings, tokens: signature.Tokens) -> None:
         self._store, self._settings, self._tokens = store, settings, tokens
+        self._refusals: list[S3Error] = []
+        self._refused: Counter[tuple[str, str]] = Counter()
+
+    def not_yet(self, *refusals: S3Error) -> None:
+        """From now on, as of what was made a second ago: of each bucket these refusals come first, then it is there.
+
+        By each of those who ask: a key may be new, too.
+        """
+        self._refusals = list(refusals)
+        self._refused.clear()
+
+    def _refuse_new(self, request: Request) -> None:
+        who = (request.bucket, "token" if request.headers.get(signature.TOKEN) else "key")
+        if request.bucket and self._refused[who] < len(self._refusals):
+            self._refused[who] += 1
+            raise self._refusals[self._refused[who] - 1]
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request; raises `S3Error`."""
+        self._refuse_new(request)
         checks.check(request)
         by_token = self._identify(request)
         if setting_of(request) and request.method in ("GET", "PUT", "DELETE"):

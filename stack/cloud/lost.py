@@ -80,7 +80,9 @@ def parse_imports(text: str) -> list[tuple[str, str]]:
     """(address, id) of each `ADDRESS=ID`, apart by spaces."""
     pairs = [each.rpartition("=") for each in text.split()]
     if wrong := [name or found for name, _, found in pairs if not name or not found]:
-        raise StackError(f"IMPORT={text}: ADDRESS=ID is expected, such as {EXAMPLE!r}; {wrong[0]!r} is none.")
+        raise StackError(
+            f"IMPORT={text}: ADDRESS=ID is expected, such as `make bootstrap IMPORT='{EXAMPLE}'`; {wrong[0]!r} is none."
+        )
     return [(address, found) for address, _, found in pairs]
 
 

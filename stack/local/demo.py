@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Literal
 
 from dags.retraining.settings import require_cron
@@ -21,7 +21,7 @@ from stack.common.options import Variable
 from stack.common.waiting import wait_until
 from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
-from stack.local.options import ImageOptions
+from stack.local.options import StateOptions
 from stack.local.ports import LAST_PORT
 from stack.local.programs.airflow import airflow_command
 from stack.local.programs.mlflow import mlflow_server
@@ -44,35 +44,56 @@ SCHEDULE = Variable("", "a cron expression in UTC", "*/15 * * * *", require_cron
 
 
 @dataclass(frozen=True)
-class Options(ImageOptions):
+class Options(StateOptions):
     """What a person may say to `make demo`."""
 
     weeks: Annotated[int, "cycles to be done in all (default %(default)s)", FROM_1] = 1
     port: Annotated[int | None, "first of seven ports (default: the first free ones)", PORT] = None
-    lake: Annotated[str | None, "folder or s3:// address of data files (default: generated)", LAKE] = None
-    lake_endpoint: Annotated[str, "storage service of an s3:// lake", ENDPOINT] = arrivals.PUBLIC_STORAGE
-    customers: Annotated[int, "cards to generate (default %(default)s)", FROM_1] = 5000
-    seed: Annotated[int, "of the generated data (default %(default)s)", FROM_0] = 0
-    schedule: Annotated[str, "cron expression of the DAG, UTC", SCHEDULE] = "*/15 * * * *"
+    image: Annotated[Literal["2.1", "2.2"] | None, "Dataproc image to stand for (default: 2.2); it is kept"] = None
+    lake: Annotated[str | None, "folder or s3:// address of data files (default: generated); it is kept", LAKE] = None
+    lake_endpoint: Annotated[str | None, "storage service of an s3:// lake; it is kept", ENDPOINT] = None
+    customers: Annotated[int | None, "cards to generate (default: 5000); it is kept", FROM_1] = None
+    seed: Annotated[int | None, "of the generated data (default: 0); it is kept", FROM_0] = None
+    schedule: Annotated[str | None, "cron expression of the DAG, UTC (default: */15 * * * *); it is kept", SCHEDULE] = (
+        None
+    )
     engine: Annotated[
         Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
     ] = None
     force: Annotated[bool, "go on if memory is short"] = False
 
 
-def prepare_machine(options: Options) -> None:
+@dataclass(frozen=True)
+class Choices:
+    """What holds for a stack until it is said otherwise: `make demo` without it changes nothing of it."""
+
+    image: str = "2.2"
+    lake: str | None = None
+    lake_endpoint: str = arrivals.PUBLIC_STORAGE
+    customers: int = 5000
+    seed: int = 0
+    schedule: str = "*/15 * * * *"
+
+    @classmethod
+    def of(cls, state: State, options: Options) -> "Choices":
+        """What was said now, or before."""
+        said = {each.name: getattr(options, each.name) for each in fields(cls)}
+        return cls(**state.load("choices", {}) | {name: value for name, value in said.items() if value is not None})
+
+
+def prepare_machine(options: Options, image: str) -> None:
     with step("checking this machine"):
         engine = options.engine or State(options.state).engine
-        for check in preflight.checks(options.state, options.image, options.force, engine).values():
+        for check in preflight.checks(options.state, image, options.force, engine).values():
             check()
     with step("Python environments and jars"):
-        for name in ("mlflow", "airflow", f"spark-image-{options.image}"):
+        for name in ("mlflow", "airflow", f"spark-image-{image}"):
             ensure(name, say_indented)
         java = find_java()
-        for name in ("object-store", f"spark-image-{options.image}"):
+        for name in ("object-store", f"spark-image-{image}"):
             ensure_jars(name, java, say_indented)
         if engine == "yarn":
-            ensure_jars(f"yarn-image-{options.image}", java, say_indented)
+            ensure_jars(f"yarn-image-{image}", java, say_indented)
 
 
 def choose_engine(state: State, engine: str | None) -> None:
@@ -91,7 +112,7 @@ def choose_engine(state: State, engine: str | None) -> None:
     state.save("engine", engine)
 
 
-def bring_up(state: State, options: Options) -> None:
+def bring_up(state: State, choices: Choices) -> None:
     """Starts what does not run yet and deploys code, settings and secrets."""
     supervisor.start_daemon(state)
     with step("starting services"):
@@ -104,8 +125,8 @@ def bring_up(state: State, options: Options) -> None:
         deploy.make_buckets(state)
         mlflow_server(state).permit()
         s3 = deploy.object_store(state)
-        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), options.image)
-        dags = release.dag_files({"schedule": options.schedule})
+        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), choices.image)
+        dags = release.dag_files({"schedule": choices.schedule})
         release.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)
         Airflow(state).wait_for_dags()
@@ -143,15 +164,17 @@ def report_started(state: State, names: list[str]) -> None:
 
 def demo(options: Options) -> None:
     begun = time.monotonic()
-    files = arrivals.source(options.lake, options.lake_endpoint, options.customers, options.seed)
     state = State(options.state)
+    choices = Choices.of(state, options)
+    files = arrivals.source(choices.lake, choices.lake_endpoint, choices.customers, choices.seed)
     state.folder.mkdir(parents=True, exist_ok=True)
     with exclusive(state):
         progress = cycle.Progress.of(state, files.label)
-        prepare_machine(options)
+        prepare_machine(options, choices.image)
         state.create(options.port)
         choose_engine(state, options.engine)
-        bring_up(state, options)
+        state.save("choices", asdict(choices))
+        bring_up(state, choices)
         if progress.cycles >= options.weeks:
             say(f"{progress.cycles} cycles are done already: `make demo WEEKS={progress.cycles + 1}` adds one")
         while progress.cycles < options.weeks:

@@ -4,6 +4,7 @@ Only the provider stands in (provider.py): it has the real one's schema, which F
 """
 
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -39,6 +40,15 @@ from tests.support.waiting import wait_until
 
 PREFIX = "trial"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nof MLflow\n-----END CERTIFICATE-----\n"
+# For two deployments beside what is there: more than a new cloud has.
+ROOM = {
+    "vpc.networks.count": 5,
+    "vpc.securityGroups.count": 20,
+    "compute.ssdDisks.size": 1 << 40,
+    "compute.instances.count": 50,
+    "compute.instanceCores.count": 100,
+    "compute.instanceMemory.size": 1 << 40,
+}
 NO_METADATA = {"YC_METADATA_ADDR": "127.0.0.1:1"}
 # Commands are started by the dozen: what they import is compiled once, outside the source tree.
 KEEP_BYTECODE = {"PYTHONPYCACHEPREFIX": str(envs.ENVS / "bytecode")}
@@ -58,16 +68,18 @@ SITE = """---
 class CloudFixture:
     """One cloud and one project folder; `run` types a command there, as a person would."""
 
+    prefix = PREFIX
+
     def __init__(self, folder: Path, state: State, schemas: Path) -> None:
         self.folder, self.store, self.project = folder, state, folder / "project"
         self.state = folder / "deployment"
         store = {"endpoint": state.url("object_store"), "access_key": state.secrets["object_store_key"]}
         store["secret_key"] = state.secrets["object_store_secret"]
         images = {"2.2": fake_image(folder / "image")}
-        self.endpoint = Endpoint(folder / "cloud", store["endpoint"], images, object_store=store).start()
+        self.endpoint = Endpoint(folder / "cloud", store["endpoint"], images, object_store=store, quotas=ROOM).start()
         # Object Storage as an operator meets it: by his token, and with all that it refuses.
-        front = Front(ObjectStore(**store), Settings(folder / "buckets.json"), tokens_of(self.endpoint.state))
-        self.front = Server(front).start()
+        self.storage = Front(ObjectStore(**store), Settings(folder / "buckets.json"), tokens_of(self.endpoint.state))
+        self.front = Server(self.storage).start()
         self.key = folder / "key.json"
         key = {"id": KEY_ID, "service_account_id": DEPLOYER, "private_key": self.endpoint.private_key}
         write_private(self.key, json.dumps(key))
@@ -99,6 +111,15 @@ class CloudFixture:
             **NO_METADATA,
         }
 
+    def neighbour(self, name: str, prefix: str) -> "CloudFixture":
+        """Another clone, with its own deployment in the same folder of the cloud."""
+        other = copy.copy(self)
+        other.prefix, other.folder = prefix, self.folder / name
+        other.project, other.state = other.folder / "project", other.folder / "deployment"
+        other.folder.mkdir()
+        other.make_project()
+        return other
+
     def make_project(self) -> None:
         """The repository's Terraform, and a playbook for a machine that is this one."""
         leave = shutil.ignore_patterns(".terraform*", "*.tfvars", "tests")
@@ -128,7 +149,7 @@ class CloudFixture:
         """Writes terraform.tfvars. This computer is inside: somebody of the network, the object store, answers it."""
         neighbour = f"127.0.0.1:{self.store.ports['object_store']}"
         (self.project / "terraform" / "terraform.tfvars").write_text(
-            f'folder_id = "{FOLDER}"\nprefix = "{PREFIX}"\noperator_cidrs = ["198.51.100.7/32", "10.130.2.0/24"]\n'
+            f'folder_id = "{FOLDER}"\nprefix = "{self.prefix}"\noperator_cidrs = ["198.51.100.7/32", "10.130.2.0/24"]\n'
             f'ssh = {{ public_key_file = "{self.folder / "operator.pub"}", user = "ops", neighbour = "{neighbour}" }}\n'
             f"{more}"
         )
@@ -171,7 +192,7 @@ class CloudFixture:
         return printed
 
     def ours(self) -> list[leftovers.Leftover]:
-        return leftovers.ours(self.endpoint.sdk(), settings.Settings(FOLDER, PREFIX))
+        return leftovers.ours(self.endpoint.sdk(), settings.Settings(FOLDER, self.prefix))
 
     def buckets(self) -> dict[str, list[str]]:
         """Bucket -> its keys."""

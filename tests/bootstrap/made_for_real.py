@@ -19,6 +19,7 @@ from yandex.cloud.vpc.v1 import network_pb2
 from yandex.cloud.vpc.v1 import network_service_pb2 as vpc
 from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
 
+from dags.retraining.patience import FRESH
 from stack.common.storage import storage_client
 from tests.bootstrap.messages import Json
 from tests.support.cloud import finished, result
@@ -40,7 +41,8 @@ class Cloud:
     def sdk(self) -> Any:
         root = Path(self.config["ca"]).read_bytes()
         key = self.config["key"]
-        return yandexcloud.SDK(endpoint=self.config["grpc"], service_account_key=key, root_certificates=root)
+        # The real provider repeats its calls as well.
+        return FRESH.sdk(yandexcloud.SDK(endpoint=self.config["grpc"], service_account_key=key, root_certificates=root))
 
     def wait(self, kind: str) -> None:
         """Waits while a test asks for it, or fails as it asks for: FOLDER/trouble.json, {type: "hold" | error}."""

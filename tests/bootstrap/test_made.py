@@ -154,6 +154,33 @@ def test_a_second_time_changes_nothing(cloud: CloudFixture, finished: object) ->
     assert (made(), cloud.passwords()) == (calls, versions)
 
 
+def test_a_choice_is_kept_until_another_one_is_made(cloud: CloudFixture, finished: object) -> None:
+    """SCHEDULE, and what a person has set in the variable by hand: a bootstrap without options changes neither."""
+    s3, sdk = deploy.object_store(cloud.store), cloud.endpoint.sdk()
+
+    def beside() -> dict[str, str]:
+        return json.loads(s3.get_object(Bucket=bucket("dags"), Key="dags/retraining/settings.json")["Body"].read())
+
+    assert beside() == {"stack": PREFIX}
+    status, printed = cloud.run("bootstrap", "--yes", "--schedule", "5 4 * * *")
+    assert status == 0, printed
+    told = json.loads(cloud.secret(VARIABLE)["value"]) | {"monitor": {"max_psi": 0.5}}
+    known = lockbox.secrets_by_name(sdk, FOLDER)
+    lockbox.put_secret(sdk, FOLDER, known, VARIABLE, {"value": json.dumps(told, sort_keys=True)})
+    passwords, calls = cloud.passwords(), [kind for kind in cloud.calls() if not kind.startswith("data.")]
+    printed = cloud.bootstrap()
+    assert "Terraform: everything is as the settings say" in printed
+    assert "schedule: 5 4 * * *" in printed
+    assert beside() == {"schedule": "5 4 * * *", "stack": PREFIX}
+    assert cloud.passwords() == passwords
+    assert [kind for kind in cloud.calls() if not kind.startswith("data.")] == calls
+    assert settings_of(cloud)["monitor"] == {"max_psi": 0.5}
+
+
+def settings_of(cloud: CloudFixture) -> dict[str, Any]:
+    return dict(json.loads(cloud.secret(VARIABLE)["value"]))
+
+
 def test_nobody_has_to_update_the_hosts_of_the_database_again(cloud: CloudFixture, finished: object) -> None:
     assert "UpdateHosts" not in cloud.calls()
 

@@ -9,6 +9,8 @@ import psutil
 import pytest
 
 from stack.cloud import interruptions
+from stack.cloud.deployment import Deployment
+from stack.cloud.settings import require_known
 from stack.local.state import write_private
 from tests.bootstrap.cloud_fixture import CloudFixture
 from tests.support.cloud import FOLDER, new_key
@@ -101,6 +103,31 @@ def test_settings_that_are_missing_or_wrong_are_said(untouched: CloudFixture) ->
         assert status == 1
         assert message in printed, printed
     file.write_text(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('prefx = "x"\n', "says what nobody reads: prefx; the variables are folder_id"),
+        ("dataproc = { compute_cont = 5 }\n", "dataproc.compute_cont; the keys of dataproc are compute_count"),
+        ("airflow = { worker = { mim = 1 } }\n", "airflow.worker.mim; the keys of airflow.worker are"),
+        ('snapshots = { schedule = "a b c d e" }\n', "snapshots.schedule is 'a b c d e', which is no cron expression"),
+    ],
+)
+def test_what_nobody_reads_in_the_settings_is_refused(untouched: CloudFixture, text: str, said: str) -> None:
+    """Terraform drops a key that an object does not have, and warns of a variable that does not exist."""
+    untouched.settings(text)
+    status, printed = untouched.run("bootstrap", "--yes")
+    untouched.settings()
+    assert status == 1
+    assert said in " ".join(printed.split())
+    assert untouched.calls() == []
+
+
+def test_a_map_takes_any_key(untouched: CloudFixture) -> None:
+    untouched.settings('labels = { team = "risk" }\nairflow = { config = { core = { parallelism = "8" } } }\n')
+    assert require_known(Deployment(untouched.state, untouched.project)).startswith("6 of ")
+    untouched.settings()
 
 
 def test_a_folder_that_the_account_does_not_see(untouched: CloudFixture) -> None:

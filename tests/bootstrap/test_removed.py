@@ -1,5 +1,6 @@
 """`make destroy` after some weeks of use: it asks, goes on after a kill, and leaves nothing but what is others'."""
 
+import json
 import os
 import signal
 
@@ -15,6 +16,8 @@ from yandex.cloud.lockbox.v1.secret_service_pb2 import DeleteSecretRequest
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 
 from dags.retraining import clusters
+from local_cloud.object_storage import errors
+from local_cloud.object_storage.errors import S3Error
 from stack.cloud.destroy import is_protected
 from stack.common import lockbox
 from stack.local import deploy
@@ -27,6 +30,7 @@ from tests.support.cloud import (
 )
 from tests.support.waiting import wait_until
 
+NEIGHBOUR = f"{PREFIX}-two"
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -64,8 +68,11 @@ def test_what_is_protected_is_known_by_its_values() -> None:
 
 
 @pytest.fixture(scope="module")
-def used(cloud: CloudFixture, finished: object) -> None:
-    """The cloud after some weeks: data in buckets, a cluster, a snapshot, and things of other people."""
+def used(cloud: CloudFixture, finished: object) -> CloudFixture:
+    """The cloud after some weeks: data in buckets, a cluster, a snapshot, and things of other people.
+
+    Among them another deployment, whose prefix begins with ours: it is returned.
+    """
     s3, sdk = deploy.object_store(cloud.store), cloud.endpoint.sdk()
     for purpose in ("lake", "artifacts", "logs"):
         s3.put_object(Bucket=bucket(purpose), Key="some/thing", Body=b"x")
@@ -77,9 +84,66 @@ def used(cloud: CloudFixture, finished: object) -> None:
     request = CreateSnapshotRequest(folder_id=FOLDER, disk_id="disk", name="daily-1", labels={"stack": PREFIX})
     result(sdk, sdk.client(SnapshotServiceStub).Create(request), snapshot_pb2.Snapshot)
     lockbox.put_secret(sdk, FOLDER, {}, "of-others", {"a": "b"})
+    theirs = cloud.neighbour("neighbour", NEIGHBOUR)
+    # Nothing of it is there at once.
+    cloud.storage.not_yet(errors.no_such_bucket("new"), errors.unknown_key("new"), S3Error(403, "AccessDenied", "new"))
+    cloud.endpoint.faults(
+        {"method": "*PayloadService/Get", "when": "new", "code": "PERMISSION_DENIED", "message": "new", "times": 2},
+        {"method": "*SecretService/AddVersion", "when": "new", "code": "NOT_FOUND", "message": "new", "times": 1},
+        {"method": "*OperationService/Get", "when": "new", "code": "NOT_FOUND", "message": "new", "times": 1},
+        {"method": "*Service/List", "when": "call", "code": "UNAVAILABLE", "message": "away", "times": 3},
+    )
+    printed = theirs.bootstrap()
+    cloud.storage.not_yet()
+    cloud.endpoint.faults()
+    assert "Terraform: apply: " in printed
+    put = {"Bucket": f"{NEIGHBOUR}-lake-{FOLDER}", "Key": "precious", "Body": b"x"}
+    s3.put_object(**put)
+    make_cluster(cloud, "run-of-the-neighbour", f"{NEIGHBOUR}-logs-{FOLDER}", owner="fraud-retraining")
+    return theirs
 
 
-def test_destroy_asks(cloud: CloudFixture, used: None) -> None:
+def test_a_neighbour_has_names_of_its_own(cloud: CloudFixture, used: CloudFixture) -> None:
+    """Its secrets, too: Airflow looks for connections by name in the whole folder."""
+    for name in ("airflow/connections/{}-mlflow", "airflow/variables/{}-fraud_retraining", "jobs/{}-mlflow"):
+        assert cloud.secret(name.format(PREFIX)) != cloud.secret(name.format(NEIGHBOUR))
+    told = json.loads(cloud.secret(f"airflow/variables/{NEIGHBOUR}-fraud_retraining")["value"])
+    assert told["lake_bucket"] == f"{NEIGHBOUR}-lake-{FOLDER}"
+    s3 = deploy.object_store(cloud.store)
+    for prefix in (PREFIX, NEIGHBOUR):
+        beside = s3.get_object(Bucket=f"{prefix}-dags-{FOLDER}", Key="dags/retraining/settings.json")["Body"].read()
+        assert json.loads(beside)["stack"] == prefix
+    mine, theirs = {each.id for each in cloud.ours()}, {each.id for each in used.ours()}
+    assert not mine & theirs
+    assert len(theirs) > 10
+
+
+def test_a_prefix_that_is_taken_is_refused_before_anything_is_made(cloud: CloudFixture, used: CloudFixture) -> None:
+    again, before = cloud.neighbour("again", NEIGHBOUR), cloud.calls()
+    status, printed = again.run("bootstrap", "--yes")
+    assert status == 1
+    said = " ".join(printed.split())
+    assert f"has a deployment with the prefix {NEIGHBOUR} already" in said
+    assert "set another prefix in" in said
+    assert f"`state.tfstate` from s3://{NEIGHBOUR}-tfstate-{FOLDER}" in said
+    assert "delete" not in said
+    assert (cloud.calls(), (again.state / "state.tfstate").exists()) == (before, False)
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "destroy"])
+def test_settings_of_another_deployment_are_refused(cloud: CloudFixture, used: CloudFixture, command: str) -> None:
+    before = cloud.calls()
+    used.prefix = "third"
+    used.settings()
+    status, printed = used.run(command, "--yes")
+    used.prefix = NEIGHBOUR
+    used.settings()
+    assert status == 1
+    assert f"holds the deployment with the state in {NEIGHBOUR}-tfstate-{FOLDER}" in " ".join(printed.split())
+    assert [kind for kind in cloud.calls()[len(before) :] if not kind.startswith("data.")] == []
+
+
+def test_destroy_asks(cloud: CloudFixture, used: CloudFixture) -> None:
     before = cloud.ours()
     status, printed = cloud.run("destroy", answer="n\n")
     assert status == 1
@@ -88,7 +152,7 @@ def test_destroy_asks(cloud: CloudFixture, used: None) -> None:
     assert cloud.buckets()[bucket("lake")] == ["some/thing"]
 
 
-def test_destroy_goes_on_after_it_was_killed(cloud: CloudFixture, used: None) -> None:
+def test_destroy_goes_on_after_it_was_killed(cloud: CloudFixture, used: CloudFixture) -> None:
     cloud.trouble(yandex_compute_instance="hold")
     before = cloud.calls().count("yandex_compute_instance")
     process = cloud.start("destroy", "--yes")
@@ -99,32 +163,55 @@ def test_destroy_goes_on_after_it_was_killed(cloud: CloudFixture, used: None) ->
     assert cloud.ours()
 
 
-def test_what_cannot_be_removed_is_named(cloud: CloudFixture, used: None) -> None:
+def test_what_cannot_be_removed_is_named(cloud: CloudFixture, used: CloudFixture) -> None:
     lockbox.put_secret(cloud.endpoint.sdk(), FOLDER, {}, f"{PREFIX}-by-hand", {"a": "b"})
     status, printed = cloud.run("destroy", "--yes")
     assert status == 1, printed
     assert f"Left in the folder {FOLDER}: secret {PREFIX}-by-hand" in printed.replace("\n", " ")
+    assert ", by its name alone)" in printed
     assert "1 things of ours are left" in printed
+    assert "may be somebody else's, so ask first" in " ".join(printed.split())
     assert [each.name for each in cloud.ours()] == [f"{PREFIX}-by-hand"]
 
 
-def test_destroy_leaves_nothing_and_touches_nobody_else(cloud: CloudFixture, used: None) -> None:
+def test_destroy_leaves_nothing_and_touches_nobody_else(cloud: CloudFixture, used: CloudFixture) -> None:
 
     sdk = cloud.endpoint.sdk()
     secret = lockbox.secrets_by_name(sdk, FOLDER)[f"{PREFIX}-by-hand"]
     sdk.wait_operation_and_get_result(sdk.client(SecretServiceStub).Delete(DeleteSecretRequest(secret_id=secret.id)))
+    theirs = [each.id for each in used.ours()]
+    # The cloud is busy, and a store is new to those who have not asked it yet.
+    cloud.storage.not_yet(S3Error(503, "SlowDown", "busy"), S3Error(500, "InternalError", "broken"))
+    cloud.endpoint.faults(
+        {"method": "*Service/List", "when": "call", "code": "UNAVAILABLE", "message": "away", "times": 4},
+        {"method": "*OperationService/Get", "when": "new", "code": "NOT_FOUND", "message": "new", "times": 1},
+        {"method": "*SnapshotService/Delete", "when": "after", "code": "UNAVAILABLE", "message": "lost", "times": 1},
+    )
     status, printed = cloud.run("destroy", "--yes")
+    cloud.storage.not_yet()
+    cloud.endpoint.faults()
     assert status == 0, printed
     assert f"Left in the folder {FOLDER}: nothing" in printed
     assert cloud.ours() == []
-    assert cloud.buckets() == {"of-others": ["precious"]}
+    assert {name.partition(f"-{FOLDER}")[0] for name in cloud.buckets()} == {
+        "of-others",
+        *(f"{NEIGHBOUR}-{purpose}" for purpose in ("lake", "dags", "jobs", "artifacts", "logs", "tfstate")),
+    }
+    assert cloud.buckets()["of-others"] == cloud.buckets()[f"{NEIGHBOUR}-lake-{FOLDER}"] == ["precious"]
+    assert [each.id for each in used.ours()] == theirs
     assert cloud.secret("of-others") == {"a": "b"}
-    assert {each.name for each in clusters.everything(sdk, FOLDER)} == {"of-another-deployment", "of-others"}
+    left = {each.name for each in clusters.everything(sdk, FOLDER)}
+    assert left == {"of-another-deployment", "of-others", "run-of-the-neighbour"}
     assert not cloud.state.exists()
     assert not (cloud.project / "inventory" / "cloud.yml").exists()
 
 
-def test_nothing_to_destroy_is_said(cloud: CloudFixture, used: None) -> None:
+def test_nothing_to_destroy_is_said(cloud: CloudFixture, used: CloudFixture) -> None:
     status, printed = cloud.run("destroy", "--yes")
     assert status == 1
     assert "nothing was made from here" in printed
+    cloud.state.mkdir()
+    (cloud.state / "precious").write_text("somebody's folder")
+    status, printed = cloud.run("destroy", "--yes")
+    assert (status, "holds no deployment" in printed) == (1, True)
+    assert (cloud.state / "precious").exists()

@@ -21,6 +21,7 @@ from yandexcloud.operations import OperationError
 
 from dags.retraining import clusters, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
+from dags.retraining.patience import Patience
 from tests.support.airflow import CLUSTER
 from tests.support.cloud import (
     DEPLOYER,
@@ -163,7 +164,8 @@ def test_deletion_waits_where_the_cloud_refuses_for_now(cloud: Endpoint) -> None
     assert alive(cloud) == []
 
 
-def test_a_cluster_that_is_gone_already_is_deleted(cloud: Endpoint) -> None:
+def test_a_cluster_that_is_gone_already_is_deleted(cloud: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "NEW", Patience(0.5, fresh=True))
     cluster = create("run-1")
     for _ in range(2):
         DeleteCluster(task_id="delete", cluster_id=cluster).execute(CONTEXT)
@@ -222,6 +224,39 @@ def test_the_sweep_takes_what_is_overdue_and_nothing_else(cloud: Endpoint, sweep
     create("unreadable", labels=ours("soon"))
     assert len(sweep("active", "expired")) == 3
     assert {one.id for one in alive(cloud)} == kept
+
+
+def test_two_stacks_of_one_folder_sweep_and_adopt_their_own_alone(
+    cloud: Endpoint, sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of both have the same id at the same time; to the other's Airflow each of them has ended."""
+    from dags.retraining import settings
+
+    first = create("scheduled__1")
+    theirs = SETTINGS["cluster"] | {"bucket": "logs-of-the-other"}
+    monkeypatch.setattr(settings, "read", lambda: {"cluster": theirs})
+    assert sweep() == []
+    assert [one.id for one in alive(cloud)] == [first]
+    names = {plan.run_name("scheduled__1", NOW, stack) for stack in ("fraud", "trial", "a" * 20)}
+    assert len(names) == 3
+    assert all(len(name) <= 63 for name in names)
+    with pytest.raises(RuntimeError, match=r"bucket logs-of-the-other \(it has logs\): not ours"):
+        create("scheduled__1", s3_bucket="logs-of-the-other")
+    operator = CreateCluster(task_id="create", spec=spec("scheduled__1", s3_bucket="logs-of-the-other"))
+    operator.__dict__.update(operator.spec)
+    operator.on_kill()
+    assert [one.id for one in alive(cloud)] == [first], "adopted by nobody, deleted by nobody"
+    monkeypatch.setattr(settings, "read", lambda: SETTINGS)
+    assert len(sweep()) == 1
+
+
+def test_a_cluster_that_is_new_is_not_taken_for_gone(cloud: Endpoint) -> None:
+    cluster = create("run-1")
+    cloud.faults(
+        {"method": "*ClusterService/Get", "when": "new", "code": "NOT_FOUND", "message": "not yet", "times": 4}
+    )
+    DeleteCluster(task_id="delete", cluster_id=cluster).execute(CONTEXT)
+    assert alive(cloud) == []
 
 
 def test_the_sweep_goes_on_after_a_refusal_and_is_red(

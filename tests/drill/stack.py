@@ -75,11 +75,12 @@ class DrillStack(RunningStack):
 
     def start(self) -> None:
         options = demo.Options(self.state.folder, schedule=SCHEDULE, force=True)
-        demo.prepare_machine(options)
+        choices = demo.Choices.of(self.state, options)
+        demo.prepare_machine(options, choices.image)
         if not self.state.exists:
             self.state.create(random.choice(free_bases()))
         configure_airflow(self.state)
-        demo.bring_up(self.state, options)
+        demo.bring_up(self.state, choices)
         self.prepare()
         self.airflow.unpause()
         self.wait_for_end(wait_until(self.airflow.runs, "the first run of the schedule")[0]["dag_run_id"])

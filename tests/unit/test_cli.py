@@ -16,12 +16,7 @@ BOOTSTRAP = {"yes": False, "force": False, "schedule": None, "only": "", "adopt"
 DEMO = {
     "weeks": 1,
     "port": None,
-    "lake": None,
-    "lake_endpoint": "https://storage.yandexcloud.net",
-    "image": "2.2",
-    "customers": 5000,
-    "seed": 0,
-    "schedule": "*/15 * * * *",
+    **dict.fromkeys(("lake", "lake_endpoint", "image", "customers", "seed", "schedule")),  # as they were chosen before
     "engine": None,
     "force": False,
 }
