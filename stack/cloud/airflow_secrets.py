@@ -68,7 +68,7 @@ def chosen_by_hand(cloud: yandexcloud.SDK, secret: Secret) -> dict[str, Any]:
     if not secret.current_version.id:
         return {}
     before = json.loads(lockbox.payload(cloud, secret.id)["value"])
-    return {key: before[key] for key in ("monitor", "spark") if before.get(key)}
+    return {key: before[key] for key in ("monitor", "score", "spark") if before.get(key)}
 
 
 def cluster(outputs: Outputs) -> dict[str, Any]:
