@@ -286,7 +286,7 @@ def test_no_answer_is_not_no_champion(client):
 
 
 def late_labels(number, day):
-    """A row whose label has not arrived if its day is after the 21st, or its number ends in 3; each tenth is a fraud."""
+    """A row whose label has not arrived if its day is after the 21st or its number ends in 3; each tenth is a fraud."""
     fields = line(number, day).split(",")[:7]
     fields[2] = str(number)  # a card of its own: one with a known fraud is not measured on
     return ",".join(fields) + (",," if day > 21 or number % 10 == 3 else ",1,2" if number % 10 == 0 else ",0,0")
