@@ -17,6 +17,10 @@ def job(spark, options):
             *(name, change["labels"], change["added"], change["removed"]),
         )
     jobs.log.info("prepared %d of %d rows, quarantined %s", report["prepared"], report["rows"], report["quarantined"])
+    if report["unlabelled"]:
+        jobs.log.info(
+            "%d of these rows have no label yet: nothing is trained or measured on them", report["unlabelled"]
+        )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def check(request: Request) -> None:
     batch = request.method == "POST" and "delete" in request.query
     if batch and "content-md5" not in request.headers:
         raise errors.missing_digest()
-    if "content-md5" in request.headers:
+    # A body in signed chunks is looked at by the store behind, which takes it apart: the digest is of what is inside.
+    if "content-md5" in request.headers and not payload.startswith("STREAMING"):
         _check_digest(request)
     if batch:
         _check_keys(request.body)

@@ -1,10 +1,13 @@
-"""Which days a retrain uses, and which rows of them. The split is by time only."""
+"""Which days a retrain uses, and which rows of them. The split is by time only.
+
+A row whose label has not arrived (null) is no row to train or to measure on; it is never taken for a genuine one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Dict, List
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +16,9 @@ from fraud_retraining.errors import RetrainingError
 
 WEEK = 7
 LEAST_TRAIN_DAYS = 7
+UNLABELLED = 0.1  # of the test week's rows at most: labels of frauds come first, so a week half labelled misleads
+
+Labels = Dict[Optional[int], int]  # rows by label, of which None stands for one that has not arrived
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,53 @@ def fit_to_lake(split: Split, available: List[date]) -> Split:
     return Split(Days(train[0], split.train.last), split.delay, split.test)
 
 
+def labels_arrived(
+    newest: date, rows: Mapping[date, int], unlabelled: Mapping[date, int], delay_days: int = WEEK
+) -> Tuple[date, str]:
+    """The newest day of a retrain, up to ``newest``, whose test week has its labels; and in words, if it is not that.
+
+    Args:
+        rows, unlabelled: rows by day, and those without a label.
+    """
+    as_of = newest
+    while True:
+        week = each_day(split_as_of(as_of, delay_days=delay_days).test)
+        there, lacking = (sum(counted.get(day, 0) for day in week) for counted in (rows, unlabelled))
+        if not there:  # no week has its labels, or there are no such days: either is said where the week is read
+            return newest, ""
+        if lacking <= UNLABELLED * there:
+            return as_of, f"; labels have arrived for a retrain on {as_of}" if as_of < newest else ""
+        as_of -= timedelta(1)
+
+
+def labels(rows: DataFrame, split: Split) -> Tuple[Labels, Labels]:
+    """Rows of the train window by label, and of the test week."""
+    in_train = F.to_date("tx_datetime").between(F.lit(split.train.first), F.lit(split.train.last))
+    in_test = F.to_date("tx_datetime").between(F.lit(split.test.first), F.lit(split.test.last))
+    window = F.when(in_train, "train").when(in_test, "test").alias("window")
+    counts: Dict[Optional[str], Labels] = {"train": {}, "test": {}, None: {}}
+    for row in rows.groupBy(window, "tx_fraud").count().collect():
+        counts[row["window"]][row["tx_fraud"]] = row["count"]
+    return counts["train"], counts["test"]
+
+
+def check_labels(train: Labels, test: Labels, split: Split) -> None:
+    """Raise unless the test week has its labels, and both windows have both classes."""
+    lacking, there = test.get(None, 0), sum(test.values())
+    if lacking > UNLABELLED * there:
+        raise RetrainingError(
+            f"{lacking} of {there} rows in the test week {split.test} have no label yet, at most {UNLABELLED:.0%} may;"
+            " deliver its raw files again with the labels, or choose an earlier --as-of"
+        )
+    for window, counts in ((f"train window {split.train}", train), (f"test week {split.test}", test)):
+        if not counts.get(1) or not counts.get(0):
+            raise RetrainingError(
+                f"the {window} has {counts.get(1, 0)} frauds, {counts.get(0, 0)} genuine rows and"
+                f" {counts.get(None, 0)} without a label, both classes are needed; check the labels in the lake, or"
+                " choose another --as-of"
+            )
+
+
 def each_day(days: Days) -> List[date]:
     return [days.first + timedelta(n) for n in range((days.last - days.first).days + 1)]
 
@@ -86,7 +139,7 @@ def between(df: DataFrame, days: Days) -> DataFrame:
 
 
 def holdout(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
-    """Rows of the test week without cards known to be compromised, whatever the train window.
+    """Labelled rows of the test week without cards known to be compromised, whatever the train window.
 
     A card leaves day D of the test if it has a fraud from 7 days before the delay up to D - delay - 1, whose label has
     arrived by then (the handbook's ``get_train_test_set``, chapter 5).
@@ -96,6 +149,7 @@ def holdout(df: DataFrame, split: Split, delay_days: int = WEEK) -> DataFrame:
     known = frauds.groupBy("customer_id").agg(F.min(day).alias("known_fraud"))
     return (
         between(df, split.test)
+        .where("tx_fraud IS NOT NULL")
         .join(known, "customer_id", "left")
         .where(F.col("known_fraud").isNull() | (F.col("known_fraud") >= F.date_sub(day, delay_days)))
         .drop("known_fraud")
@@ -115,10 +169,11 @@ def sample_customers(df: DataFrame, rows: int, most: int) -> DataFrame:
 def sample_negatives(df: DataFrame, negatives: int, most: int, seed: int) -> DataFrame:
     """Keep about ``most`` of ``negatives`` genuine rows, chosen by a hash of their id and weighted to stand for all.
 
-    Adds ``weight``; the weighted share of frauds stays that of ``df``, so scores stay calibrated.
+    Rows without a label are left out. Adds ``weight``; the weighted share of frauds stays that of ``df``, so scores
+    stay calibrated.
     """
     share = min(1.0, most / max(negatives, 1))
     chosen = F.expr(f"pmod(xxhash64(transaction_id, {seed}), 1000000)") < round(share * 1_000_000)
-    return df.where((F.col("tx_fraud") == 1) | chosen).withColumn(
+    return df.where((F.col("tx_fraud") == 1) | ((F.col("tx_fraud") == 0) & chosen)).withColumn(
         "weight", F.when(F.col("tx_fraud") == 1, 1.0).otherwise(1.0 / share)
     )

@@ -167,19 +167,19 @@ def customer_windows() -> Columns:
 
 
 def terminal_prefixes() -> Columns:
-    """Count and frauds of the terminal up to the new edge of its windows, and up to the old edge of each."""
+    """Count, labels and frauds of the terminal up to the new edge of its windows, and up to the old edge of each."""
     ages = [(DELAY_DAYS + days) * DAY for days in (0, *WINDOWS)]
-    return prefixes("terminal_id", ages, seen=F.lit(1), fraud=F.col("tx_fraud"))
+    labelled = F.col("tx_fraud").isNotNull().cast("int")
+    return prefixes("terminal_id", ages, seen=F.lit(1), labelled=labelled, fraud=F.col("tx_fraud"))
 
 
 def terminal_windows() -> Columns:
-    """Count and share of frauds of the terminal's transactions in (t - delay - w, t - delay]."""
+    """Count of the terminal's transactions in (t - delay - w, t - delay], and share of frauds of those with a label."""
     columns: Columns = {}
     for days in WINDOWS:
         edges = (DELAY_DAYS * DAY, (DELAY_DAYS + days) * DAY)
-        count = between("seen", *edges)
-        columns[f"terminal_id_nb_tx_{days}day_window"] = count
-        columns[f"terminal_id_risk_{days}day_window"] = ratio(between("fraud", *edges), count)
+        columns[f"terminal_id_nb_tx_{days}day_window"] = between("seen", *edges)
+        columns[f"terminal_id_risk_{days}day_window"] = ratio(between("fraud", *edges), between("labelled", *edges))
     return columns
 
 
@@ -238,7 +238,8 @@ def high_ratios() -> Columns:
 
 
 def terminal_label() -> Column:
-    """What a row tells about its terminal: its label, or null for a fraud that its card or its amount explains."""
+    """What a row tells about its terminal: its label, or null for a fraud that its card or its amount explains, and
+    for a label that has not arrived."""
     explained = (F.col("tx_fraud") == 1) & ((F.col("high") == 1) | (F.col("tx_amount_is_high") == 1))
     return F.when(~explained, F.col("tx_fraud"))
 

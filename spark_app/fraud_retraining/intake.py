@@ -5,16 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
-from typing import Dict, Iterable, List, Mapping, Optional
+from typing import Dict, Iterable, List, Mapping, Optional, Union
 
 from py4j.protocol import Py4JJavaError
 
 from fraud_retraining import quality
 from fraud_retraining.errors import BrokenFileError, RetrainingError
+from fraud_retraining.jobs import log
 from fraud_retraining.lake import FileInfo, Files, Lake, Manifest, at_once, not_raw, sort_out
 
 CHANGED = "its content has changed"
-FORM = 2  # of the manifests and the rules; a file that was prepared in another form is prepared again
+FORM = 3  # of the manifests and the rules; a file that was prepared in another form is prepared again
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,24 @@ class Intake:
 def take(lake: Lake) -> Intake:
     """Every raw file with its fingerprint."""
     found, strange = sort_out(lake.files.list("raw"))
-    fingerprints = at_once(lake.files.fingerprint, found)
-    files = [
-        Raw(info, fingerprint, before)
-        for info, fingerprint, before in zip(found, fingerprints, ends([info.first_day for info in found]))
-    ]
-    return Intake(files, {info.name: BrokenFileError(not_raw([info])) for info in strange})
+    for name in lake.files.hidden("raw"):
+        log.warning("%s is left alone: a name that begins with '.' or '_' is hidden", lake.files.path(f"raw/{name}"))
+    refused: Dict[str, RetrainingError] = {info.name: BrokenFileError(not_raw([info])) for info in strange}
+    files = []
+    fingerprints = at_once(lambda info: fingerprint_or_error(lake.files, info), found)
+    for info, fingerprint, before in zip(found, fingerprints, ends([info.first_day for info in found])):
+        if isinstance(fingerprint, RetrainingError):
+            refused[info.name] = fingerprint
+        else:
+            files.append(Raw(info, fingerprint, before))
+    return Intake(files, refused)
+
+
+def fingerprint_or_error(files: Files, info: FileInfo) -> Union[str, RetrainingError]:
+    try:
+        return files.fingerprint(info)
+    except Py4JJavaError as error:
+        return unreadable(info, error)
 
 
 def ends(first_days: List[date]) -> List[date]:
@@ -116,7 +129,7 @@ def read_header(files: Files, info: FileInfo) -> str:
         raise BrokenFileError(f"{info.path} is not text ({error}); expected comma-separated lines") from error
     if quality.header_names(line) != quality.HEADER_NAMES:
         raise BrokenFileError(
-            f"{info.path} begins with {line[:120]!r}; expected the header"
+            f"{info.path} begins with {line[:200]!r}; expected the header"
             f" '# {' | '.join(quality.HEADER_NAMES)}'; upload the file again or take it out of raw/"
         )
     return line

@@ -22,7 +22,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timezone
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
@@ -34,8 +34,10 @@ Manifest = Dict[str, Any]
 T = TypeVar("T")
 
 RAW_NAME = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d).*\.txt(\.gz)?", re.DOTALL)
-RAW_FORM = "YYYY-MM-DD.txt or YYYY-MM-DD.txt.gz, named by the first day that the file covers"
+RAW_FORM = "YYYY-MM-DD.txt or YYYY-MM-DD.txt.gz, named by the first day that the file covers, not after today"
+OLDEST = date(1900, 1, 1)  # of a file's first day; an older one is a slip of the pen
 REQUESTS = 16  # at a time: an object store takes its time for each
+LEFT_THERE = re.compile(r"\..*\.crc|_SUCCESS", re.DOTALL)
 PATTERN = re.compile(r"[\[\]{}*?\\]")  # what Hadoop's globbing reads in a path
 LITERAL = "__globPaths__"  # Spark's own option of a reader; right for a single path only
 PATH = "_metadata.file_path AS _path"
@@ -82,6 +84,9 @@ class Files:
     def exists(self, relative: str) -> bool:
         return bool(self._fs.exists(self._path(relative)))
 
+    def is_file(self, relative: str) -> bool:
+        return self.exists(relative) and bool(self._fs.getFileStatus(self._path(relative)).isFile())
+
     def list(self, relative: str) -> List[FileInfo]:
         """Entries of a folder sorted by name; an absent folder is empty. Hidden ones (``.``, ``_``) are left out."""
         if not self.exists(relative):
@@ -94,6 +99,10 @@ class Files:
         if not self.exists(relative):
             return []
         return sorted(status.getPath().getName() for status in self._fs.listStatus(self._path(relative)))
+
+    def hidden(self, relative: str) -> List[str]:
+        """Names in a folder that nothing here reads, but for those that Hadoop itself leaves there."""
+        return [name for name in self.names(relative) if name.startswith((".", "_")) and not LEFT_THERE.fullmatch(name)]
 
     def walk(self, relative: str) -> List[str]:
         """Files below a folder, relative to the root. Hidden ones are left out."""
@@ -207,8 +216,8 @@ class Files:
         self._fs.delete(self._path(relative), True)
 
     def first_line(self, info: FileInfo) -> bytes:
-        """First line of a file, decompressed by the codec of its suffix."""
-        return self.head(info).split(b"\n", 1)[0]
+        """First line of a file, decompressed by the codec of its suffix; a line ends as it does for Spark."""
+        return re.split(rb"\r|\n", self.head(info), maxsplit=1)[0]
 
     def head(self, info: FileInfo, limit: int = 4096) -> bytes:
         """The first ``limit`` bytes of a file, decompressed by the codec of its suffix."""
@@ -295,7 +304,7 @@ def is_raw(info: FileInfo) -> bool:
     if info.is_folder or not RAW_NAME.fullmatch(info.name):
         return False
     try:
-        return bool(info.first_day)
+        return OLDEST <= info.first_day <= datetime.now(timezone.utc).date()
     except ValueError:  # a thirteenth month
         return False
 
@@ -318,6 +327,15 @@ def prepared_days(manifests: Iterable[Manifest]) -> Dict[date, int]:
         for part, count in manifest["parts"].items():
             rows[part_day(part)] = rows.get(part_day(part), 0) + count
     return dict(sorted(rows.items()))
+
+
+def unlabelled_days(manifests: Iterable[Manifest]) -> Dict[date, int]:
+    """Rows whose label has not arrived, by prepared day; days without such rows are left out."""
+    rows: Dict[date, int] = {}
+    for manifest in manifests:
+        for text, count in manifest.get("unlabelled", {}).items():
+            rows[date.fromisoformat(text)] = rows.get(date.fromisoformat(text), 0) + count
+    return rows
 
 
 def prepared_range(manifests: Iterable[Manifest]) -> str:

@@ -26,10 +26,11 @@ from fraud_retraining import (
     tracking,
     training,
 )
-from fraud_retraining.errors import RetrainingError
+from fraud_retraining.errors import QualityError, RetrainingError
 from fraud_retraining.intake import Raw
+from fraud_retraining.jobs import log
 from fraud_retraining.lake import RAW_FORM, FileInfo, Files, not_raw, sort_out
-from fraud_retraining.output import check_content, check_folder
+from fraud_retraining.output import check_apart, check_content, check_folder
 from fraud_retraining.survey import Batch, survey
 
 # A transaction of amount 0 is a fault of the lake, and a transaction of the handbook: its features are computed.
@@ -71,8 +72,32 @@ def clean_rows(files: Files, found: Sequence[FileInfo]) -> DataFrame:
         broken = [why for info in found for why in [preparation.why_unreadable(files, info)] if why]
         raise broken[0] if broken else error from None
     rows = batch.good_or_bad()
-    flagged = duplicates.find(files, rows, batch.names, []).flag(rows)
+    found_twice = duplicates.find(files, rows, batch.names, [])
+    for number in batch.files:
+        say_left_out(files, batch, number, found_twice.counts.get(number, 0))
+    flagged = found_twice.flag(rows)
     return flagged.where("rule IS NULL").select(*quality.PREPARED_SCHEMA)
+
+
+def say_left_out(files: Files, batch: Batch, number: int, duplicates: int) -> None:
+    """Say how many rows of a file broke rules.
+
+    Raises:
+        QualityError: all of them; what is made of no row would look like the features of an empty file.
+    """
+    info, facts = batch.files[number].info, batch.surveys[number]
+    broken = {**facts.quarantined, **({quality.DUPLICATE: duplicates} if duplicates else {})}
+    bad = sum(broken.values())
+    if bad:
+        log.warning("%s: %d of %d rows broke rules and are left out: %s", info.path, bad, facts.rows, broken)
+    if bad and sum(facts.quarantined.values()) == facts.rows:
+        worst = max(facts.quarantined, key=lambda rule: facts.quarantined[rule])
+        shown = batch.good_or_bad().where((F.col("number") == number) & (F.col("rule") == worst))
+        raise QualityError(
+            f"{info.path}: all {facts.rows} rows broke quality rules, most of them rule '{worst}' (the rule:"
+            f" {quality.MEANINGS[worst]}), for example {', '.join(preparation.examples(files, info, shown))};"
+            " mend the file or take it out of the folder"
+        )
 
 
 def write_features(spark: SparkSession, folder: str, out: str) -> None:
@@ -82,7 +107,7 @@ def write_features(spark: SparkSession, folder: str, out: str) -> None:
         RetrainingError: the output would destroy something.
     """
     files = Files(spark, folder)
-    check_folder(files, Files(spark, out))
+    check_folder(files, Files(spark, out), [*quality.PREPARED_SCHEMA, *features.HANDBOOK_FEATURES])
     rows = features.all_features(clean_rows(files, raw_files(files)))
     rows.select(*as_models_take_them(rows)).write.mode("overwrite").parquet(out)
 
@@ -100,7 +125,8 @@ def write_scores(spark: SparkSession, folder: str, uri: str, out: str, budget: i
         RetrainingError: the output would destroy something, or there is no such model.
     """
     files, target = Files(spark, folder), Files(spark, out)
-    check_folder(files, target, "scores|alerts")
+    check_apart(files, target.root)
+    check_content(target, "", "scores|alerts")
     check_content(target, "scores", "day=.*|_SUCCESS")
     check_content(target, "alerts", r"\d{4}-\d\d-\d\d\.(csv|parquet)")
     try:

@@ -21,7 +21,7 @@ from fraud_retraining.duplicates import Duplicates
 from fraud_retraining.errors import BrokenFileError, QualityError, RetrainingError
 from fraud_retraining.intake import Raw
 from fraud_retraining.jobs import log, step
-from fraud_retraining.lake import FileInfo, Files, Lake, Manifest, at_once
+from fraud_retraining.lake import RAW_FORM, FileInfo, Files, Lake, Manifest, at_once
 from fraud_retraining.survey import Batch, survey
 
 EXAMPLES = 3  # rows that a refusal shows
@@ -68,6 +68,8 @@ def prepare(
     found = intake.take(lake)
     refused: Refused = dict(found.refused)
     log.info("%d raw files in %s", len(found.files), lake.files.root)
+    if not (found.files or refused or manifests):
+        raise RetrainingError(f"{lake.files.path('raw')} holds no raw file (expected {RAW_FORM}); check --lake")
     while True:
         wanted = intake.outdated([raw for raw in found.files if raw.name not in refused], manifests)
         if not wanted:
@@ -102,6 +104,7 @@ def summary(run_id: str, manifests: Mapping[str, Manifest], seconds: float) -> D
             for total in [sum(manifest["quarantined"].get(rule, 0) for manifest in done)]
             if total
         },
+        "unlabelled": sum(sum(manifest.get("unlabelled", {}).values()) for manifest in done),
         "first_day": min((manifest["first_day"] for manifest in done if manifest["parts"]), default=None),
         "last_day": max((manifest["last_day"] for manifest in done if manifest["parts"]), default=None),
         "seconds": seconds,

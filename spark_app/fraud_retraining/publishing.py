@@ -103,6 +103,7 @@ def count(lake: Lake, batch: Batch, staging: str) -> Dict[int, Staged]:
                 F.count(F.lit(1)).alias("rows"),
                 F.min("transaction_id").alias("first_id"),
                 F.max("transaction_id").alias("last_id"),
+                F.expr("count_if(tx_fraud IS NULL)").alias("unlabelled"),
                 F.expr("bit_xor(xxhash64(transaction_id))").alias("mixed"),
             )
         )
@@ -131,7 +132,7 @@ def corrections(
     """What became of the rows of each file that was prepared before with another content.
 
     Returns:
-        By the file's number: ``labels`` (rows whose tx_fraud changed), ``added`` and ``removed`` good rows.
+        By the file's number: ``labels`` (rows whose tx_fraud changed or arrived), ``added`` and ``removed`` good rows.
     """
     former = {
         number: manifests[raw.name]
@@ -149,13 +150,13 @@ def corrections(
     if any(each.days for each in staged.values()):
         after = lake.files.folder("parquet", f"{staging}/prepared", STAGED).where(F.col("number").isin(list(former)))
     keys = ["number", "transaction_id"]
-    both = before.select(*keys, F.col("tx_fraud").alias("old")).join(
-        after.select(*keys, F.col("tx_fraud").alias("new")), keys, "full_outer"
+    both = before.select(*keys, F.col("tx_fraud").alias("old"), F.lit(True).alias("was")).join(
+        after.select(*keys, F.col("tx_fraud").alias("new"), F.lit(True).alias("stays")), keys, "full_outer"
     )
     changes = both.groupBy("number").agg(
-        F.expr("count_if(old != new)").alias("labels"),
-        F.expr("count_if(old IS NULL)").alias("added"),
-        F.expr("count_if(new IS NULL)").alias("removed"),
+        F.expr("count_if(was AND stays AND NOT old <=> new)").alias("labels"),
+        F.expr("count_if(was IS NULL)").alias("added"),
+        F.expr("count_if(stays IS NULL)").alias("removed"),
     )
     none = {"labels": 0, "added": 0, "removed": 0}
     found = {row["number"]: {name: row[name] for name in none} for row in changes.collect()}
@@ -187,6 +188,7 @@ def describe(batch: Batch, number: int, staged: Staged, manifests: Mapping[str, 
         "first_day": days[0] if days else None,
         "last_day": days[-1] if days else None,
         "parts": {f"day={day}/{name}.parquet": staged.days[day]["rows"] for day in days},
+        "unlabelled": {day: staged.days[day]["unlabelled"] for day in days if staged.days[day]["unlabelled"]},
         "quarantine": [f"rule={rule}/{name}.json" for rule in quarantined],
         "run_id": run_id,
     }

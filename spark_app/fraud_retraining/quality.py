@@ -33,7 +33,8 @@ PREPARED_SCHEMA: Dict[str, str] = {
     "tx_fraud_scenario": "int",
 }
 
-# Conditions that hold for a bad row, over the parsed columns and ``fields``, the number of its raw fields.
+# Conditions that hold for a bad row, over the parsed columns, ``fields`` (the number of its raw fields) and
+# ``unlabelled`` (both fields of its label are empty: it has not arrived, and is null until a corrected file brings it).
 RULES: Dict[str, str] = {
     "columns": f"fields != {len(COLUMNS)}",
     "transaction_id": "transaction_id IS NULL OR transaction_id < 0",
@@ -42,7 +43,7 @@ RULES: Dict[str, str] = {
     "terminal_id": "terminal_id IS NULL OR terminal_id < 0",
     "tx_amount": "tx_amount IS NULL OR tx_amount <= 0",
     "tx_time": "tx_time_seconds IS NULL OR tx_time_days IS NULL OR tx_time_days != floor(tx_time_seconds / 86400)",
-    "tx_fraud": "tx_fraud IS NULL OR tx_fraud NOT IN (0, 1) OR tx_fraud_scenario IS NULL",
+    "tx_fraud": "NOT unlabelled AND (tx_fraud IS NULL OR tx_fraud NOT IN (0, 1) OR tx_fraud_scenario IS NULL)",
 }
 WITH_REFUNDS = {**RULES, "tx_amount": "tx_amount IS NULL OR tx_amount = 0"}
 # Rules that need the whole file, or the lake.
@@ -55,7 +56,7 @@ MEANINGS: Dict[str, str] = {
     "terminal_id": "a whole number of at most 18 digits, 0 or more",
     "tx_amount": "a decimal number without exponent, above 0",
     "tx_time": "whole numbers, tx_time_days being the whole days of tx_time_seconds",
-    "tx_fraud": "tx_fraud is 0 or 1, tx_fraud_scenario a whole number",
+    "tx_fraud": "tx_fraud is 0 or 1, tx_fraud_scenario a whole number; or both are empty, the label has not arrived",
     TX_DAY: "the day of tx_datetime is the one that tx_time_days says, counted as in most rows of the file",
     PERIOD: "tx_datetime lies in the days that the file covers, or not long before them",
     DUPLICATE: "no earlier row has this transaction_id",
@@ -92,9 +93,10 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
         for name, kind in PREPARED_SCHEMA.items()
     ]
     others = [name for name in lines.columns if name != "value"]
-    parsed = lines.select(*others, F.col("value").alias("line"), F.size(fields).alias("fields"), *typed)
+    unlabelled = ((texts["tx_fraud"] == "") & (texts["tx_fraud_scenario"] == "")).alias("unlabelled")
+    parsed = lines.select(*others, F.col("value").alias("line"), F.size(fields).alias("fields"), unlabelled, *typed)
     reason = F.coalesce(*[F.when(F.expr(bad), F.lit(name)) for name, bad in rules.items()])
-    return parsed.withColumn("rule", reason).drop("fields")
+    return parsed.withColumn("rule", reason).drop("fields", "unlabelled")
 
 
 def day_of() -> Column:

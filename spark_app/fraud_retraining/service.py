@@ -20,7 +20,7 @@ from fraud_retraining.days import newest_complete
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval, metrics
 from fraud_retraining.features import DELAY_DAYS
 from fraud_retraining.jobs import log
-from fraud_retraining.lake import Lake, Manifest, part_day, prepared_days
+from fraud_retraining.lake import Lake, Manifest, part_day, prepared_days, unlabelled_days
 from fraud_retraining.scoring import digest, parts_by_day, score_manifests
 
 MADE = "service/made.json"
@@ -39,13 +39,19 @@ def measure(lake: Lake, model: str) -> Dict[str, Any]:
     for manifest in manifests.values():
         for part in manifest["parts"]:
             prepared.setdefault(str(part_day(part)), []).append(part)
-    until = last_known(manifests)
+    until, rows, unlabelled = (
+        last_known(manifests),
+        prepared_days(manifests.values()),
+        unlabelled_days(manifests.values()),
+    )
     done: Dict[str, Any] = {}
     for monday in sorted({monday_of(day) for day in scores}):
         sunday = monday + timedelta(WEEK - 1)
-        if until is None or sunday > until:
+        week = dataset.each_day(Days(monday, sunday))
+        there, lacking = (sum(counted.get(day, 0) for day in week) for counted in (rows, unlabelled))
+        if until is None or sunday > until or lacking > dataset.UNLABELLED * there:
             continue
-        depends = [scores.get(str(day), []) for day in dataset.each_day(Days(monday, sunday))]
+        depends = [scores.get(str(day), []) for day in week]
         depends += [prepared.get(str(day), []) for day in dataset.each_day(Days(first_needed(monday), sunday))]
         of = digest(sorted(path for paths in depends for path in paths))
         if made.get(str(monday)) == of:

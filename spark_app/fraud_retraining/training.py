@@ -19,7 +19,7 @@ from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.jobs import log, step
-from fraud_retraining.lake import Lake, prepared_days
+from fraud_retraining.lake import Lake, prepared_days, unlabelled_days
 from fraud_retraining.quality import RULE_NAMES
 from fraud_retraining.tournament import Candidate, Gate
 from fraud_retraining.tracking import Version
@@ -141,8 +141,11 @@ def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
     if not newest:
         raise RetrainingError(f"{lake.files.root} has no prepared day; run prepare first")
     available = list(rows_by_day)
-    why = f"asked for; {why}" if as_of else why
-    as_of = as_of or newest + timedelta(1)
+    if as_of:
+        why = f"asked for; {why}"
+    else:
+        as_of, waits = dataset.labels_arrived(newest + timedelta(1), rows_by_day, unlabelled_days(manifests))
+        why += waits
     log.info("as of %s: %s", as_of, why)
     split = dataset.fit_to_lake(dataset.split_as_of(as_of, settings.train_days), available)
     first = first_day_needed(split)
@@ -163,20 +166,21 @@ def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings
         rows = features.all_features(prepared)
         rows = dataset.between(rows, dataset.Days(split.train.first, split.test.last)).persist()
         train = dataset.between(rows, split.train)
-        counts = {row["tx_fraud"]: row["count"] for row in train.groupBy("tx_fraud").count().collect()}
-        frauds, genuine = counts.get(1, 0), counts.get(0, 0)
+        labels, of_test = dataset.labels(rows, split)
+        frauds, genuine = labels.get(1, 0), labels.get(0, 0)
         say(f"as of {as_of}, {genuine + frauds} rows in the train window {split.train}, {frauds} frauds")
-    if not frauds or not genuine:
-        raise RetrainingError(
-            f"the train window {split.train} has {frauds} frauds and {genuine} genuine rows, both are needed;"
-            " check the labels in the lake"
-        )
+    dataset.check_labels(labels, of_test, split)
     return Data(
         as_of=as_of,
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
         test=dataset.holdout(rows, split),
-        counts={"train_rows": frauds + min(genuine, settings.most_negatives), "train_frauds": frauds},
+        counts={
+            "train_rows": frauds + min(genuine, settings.most_negatives),
+            "train_frauds": frauds,
+            "train_rows_without_label": labels.get(None, 0),
+            "test_rows_without_label": of_test.get(None, 0),
+        },
         digest=digest,
     )
 

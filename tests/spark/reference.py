@@ -9,7 +9,10 @@ EPOCH_WEEKDAY = 6  # the tests' time 0 is 2018-04-01, a Sunday
 
 
 def features(rows):
-    """Features by row number; rows are dictionaries with t, customer, terminal, cents, fraud in the order of ids."""
+    """Features by row number; rows are dictionaries with t, customer, terminal, cents, fraud in the order of ids.
+
+    ``fraud`` is None where the label has not arrived: such a row counts, and tells nothing.
+    """
     rows = [dict(row, id=number) for number, row in enumerate(rows)]
     cards = group(rows, "customer")
     for row in rows:
@@ -53,9 +56,9 @@ def one(row, card, terminal):
         found[f"customer_id_nb_tx_{days}day_window"] = len(window)
         found[f"customer_id_avg_amount_{days}day_window"] = float(mean(window) / 100)
         window = [other for other in terminal if t - (7 + days) * DAY < other["t"] <= t - 7 * DAY]
-        frauds = sum(other["fraud"] for other in window)
+        labels = [other["fraud"] for other in window if other["fraud"] is not None]
         found[f"terminal_id_nb_tx_{days}day_window"] = len(window)
-        found[f"terminal_id_risk_{days}day_window"] = frauds / len(window) if window else 0.0
+        found[f"terminal_id_risk_{days}day_window"] = sum(labels) / len(labels) if labels else 0.0
     lately = [other for other in card if t - 14 * DAY < other["t"] < t and other["high"]]
     found["tx_amount_is_high"] = int(row["cents"] > 22_000)
     found["customer_id_amount_ratio"] = None if row["ratio"] is None else float(row["ratio"])
@@ -66,7 +69,8 @@ def one(row, card, terminal):
 
 def spell(row, terminal):
     t, oldest = row["t"], row["t"] - 37 * DAY
-    telling = [other for other in terminal if other["t"] <= t - 7 * DAY and not other["explained"]]
+    told = [other for other in terminal if other["fraud"] is not None and not other["explained"]]
+    telling = [other for other in told if other["t"] <= t - 7 * DAY]
     seen = [other for other in telling if other["t"] > oldest]
     genuine = [other["t"] for other in seen if not other["fraud"]]
     run = []

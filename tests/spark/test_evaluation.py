@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from fraud_retraining.evaluation import (
     ScoredWeek,
     WeightedAveragePrecision,
     bootstrap_average_precision,
+    bootstrap_weights,
     card_precision,
     intervals,
     metrics,
@@ -78,6 +81,25 @@ def test_customers_are_resampled_as_a_whole():
     by_customer = bootstrap_average_precision(few, {"a": scores}, 300, 0)["a"].std()
     by_row = bootstrap_average_precision(rows, {"a": scores}, 300, 0)["a"].std()
     assert by_customer > 2.5 * by_row  # 20 equal rows a card: about sqrt(20) times
+
+
+def test_resamples_are_drawn_one_by_one_and_are_those_that_were_drawn_at_once():
+    at_once = np.random.default_rng(42).poisson(1.0, (30, 1000))
+    assert np.array_equal(np.array(list(bootstrap_weights(1000, 30, 42))), at_once)
+
+
+@pytest.mark.parametrize("resamples", [100, 1000])
+def test_the_memory_of_a_comparison_does_not_grow_with_resamples_times_cards(resamples):
+    cards = 20_000
+    draw = np.random.default_rng(0)
+    one, scores = week((draw.random(cards) < 0.01).astype(int)), draw.random(cards)
+    tracemalloc.start()
+    try:
+        bootstrap_average_precision(one, {"a": scores, "b": -scores}, resamples, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 * cards  # bytes: a handful of vectors; 8 a card and resample were 160 MB
 
 
 def test_differences_are_paired_and_repeatable():

@@ -23,7 +23,7 @@ row = st.fixed_dictionaries(
         "customer": st.integers(0, 1),
         "terminal": st.integers(0, 1),
         "cents": st.sampled_from(CENTS),
-        "fraud": st.integers(0, 1),
+        "fraud": st.sampled_from([0, 1, None]),
     }
 )
 
@@ -79,7 +79,23 @@ def test_features_follow_their_definitions(spark, worlds):
 @pytest.mark.parametrize("seed", range(3))
 def test_many_rows_follow_the_definitions(spark, seed):
     rows = random_rows(seed, 700, 120)
+    if seed == 2:
+        rows = [dict(one, fraud=None) if number % 3 == 0 else one for number, one in enumerate(rows)]
     assert_same(computed(spark, rows), features(rows))
+
+
+def test_a_label_that_has_not_arrived_is_not_a_genuine_one(spark):
+    """Of 4 transactions a week ago one was a fraud and two have no label: half of what is known are frauds."""
+    labels = [1, None, 0, None, 0]
+    rows = [
+        {"t": number + (number == 4) * 8 * DAY, "customer": number, "terminal": 0, "cents": 100, "fraud": label}
+        for number, label in enumerate(labels)
+    ]
+    newest = computed(spark, rows)[-1]
+    assert (newest["terminal_id_nb_tx_7day_window"], newest["terminal_id_risk_7day_window"]) == (4, 0.5)
+    unknown = computed(spark, [dict(one, fraud=None) for one in rows])[-1]
+    assert (unknown["terminal_id_last_label"], unknown["terminal_id_days_since_genuine"]) == (None, None)
+    assert computed(spark, [dict(one, fraud=0) for one in rows])[-1]["terminal_id_last_label"] == 0
 
 
 def test_handbook_features_are_the_same_alone(spark):
@@ -97,7 +113,7 @@ def test_the_future_and_young_labels_change_nothing(spark):
         dict(
             one,
             cents=one["cents"] if one["t"] <= cut else draw.randrange(1, 90_000),
-            fraud=one["fraud"] if one["t"] <= cut - 7 * DAY else 1 - one["fraud"],
+            fraud=one["fraud"] if one["t"] <= cut - 7 * DAY else draw.choice([1 - one["fraud"], None]),
         )
         for one in rows
     ]

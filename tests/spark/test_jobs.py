@@ -42,7 +42,7 @@ def test_settings_that_results_depend_on(spark):
     assert spark.conf.get("spark.sql.parquet.outputTimestampType") == "TIMESTAMP_MICROS"
 
 
-def submit(folder, job, *arguments):
+def submit(folder, job, *arguments, environment=None):
     """Start a job as a cluster does: code as a zip, another working directory, no writable home."""
     archive = folder / "fraud_retraining.zip"
     with zipfile.ZipFile(archive, "w") as packed:
@@ -54,6 +54,7 @@ def submit(folder, job, *arguments):
 
     home = os.path.dirname(pyspark.__file__)
     environment = {
+        **(environment or {}),
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
         "SPARK_HOME": home,

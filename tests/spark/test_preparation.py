@@ -13,7 +13,7 @@ import pytest
 
 from fraud_retraining import publishing
 from fraud_retraining.errors import BrokenFileError, QualityError
-from fraud_retraining.lake import Lake
+from fraud_retraining.lake import Lake, unlabelled_days
 from fraud_retraining.preparation import prepare
 from tests.spark.transactions import FAULTS, HEADER, line, write
 
@@ -265,6 +265,48 @@ def test_a_corrected_file_is_taken_and_what_depended_on_it_is_done_again(spark, 
     assert (report["prepared"], report["quarantined"]) == (601, {})
     prepare(Lake(spark, str(other)), "one")
     assert files(tmp_path, "prepared", "quarantine") == files(other, "prepared", "quarantine")
+
+
+UNLABELLED = [
+    (",,", None),
+    (", ,  ", None),
+    (",0,", "tx_fraud"),
+    (",,0", "tx_fraud"),
+    (",None,None", "tx_fraud"),
+    (",,2", "tx_fraud"),
+]
+
+
+@pytest.mark.parametrize(("label", "rule"), UNLABELLED)
+def test_a_label_that_has_not_arrived_is_empty_and_nothing_else(spark, tmp_path, label, rule):
+    lines = [line(number) for number in range(50)]
+    lines[7] = lines[7][: -len(",0,0")] + label
+    write(tmp_path, "2018-04-01.txt", lines)
+    report = prepare(Lake(spark, str(tmp_path)), "one", 0.5)
+    assert report["quarantined"] == ({rule: 1} if rule else {})
+    assert report["unlabelled"] == (0 if rule else 1)
+    (found,) = [row.tx_fraud for row in rows(spark, tmp_path).where("transaction_id = 7").collect()] or ["bad"]
+    assert found == ("bad" if rule else None)
+
+
+def test_labels_arrive_with_a_corrected_file(spark, tmp_path):
+    """Of 60 rows without a label 40 get theirs, 5 of these frauds; one of the others changes."""
+    without = [line(number)[: -len(",0,0")] + ",," for number in range(60)]
+    path = write(tmp_path, "2018-04-01.txt", without + [line(number) for number in range(60, 100)])
+    lake = Lake(spark, str(tmp_path))
+    assert prepare(lake, "one")["unlabelled"] == 60
+    assert unlabelled_days(lake.manifests().values()) == {date(2018, 4, 1): 60}
+    arrived = [line(number)[: -len(",0,0")] + (",1,2" if number < 5 else ",0,0") for number in range(40)]
+    write(
+        tmp_path,
+        path.name,
+        arrived + without[40:] + [line(number) for number in range(60, 99)] + [line(99)[:-3] + "1,1"],
+    )
+    report = prepare(lake, "two")
+    assert report["corrected"] == {path.name: {"labels": 41, "added": 0, "removed": 0}}
+    assert report["unlabelled"] == 20
+    found = rows(spark, tmp_path).groupBy("tx_fraud").count().collect()
+    assert {row["tx_fraud"]: row["count"] for row in found} == {None: 20, 0: 74, 1: 6}
 
 
 def test_content_decides_whether_a_file_is_the_same(spark, tmp_path):

@@ -340,6 +340,14 @@ def test_labels_that_arrive_measure_the_week_again(lake, tmp_path):
     assert after["versions"]["1"]["frauds"] == before["versions"]["1"]["frauds"] + 2
 
 
+def test_a_week_whose_labels_have_not_arrived_is_not_measured(lake, tmp_path):
+    deliver(tmp_path / "lake", 0, 7, lambda rows: [text[: -len(",0,0")] + ",," for text in rows])
+    prepare(lake, "second")
+    score_lake(lake, scorer("run-1"))
+    every_row_has_one(lake)
+    assert service.measure(lake, "fraud") == {}
+
+
 def test_days_that_a_version_was_trained_on_do_not_count(lake):
     score_lake(lake, Scorer("1", MODELS["1"], "run-1", trained_until=date(2018, 4, 1)))
     service.measure(lake, "fraud")

@@ -285,5 +285,37 @@ def test_no_answer_is_not_no_champion(client):
     assert tracking.champion_of(client, "never-registered") is None
 
 
+def late_labels(number, day):
+    """A row whose label has not arrived if its day is after the 21st or its number ends in 3; each tenth is a fraud."""
+    fields = line(number, day).split(",")[:7]
+    fields[2] = str(number)  # a card of its own: one with a known fraud is not measured on
+    return ",".join(fields) + (",," if day > 21 or number % 10 == 3 else ",1,2" if number % 10 == 0 else ",0,0")
+
+
+def test_nothing_is_trained_or_measured_on_a_label_that_has_not_arrived(spark, tmp_path):
+    settings = training.Settings(train_days=7)
+    for day in range(1, 31):
+        numbers = range(100 * day, 100 * day + 100)
+        write(tmp_path, f"2018-04-{day:02d}.txt", [late_labels(number, day) for number in numbers])
+    lake = Lake(spark, str(tmp_path))
+    prepare(lake, "one")
+    data = training.load(lake, None, settings)
+    assert data.split.to_dict()["test"] == ["2018-04-15", "2018-04-21"]  # the newest week that has its labels
+    assert "labels have arrived for a retrain on 2018-04-29" in data.why
+    for rows, days in ((data.train, range(1, 8)), (data.test, range(15, 22))):
+        found = {row["transaction_id"]: row["tx_fraud"] for row in rows.select("transaction_id", "tx_fraud").collect()}
+        assert found
+        assert {number // 100 for number in found} <= set(days)
+        assert all(fraud == (number % 10 == 0) for number, fraud in found.items())
+        assert not any(number % 10 == 3 for number in found)
+    assert data.counts["train_rows"] == data.train.count() == 7 * 90
+    assert (data.counts["train_rows_without_label"], data.counts["test_rows_without_label"]) == (70, 70)
+    with pytest.raises(RetrainingError, match=r"of 700 rows in the test week .* have no label yet, at most 10% may"):
+        training.load(lake, date(2018, 5, 1), settings)
+    split, rows = offline.read(lake.files, date(2018, 5, 1), settings)
+    with pytest.raises(RetrainingError, match="have no label yet"):
+        training.make_data(rows, date(2018, 5, 1), split, settings, "")
+
+
 def test_the_decision_says_which_day_was_the_newest(decisions):
     assert decisions[0]["as_of_reason"].startswith("asked for; 2018-05-19 is the newest complete day:")

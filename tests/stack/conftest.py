@@ -10,6 +10,7 @@ from tests.stack.demo import Demo, new_demo
 
 ORDER = [
     "test_object_store.py",
+    "test_lake_on_s3.py",
     "test_first_cycle.py",
     "test_second_cycle.py",
     "test_browser.py",
