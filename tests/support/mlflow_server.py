@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,7 +81,7 @@ class Server:
                 given = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
             finally:
                 connection.close()
-            if not self.behind_proxy or given.status != 503 or "TEMPORARILY_UNAVAILABLE" not in given.text:
+            if not self.behind_proxy or given.status not in (429, 503) or "TEMPORARILY_UNAVAILABLE" not in given.text:
                 return given
             # On a busy machine nginx may find that MLflow does not answer in time. All probes together wait a minute:
             # of a server that is away each is to fail at once.
@@ -113,20 +113,31 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@contextmanager
-def started(folder: Path, bin: Path, **more: Any) -> Iterator[Server]:
-    """MLflow as the role starts it, over SQLite and a folder of artifacts; `more`: other fields of MlflowServer."""
-    server = MlflowServer(
+def described(folder: Path, bin: Path, hosts: Iterable[str] = (), **more: Any) -> MlflowServer:
+    """MLflow as the role starts it, over SQLite and a folder of artifacts.
+
+    `hosts`: further names, with ports, that it is called by; `more`: other fields of MlflowServer.
+    """
+    port = more.pop("port", None) or free_port()
+    if hosts:
+        names = [f"127.0.0.1:{port}", *hosts]
+        more["settings"] = more.get("settings", {}) | {"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(names)}
+    return MlflowServer(
         folder=folder,
-        port=free_port(),
+        port=port,
         bin=bin,
         passwords={name: secrets.token_urlsafe(16) for name in ("admin", *USERS)},
         session_key=secrets.token_hex(),
-        artifacts=str(folder / "artifacts"),
         experiment="fraud-retraining",
         model="fraud",
-        **more,
+        **{"artifacts": str(folder / "artifacts")} | more,
     )
+
+
+@contextmanager
+def started(folder: Path, bin: Path, **more: Any) -> Iterator[Server]:
+    """A server as `described` has it."""
+    server = described(folder, bin, **more)
     server.prepare()
     target = Server(
         f"http://127.0.0.1:{server.port}", server.passwords, server.experiment, server.model, hosts=["127.0.0.1"]
