@@ -55,7 +55,9 @@ class MlflowServer:
         return [str(FILES / "run"), name]
 
     def environment(self, name: str) -> dict[str, str]:
-        directories = {kind: self.folder / kind / name for kind in ("runtime", "cache")} | {"state": self.folder / "state"}
+        directories = {kind: self.folder / kind / name for kind in ("runtime", "cache")} | {
+            "state": self.folder / "state"
+        }
         for directory in directories.values():
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         hosts = [f"{host}:{self.port}" for host in ("127.0.0.1", "localhost")]

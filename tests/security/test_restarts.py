@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from stack.common.envs import python_of
-from stack.common.mlflow_role import MlflowServer
 from tests.support import ROOT, mlflow_server, nginx
-from tests.support.mlflow_server import Server, free_port, wait_for
+from tests.support.mlflow_server import free_port, serving
 from tests.support.nginx import Nginx
 from tests.support.waiting import wait_until
 
@@ -148,9 +147,7 @@ def test_what_may_have_been_made_is_not_made_again(client: Path, proxy: Nginx, u
 
 
 @pytest.mark.parametrize("name", REPEATABLE)
-def test_what_changes_nothing_the_second_time_is_repeated(
-    client: Path, proxy: Nginx, upstream: int, name: str
-) -> None:
+def test_what_changes_nothing_the_second_time_is_repeated(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
     with standing(upstream, breaks=1) as mlflow:
         output, errors = calling(client, proxy, name).communicate(timeout=300)
     assert output == "done\n", errors[-2000:]
@@ -158,20 +155,15 @@ def test_what_changes_nothing_the_second_time_is_repeated(
     assert proxy.answered(name) == [503, 200]
 
 
-@contextmanager
-def serving(server: MlflowServer, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """MLflow in a process group of its own, as systemd has it in a control group."""
-    with open(log, "ab") as file:
-        process = subprocess.Popen(
-            server.command("serve"), env=server.environment("serve"), stdout=file, stderr=file, start_new_session=True
-        )
-    try:
-        wait_for(Server(f"http://127.0.0.1:{server.port}", server.passwords, "", ""), process, log)
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
+def assert_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
+    """Waits until the client says that."""
+    assert creating.stderr
+    said = []
+    for line in creating.stderr:
+        said.append(line)
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"the client ended before `{beginning}`: {''.join(said)[-3000:]}")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
@@ -179,7 +171,7 @@ def test_runs_and_versions_are_there_once(
     client: Path, programs: Path, proxy: Nginx, upstream: int, tmp_path: Path, how: signal.Signals
 ) -> None:
     """A client creates without a pause while the real server ends and comes back."""
-    server = mlflow_server.described(tmp_path / "mlflow", programs, port=upstream, hosts=[proxy.url.split("//")[1]])
+    server = mlflow_server.described(tmp_path / "mlflow", programs, port=upstream, hosts=["127.0.0.1"])
     server.prepare()
     log = tmp_path / "mlflow.log"
     with serving(server, log) as mlflow:
@@ -192,12 +184,11 @@ def test_runs_and_versions_are_there_once(
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert creating.stderr
-        assert any(line.startswith("made 3") for line in creating.stderr), "the client has not begun"
+        assert_line(creating, "made 3")
         os.killpg(mlflow.pid, how)
         mlflow.wait(60)
     with serving(server, log):
-        assert any(line.startswith("made") for line in creating.stderr), "the client does not go on"
+        assert_line(creating, "made")
         output, errors = creating.communicate("", timeout=300)
     assert creating.returncode == 0, errors[-3000:]
     told = json.loads(output.splitlines()[-1])

@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +77,11 @@ def configuration(folder: Path, python: Path, port: int, upstream: int) -> str:
 
 
 @contextmanager
-def started(folder: Path, python: Path, nginx: str, port: int, upstream: int) -> Iterator[Nginx]:
-    """`python`: an interpreter with Jinja; `upstream`: the port on 127.0.0.1 where MLflow is, or will be."""
+def started(
+    folder: Path, python: Path, nginx: str, port: int, upstream: int, first: Callable[[], None] | None = None
+) -> Iterator[Nginx]:
+    """`python`: an interpreter with Jinja; `upstream`: the port on 127.0.0.1 where MLflow is, or will be; `first`: what
+    nginx's process does before it becomes nginx."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(folder / "ca.crt")
@@ -90,7 +93,7 @@ def started(folder: Path, python: Path, nginx: str, port: int, upstream: int) ->
     globals_ = f"pid {folder}/nginx.pid; daemon off; user root;"
     command = [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
     with open(folder / "errors.log", "wb") as errors:
-        process = subprocess.Popen(command, stdout=errors, stderr=errors)
+        process = subprocess.Popen(command, stdout=errors, stderr=errors, preexec_fn=first)
     try:
         wait_until(
             lambda: (folder / "nginx.pid").exists() or process.poll() is not None, "nginx has begun or ended", 60
