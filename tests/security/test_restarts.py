@@ -155,7 +155,7 @@ def test_what_changes_nothing_the_second_time_is_repeated(client: Path, proxy: N
     assert proxy.answered(name) == [503, 200]
 
 
-def assert_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
+def wait_for_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
     """Waits until the client says that."""
     assert creating.stderr
     said = []
@@ -184,11 +184,11 @@ def test_runs_and_versions_are_there_once(
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert_line(creating, "made 3")
+        wait_for_line(creating, "made 3")
         os.killpg(mlflow.pid, how)
         mlflow.wait(60)
     with serving(server, log):
-        assert_line(creating, "made")
+        wait_for_line(creating, "made")
         output, errors = creating.communicate("", timeout=300)
     assert creating.returncode == 0, errors[-3000:]
     told = json.loads(output.splitlines()[-1])
