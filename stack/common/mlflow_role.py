@@ -55,13 +55,16 @@ class MlflowServer:
         return [str(FILES / "run"), name]
 
     def environment(self, name: str) -> dict[str, str]:
-        runtime = self.folder / "runtime" / name
-        runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directories = {kind: self.folder / kind / name for kind in ("runtime", "cache")} | {
+            "state": self.folder / "state"
+        }
+        for directory in directories.values():
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         hosts = [f"{host}:{self.port}" for host in ("127.0.0.1", "localhost")]
         return {
             "MLFLOW_BIN": str(self.bin),
             "CREDENTIALS_DIRECTORY": str(self.folder / "credentials"),
-            "RUNTIME_DIRECTORY": str(runtime),
+            **{f"{kind.upper()}_DIRECTORY": str(directory) for kind, directory in directories.items()},
             "ACCOUNTS": str(self.folder / "accounts.json"),
             "PORT": str(self.port),
             "WORKERS": str(WORKERS),

@@ -5,7 +5,12 @@ mlflow_client.py transfer MIB CLIENTS         a file up and down again, while so
 mlflow_client.py upload MIB                   a file up and down again
 mlflow_client.py hash RUN                     the hash of that file, as it comes down
 mlflow_client.py delete RUN
+mlflow_client.py create                       runs and versions, until standard input ends; then looks what is there
+
+Clients of every age run it, image 2.1's on Python 3.8 too.
 """
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -15,15 +20,18 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
 
 MEBIBYTE = 1 << 20
-EXPERIMENT, FILE = "fraud-retraining", "model.bin"
+EXPERIMENT, FILE, MODEL = "fraud-retraining", "model.bin", "fraud"
 
 
 def new_run(client: MlflowClient) -> str:
@@ -78,6 +86,46 @@ def delete(run: str) -> dict[str, Any]:
     return {"deleted": run}
 
 
+def create() -> dict[str, Any]:
+    """`created`: what the server said that it had made; `unknown`: where it said that it does not know; `lost`: of the
+    first those that are not there; `doubled`: of both those that are there twice."""
+    client, ended, creator = MlflowClient(), threading.Event(), uuid.uuid4().hex
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    parent = client.create_run(experiment).info
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    makers = {
+        "run": lambda tags: client.create_run(experiment, tags=tags),
+        "version": lambda tags: client.create_model_version(
+            MODEL, f"{parent.artifact_uri}/model", parent.run_id, tags, await_creation_for=None
+        ),
+    }
+    created: set[str] = set()
+    unknown: set[str] = set()
+    number = 0
+    while not ended.is_set():
+        for kind, make in makers.items():
+            name = f"{kind} {number}"
+            try:
+                make({"creator": creator, "name": name})
+                created.add(name)
+            except MlflowException as error:
+                if "may be done or not" not in str(error):
+                    raise
+                unknown.add(name)
+        number += 1
+        print(f"made {number}", file=sys.stderr, flush=True)
+    mine = f"tags.creator = '{creator}'"
+    runs = client.search_runs([experiment], mine, max_results=5000)
+    versions = client.search_model_versions(f"name = '{MODEL}' and {mine}", max_results=5000)
+    there = Counter([run.data.tags["name"] for run in runs] + [version.tags["name"] for version in versions])
+    return {
+        "created": len(created),
+        "unknown": sorted(unknown),
+        "lost": sorted(created - set(there)),
+        "doubled": sorted(name for name, times in there.items() if times > 1),
+    }
+
+
 def transfer(size: str, clients: str) -> dict[str, Any]:
     stop, counts, errors = threading.Event(), [0] * int(clients), []
 
@@ -110,6 +158,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "upload": upload,
     "hash": fetched,
     "delete": delete,
+    "create": create,
 }
 
 

@@ -53,6 +53,7 @@ def start_client(verb: str, *arguments: object) -> "subprocess.Popen[str]":
     command, environment = client_command(verb, *arguments)
     return subprocess.Popen(
         [*ENTER, *command],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,8 +65,20 @@ def start_client(verb: str, *arguments: object) -> "subprocess.Popen[str]":
 def recording(seconds: int) -> "subprocess.Popen[str]":
     """A client that has begun to log."""
     process = start_client("record", seconds)
+    wait_for_line(process, "begun")
+    return process
+
+
+def wait_for_line(process: "subprocess.Popen[str]", beginning: str) -> None:
+    """Returns when the client has said that."""
     assert process.stderr
-    assert any(line.startswith("begun") for line in process.stderr), "the client has not begun"
+    assert any(line.startswith(beginning) for line in process.stderr), f"the client ended before `{beginning}`"
+
+
+def creating() -> "subprocess.Popen[str]":
+    """A client that creates runs and versions without a pause; `finish` ends it."""
+    process = start_client("create")
+    wait_for_line(process, "made 3")
     return process
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -71,8 +71,7 @@ class Server:
             connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
         sent = {"Content-Type": "application/json"} if body is not None else {}
         if user:
-            pair = f"{user}:{password or self.passwords[user]}"
-            sent["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            sent |= self.credentials(user, password)
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         while True:
             try:
@@ -81,7 +80,7 @@ class Server:
                 given = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
             finally:
                 connection.close()
-            if not self.behind_proxy or given.status != 503 or "TEMPORARILY_UNAVAILABLE" not in given.text:
+            if not self.behind_proxy or given.status not in (429, 503) or "TEMPORARILY_UNAVAILABLE" not in given.text:
                 return given
             # On a busy machine nginx may find that MLflow does not answer in time. All probes together wait a minute:
             # of a server that is away each is to fail at once.
@@ -90,6 +89,11 @@ class Server:
             print(f"{method} {path}: {given.text}, trying again")
             time.sleep(2)
             self.waited += 2
+
+    def credentials(self, user: str, password: str | None = None) -> dict[str, str]:
+        """The header that logs a user in."""
+        pair = f"{user}:{password or self.passwords[user]}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
     def api(self, user: str | None, path: str, body: Any = None, method: str = "", version: str = "2.0") -> Answer:
         """A call of MLflow's REST API: POST where there is a body, else GET."""
@@ -113,35 +117,67 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@contextmanager
-def started(folder: Path, bin: Path, **more: Any) -> Iterator[Server]:
-    """MLflow as the role starts it, over SQLite and a folder of artifacts; `more`: other fields of MlflowServer."""
-    server = MlflowServer(
+def described(folder: Path, bin: Path, hosts: Iterable[str] = (), **more: Any) -> MlflowServer:
+    """MLflow as the role starts it, over SQLite and a folder of artifacts.
+
+    `hosts`: further names that it is called by; `more`: other fields of MlflowServer.
+    """
+    port = more.pop("port", None) or free_port()
+    if hosts:
+        names = [f"127.0.0.1:{port}", *hosts]
+        more["settings"] = more.get("settings", {}) | {"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(names)}
+    return MlflowServer(
         folder=folder,
-        port=free_port(),
+        port=port,
         bin=bin,
         passwords={name: secrets.token_urlsafe(16) for name in ("admin", *USERS)},
         session_key=secrets.token_hex(),
-        artifacts=str(folder / "artifacts"),
         experiment="fraud-retraining",
         model="fraud",
-        **more,
+        **{"artifacts": str(folder / "artifacts")} | more,
     )
-    server.prepare()
-    target = Server(
-        f"http://127.0.0.1:{server.port}", server.passwords, server.experiment, server.model, hosts=["127.0.0.1"]
-    )
-    with open(folder / "log", "wb") as log:
+
+
+@contextmanager
+def serving(
+    server: MlflowServer, log: Path, first: Callable[[], None] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The server, `prepare`d before, in a process group of its own, as systemd has it in a control group.
+
+    `first`: what its process does before it becomes the server.
+    """
+    with open(log, "ab") as file:
         process = subprocess.Popen(
-            server.command("serve"), env=server.environment("serve"), stdout=log, stderr=log, cwd=folder
+            server.command("serve"),
+            env=server.environment("serve"),
+            stdout=file,
+            stderr=file,
+            cwd=server.folder,
+            start_new_session=True,
+            preexec_fn=first,
         )
     try:
-        wait_for(target, process, folder / "log")
-        server.permit()
-        yield target
+        wait_for(asked(server), process, log)
+        yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
+
+
+def asked(server: MlflowServer) -> Server:
+    """The same server, as clients know it."""
+    url = f"http://127.0.0.1:{server.port}"
+    return Server(url, server.passwords, server.experiment, server.model, hosts=["127.0.0.1"])
+
+
+@contextmanager
+def started(folder: Path, bin: Path, **more: Any) -> Iterator[Server]:
+    """A server as `described` has it."""
+    server = described(folder, bin, **more)
+    server.prepare()
+    with serving(server, folder / "log"):
+        server.permit()
+        yield asked(server)
 
 
 def wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:

@@ -26,11 +26,13 @@ def may_create(kind: str, user: str) -> bool:
 
 def lack_of_space() -> Response | None:
     """The answer to an upload that is larger than what is free; a client does not try it again."""
-    size, free = request.content_length or 0, shutil.disk_usage(tempfile.gettempdir()).free
+    folder = tempfile.gettempdir()  # where MLflow puts it
+    size, free = request.content_length or 0, shutil.disk_usage(folder).free
     if request.method != "PUT" or size < free:
         return None
     text = (
-        f"no space left on MLflow's machine: the upload has {size} bytes, {free} are free in /tmp; make room, try again"
+        f"no space left on MLflow's machine: the upload has {size} bytes, {free} are free in {folder}; "
+        "make room, try again"
     )
     return Response(json.dumps({"error_code": "INTERNAL_ERROR", "message": text}), 507, mimetype="application/json")
 

@@ -28,11 +28,13 @@ from tests.support.mlflow_machine import (
     authority,
     client,
     client_command,
+    creating,
     finish,
     healthy,
     recording,
     start_client,
     status,
+    wait_for_line,
 )
 from tests.support.waiting import seconds_until, wait_until
 
@@ -105,6 +107,30 @@ def test_a_training_run_survives(fault: str) -> None:
     assert told["taken"] >= 2
 
 
+def restart() -> None:
+    inside(MLFLOW).check_output("systemctl restart mlflow")
+
+
+# The client's own connection ends with nginx, and clients before 3.18 repeat whatever was on it.
+CREATING: dict[str, Callable[[], None]] = {
+    "restart of MLflow": restart,
+    "kill -9 gunicorn": FAULTS["kill -9 gunicorn"],
+    "restart of nginx": lambda: inside(MLFLOW).check_output("systemctl restart nginx") and None,
+}
+
+
+@pytest.mark.parametrize("fault", CREATING)
+def test_what_is_created_is_there_once(fault: str) -> None:
+    process = creating()
+    CREATING[fault]()
+    wait_until(healthy, "MLflow answers again", BACK)
+    wait_for_line(process, "made")
+    told = finish(process)
+    measured(f"{fault}, creating", f"{told['created']} runs and versions, {len(told['unknown'])} in doubt, none twice")
+    assert (told["lost"], told["doubled"]) == ([], []), told
+    assert len(told["unknown"]) <= (fault == "kill -9 gunicorn"), "only a kill leaves a doubt"
+
+
 def test_an_upload_survives_a_silent_object_store() -> None:
     with unreachable(MLFLOW, "output", "ip daddr 10.231.7.1 tcp dport 9443"):
         process = start_client("upload", 200)
@@ -130,9 +156,24 @@ def full(machine: str, folder: str) -> Iterator[None]:
         host.check_output(f"rm -f {folder}/fill {folder}/fill2")
 
 
+@contextmanager
+def small_cache() -> Iterator[str]:
+    """What artifacts pass through is a small file system."""
+    host, folder = inside(MLFLOW), "/var/cache/mlflow"
+    host.check_output(
+        f"systemctl stop mlflow && mount -t tmpfs -o size=300m,mode=700 none {folder} && "
+        f"chown mlflow: {folder} && systemctl start mlflow"
+    )
+    try:
+        wait_until(healthy, "MLflow answers with the small disk", BACK)
+        yield folder
+    finally:
+        host.check_output(f"systemctl stop mlflow; umount {folder}; systemctl start mlflow")
+
+
 def test_a_full_disk_at_mlflow_is_said_and_metrics_go_on() -> None:
-    """An artifact passes through /tmp; metrics do not."""
-    with full(MLFLOW, "/tmp"):
+    """An artifact passes through the cache; metrics do not."""
+    with small_cache() as folder, full(MLFLOW, folder):
         command, environment = client_command("upload", 20)
         done = outside(*command, timeout=300, **environment)
         assert done.returncode != 0

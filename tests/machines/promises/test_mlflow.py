@@ -91,6 +91,14 @@ def test_limits_are_set(machine: Host) -> None:
     assert "IPAddressDeny=::/0 0.0.0.0/0" in said or "IPAddressDeny=0.0.0.0/0 ::/0" in said
 
 
+def test_what_passes_through_lies_on_the_disk(machine: Host) -> None:
+    """/tmp may be memory; the service's own folder is where the system's disk is, and only its user's."""
+    environment = machine.check_output("tr '\\0' '\\n' < /proc/$(pgrep -o -u mlflow -f gunicorn)/environ")
+    assert "TMPDIR=/var/cache/mlflow" in environment.splitlines()
+    assert machine.check_output("findmnt -no FSTYPE --target /var/cache/mlflow") != "tmpfs"
+    assert (machine.file("/var/cache/mlflow").mode, machine.file("/var/cache/mlflow").user) == (0o700, "mlflow")
+
+
 def test_secrets_are_for_the_service_alone(machine: Host) -> None:
     assert machine.file("/run/mlflow-secrets").mode == 0o700
     assert machine.run("runuser -u www-data -- ls /run/mlflow-secrets").rc != 0

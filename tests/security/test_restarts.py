@@ -1,0 +1,196 @@
+"""What clients are told while MLflow is away: nothing is made twice, nothing that was taken is lost.
+
+nginx is real, of the role's template, and so are the clients: image 2.1's, which repeats whatever fails, and the
+server's own, the newest. MLflow is a stand-in that counts, where the very moment of its end matters.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from stack.common.envs import python_of
+from tests.support import ROOT, mlflow_server, nginx
+from tests.support.mlflow_server import free_port, serving
+from tests.support.nginx import Nginx
+from tests.support.waiting import wait_until
+
+RUN = {"run": {"info": {"run_id": "0" * 32, "run_uuid": "0" * 32, "experiment_id": "1"}, "data": {}}}
+VERSION = {"model_version": {"name": "fraud", "version": "1"}}
+ANSWERS = {"runs/create": RUN, "model-versions/create": VERSION, "runs/get": RUN, "runs/log-metric": {}}
+CALLS = {
+    "runs/create": "client.create_run('1')",
+    "model-versions/create": (
+        "client.create_model_version('fraud', 'mlflow-artifacts:/1/' + '0' * 32 + '/artifacts/model', "
+        "await_creation_for=None)"
+    ),
+    "runs/log-metric": "client.log_metric('0' * 32, 'ap', 0.7)",
+    "runs/get": "client.get_run('0' * 32)",
+}
+CREATIONS, REPEATABLE = ("runs/create", "model-versions/create"), ("runs/log-metric", "runs/get")
+
+
+class StandIn(ThreadingHTTPServer):
+    """MLflow's answers to CALLS. Takes `breaks` requests whole and ends without a word, as a killed process does."""
+
+    def __init__(self, port: int, breaks: int = 0) -> None:
+        self.breaks, self.taken = breaks, []
+        super().__init__(("127.0.0.1", port), Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        name = self.path.partition("?")[0].partition("/mlflow/")[2]
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.taken.append(name)
+        if self.server.breaks > 0:
+            self.server.breaks -= 1
+            self.close_connection = True
+            return
+        body = json.dumps(ANSWERS[name]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def standing(port: int, breaks: int = 0) -> Iterator[StandIn]:
+    server = StandIn(port, breaks)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=["mlflow", "spark-image-2.1-test"])
+def client(request: pytest.FixtureRequest) -> Path:
+    """Python of an environment with a client: the newest, and the one of image 2.1."""
+    python = python_of(request.param)
+    if not python.exists():
+        pytest.skip(f"the client is missing ({python}): `python3 -m stack.common.envs {request.param}` makes it")
+    return python
+
+
+@pytest.fixture
+def upstream() -> int:
+    """A port where nobody listens."""
+    return free_port()
+
+
+@pytest.fixture
+def proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
+    program = nginx.program()
+    if program is None:
+        pytest.skip("nginx is missing: `apt-get install nginx` brings it (its service may be off)")
+    with nginx.started(tmp_path, programs / "python", program, free_port(), upstream) as proxy:
+        yield proxy
+
+
+def environment(proxy: Nginx, password: str = "x") -> dict[str, str]:
+    """What tells a client where to go; how often it tries is its own affair."""
+    return os.environ | {
+        "MLFLOW_TRACKING_URI": proxy.url,
+        "MLFLOW_TRACKING_SERVER_CERT_PATH": str(proxy.ca),
+        "MLFLOW_TRACKING_USERNAME": "trainer",
+        "MLFLOW_TRACKING_PASSWORD": password,
+        "no_proxy": "*",
+    }
+
+
+def calling(client: Path, proxy: Nginx, name: str) -> "subprocess.Popen[str]":
+    text = f"from mlflow import MlflowClient; client = MlflowClient(); {CALLS[name]}; print('done')"
+    return subprocess.Popen(
+        [client, "-W", "ignore", "-c", text],
+        env=environment(proxy),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", [*CREATIONS, *REPEATABLE])
+def test_what_never_reached_mlflow_is_repeated(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
+    process = calling(client, proxy, name)
+    wait_until(lambda: proxy.log.exists() and proxy.answered(name), "nginx has answered", 120)
+    with standing(upstream) as mlflow:
+        output, errors = process.communicate(timeout=300)
+    assert output == "done\n", errors[-2000:]
+    assert mlflow.taken == [name]
+    assert set(proxy.answered(name)) == {429, 200}
+
+
+@pytest.mark.parametrize("name", CREATIONS)
+def test_what_may_have_been_made_is_not_made_again(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
+    with standing(upstream, breaks=1) as mlflow:
+        output, errors = calling(client, proxy, name).communicate(timeout=300)
+    assert mlflow.taken == [name]
+    assert output == ""
+    assert "may be done or not" in errors, errors[-2000:]
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+def test_what_changes_nothing_the_second_time_is_repeated(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
+    with standing(upstream, breaks=1) as mlflow:
+        output, errors = calling(client, proxy, name).communicate(timeout=300)
+    assert output == "done\n", errors[-2000:]
+    assert mlflow.taken == [name, name]
+    assert proxy.answered(name) == [503, 200]
+
+
+def wait_for_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
+    """Waits until the client says that."""
+    assert creating.stderr
+    said = []
+    for line in creating.stderr:
+        said.append(line)
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"the client ended before `{beginning}`: {''.join(said)[-3000:]}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
+def test_runs_and_versions_are_there_once(
+    client: Path, programs: Path, proxy: Nginx, upstream: int, tmp_path: Path, how: signal.Signals
+) -> None:
+    """A client creates without a pause while the real server ends and comes back."""
+    server = mlflow_server.described(tmp_path / "mlflow", programs, port=upstream, hosts=["127.0.0.1"])
+    server.prepare()
+    log = tmp_path / "mlflow.log"
+    with serving(server, log) as mlflow:
+        server.permit()
+        creating = subprocess.Popen(
+            [client, "-W", "ignore", ROOT / "tests/support/mlflow_client.py", "create"],
+            env=environment(proxy, server.passwords["trainer"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_line(creating, "made 3")
+        os.killpg(mlflow.pid, how)
+        mlflow.wait(60)
+    with serving(server, log):
+        wait_for_line(creating, "made")
+        output, errors = creating.communicate("", timeout=300)
+    assert creating.returncode == 0, errors[-3000:]
+    told = json.loads(output.splitlines()[-1])
+    assert (told["lost"], told["doubled"]) == ([], []), told
+    assert len(told["unknown"]) <= (how == signal.SIGKILL), "a restart leaves no doubt"
