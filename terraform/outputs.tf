@@ -42,6 +42,8 @@ output "database" {
     archive_cipher_secret_id = try(yandex_lockbox_secret.password["database-archive"].id, null)
     service_account_id       = try(yandex_iam_service_account.main["database"].id, null)
     version                  = var.database.version
+    client                   = var.database.client
+    connections              = var.database.connections
     data_disk_id             = try(yandex_compute_disk.data["database"].id, null)
     data_disk                = local.database_is_managed ? null : "/dev/disk/by-id/virtio-${local.data_device}"
   }

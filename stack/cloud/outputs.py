@@ -63,6 +63,8 @@ class Database:
     archive_cipher_secret_id: str | None
     service_account_id: str | None
     version: str
+    client: str = "debian"  # whose programs dump it
+    connections: int = 100  # that MLflow's machine may have
     data_disk_id: str | None = None
     data_disk: str | None = None  # its device on the machine
 
