@@ -112,6 +112,13 @@ def database_variables(outputs: Outputs) -> dict[str, Any]:
     }
 
 
+def channels(outputs: Outputs) -> dict[str, Any]:
+    """Airflow's channels of alerts are the machines', too; a person fills their secrets (dags/README.md)."""
+    prefix = "airflow/connections/alert_"
+    found = {name: secret_id for name, secret_id in outputs.connections.items() if name.startswith(prefix)}
+    return {name.rpartition("/")[2]: secret(secret_id, "value") for name, secret_id in found.items()}
+
+
 def never_banned(way: WayIn) -> dict[str, list[str]]:
     """Operators, who may have many keys in their agent, and our own network, whose jobs may hold an old password."""
     addresses = [*way.operators, *way.subnets]
@@ -127,6 +134,7 @@ def inventory(deployment: Deployment, outputs: Outputs, way: WayIn) -> dict[str,
         for name in hosts(outputs)
     }
     common = {"ansible_ssh_common_args": f"-F '{deployment.ssh_config}'", "cloud": outputs.raw, **never_banned(way)}
+    common["monitoring_channels"] = channels(outputs)
     return {"all": {"children": groups, "vars": common}}
 
 

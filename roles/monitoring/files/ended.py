@@ -1,4 +1,4 @@
-"""ended.py UNIT: what systemd calls when a unit has failed, or a job of ours has ended well (OnFailure=, OnSuccess=).
+"""ended.py failed|succeeded UNIT: what systemd calls for any unit that fails, and for jobs of ours that end well.
 
 Remembers it, and tells people of a failure: once, and again each `repeat_hours` or when the reason is another one.
 """
@@ -19,11 +19,15 @@ SETTINGS = Path(os.environ.get("MONITORING_SETTINGS", "/etc/monitoring/settings.
 LINES = 6  # of the journal
 
 
-def reason(invocation: str) -> str:
-    """The end of what the unit wrote when it ran."""
-    journal = ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}"]
-    done = subprocess.run([*journal, f"_SYSTEMD_INVOCATION_ID={invocation}"], capture_output=True, text=True)
-    return done.stdout.strip()[-1500:] or "it wrote nothing"
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def reason(unit: str) -> str:
+    """The end of what the unit itself wrote when it ran last."""
+    invocation = said("systemctl", "show", "-P", "InvocationID", unit)
+    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}")
+    return said(*journal, f"_SYSTEMD_INVOCATION_ID={invocation}")[-1500:] or "it wrote nothing"
 
 
 def kind(why: str) -> str:
@@ -45,20 +49,20 @@ def tell(title: str, text: str) -> bool:
 
 
 def main() -> int:
-    unit, now = sys.argv[1], time.time()
-    result, known, host = os.environ.get("MONITOR_SERVICE_RESULT", "unknown"), recall(unit), socket.gethostname()
-    if result == "success":
+    how, unit = sys.argv[1:]
+    now, known, host = time.time(), recall(unit), socket.gethostname()
+    if how == "succeeded":
         told = known.pop("told", None)
         remember(unit, known | {"succeeded": now})
         return 0 if not told or tell(f"{host}: {unit} works again", "It has just ended well.") else 1
-    why = reason(os.environ.get("MONITOR_INVOCATION_ID", ""))
+    why = reason(unit)
     known |= {"failed": now, "why": why}
     remember(unit, known)
     if not is_news(known, why, now):
         print(f"{unit} still fails; told already")
         return 0
     text = f"{why}\n\nMore: `journalctl -u {unit}` and `machine-status` on {host}; docs/operations.md says what to do."
-    if not tell(f"{host}: {unit} failed ({result})", text):
+    if not tell(f"{host}: {unit} failed", text):
         return 1
     remember(unit, known | {"told": {"at": now, "kind": kind(why)}})
     return 0

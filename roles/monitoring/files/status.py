@@ -40,7 +40,7 @@ def job(unit: str, hours: float, now: float, known: Memory) -> dict[str, Any]:
     late = now - (succeeded or known.get("since", now)) > hours * 3600
     bad = bool(failed and failed > (succeeded or 0))
     found = {"succeeded": iso(succeeded), "failed": iso(failed), "late": late, "works": not (bad or late)}
-    return found | ({"why": known.get("why")} if bad else {})
+    return found | ({"why": known.get("why") or "it wrote nothing"} if bad else {})
 
 
 def certificates() -> dict[str, dict[str, Any]]:
