@@ -1,11 +1,11 @@
-"""The commands of the cloud: `make bootstrap`, `make destroy` and `make cost`."""
+"""The commands of the cloud: `make bootstrap`, `make rotate`, `make destroy` and `make cost`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from dags.retraining.settings import DEFAULTS
-from stack.cloud import bootstrap, cost, destroy
+from stack.cloud import bootstrap, cost, destroy, rotate
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
 
@@ -46,6 +46,17 @@ class Destroy(CloudOptions):
 
 
 @dataclass(frozen=True)
+class Rotate(CloudOptions):
+    """make new passwords and certificates, and hand them to whoever needs them"""
+
+    yes: Annotated[bool, "ask nothing"] = False
+    force: Annotated[bool, "also while a run is under way"] = False
+
+    def run(self) -> None:
+        rotate.rotate(self.deployment(self.force), self.yes)
+
+
+@dataclass(frozen=True)
 class Cost(CloudOptions):
     """say what it costs per month and per retrain"""
 
@@ -56,5 +67,5 @@ class Cost(CloudOptions):
         cost.show(self.deployment(), self.minutes, self.runs)
 
 
-COMMANDS = (Bootstrap, Destroy, Cost)
+COMMANDS = (Bootstrap, Rotate, Destroy, Cost)
 INTERRUPTED = "The same command goes on from here."

@@ -8,6 +8,7 @@ from stack.cloud.outputs import Outputs
 from stack.common import lockbox, release
 from stack.common.storage import REGION
 
+VARIABLE = "airflow/variables/fraud_retraining"
 LOGIN_OF_JOBS = "jobs/mlflow"  # what jobs log in to MLflow with
 
 
@@ -43,7 +44,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             "password": storage["secret_key"],
             "extra": {"endpoint_url": storage_endpoint(), "region_name": REGION},
         },
-        "airflow/variables/fraud_retraining": release.retraining_variable(
+        VARIABLE: release.retraining_variable(
             asdict(outputs.buckets), cluster(outputs), uploaded, jobs_secret, asdict(outputs.quality)
         ),
     }

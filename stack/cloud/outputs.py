@@ -43,6 +43,7 @@ class Mlflow:
     secret_key: str
     storage_secret_id: str
     service_account_id: str
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Database:
     connections: int = 100  # that MLflow's machine may have
     data_disk_id: str | None = None
     data_disk: str | None = None  # its device on the machine
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)

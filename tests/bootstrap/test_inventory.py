@@ -28,6 +28,7 @@ OUTPUTS: dict[str, Any] = {
         "url": "https://mlflow.x.internal",
         "user": "admin",
         "service_account_id": "id-account",
+        "instance_id": "id-machine",
         "secret_key": "password",
         "secret_ids": {name: f"id-{name}" for name in ("admin", "trainer", "airflow", "viewer", "session")},
         "storage_secret_id": "id-storage",
