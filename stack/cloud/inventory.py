@@ -28,7 +28,7 @@ def ssh_config(deployment: Deployment, outputs: Outputs, way: WayIn) -> str:
         before = "mlflow" if name != "mlflow" else JUMP if to_mlflow else None
         lines += [f"Host {name}", f"  HostName {address}", f"  User {outputs.ssh.user}"]
         lines += [f"  ProxyJump {before}"] * bool(before)
-        # Our key alone, be it in the agent: each other one there would count as a failed try. A jump host may want others.
+        # Our key alone, be it in the agent: each other one would count as a failed try. A jump host may want more.
         lines += ["  IdentitiesOnly yes"] * bool(way.key)
     return HEADER + "\n".join([*lines, *common_lines(deployment, way)]) + "\n"
 

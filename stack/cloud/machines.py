@@ -16,7 +16,7 @@ SSH_TIMEOUT = 600  # seconds until a new machine answers ssh
 
 
 def set_up_machines(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
-    """Sets up the machines by the playbook, if it, the inventory (which names the machines' ids) or they have changed."""
+    """Sets up the machines by the playbook, if it or the inventory, with the machines' ids, has changed."""
     inventory.write(deployment, outputs, way)
     forget_former_machines(deployment, outputs)
     sources = ("roles", "site.yml", "ansible.cfg", "inventory")

@@ -150,7 +150,11 @@ def play(machines: Machines, archive: Path, tmp_path_factory: pytest.TempPathFac
     (folder / "play.yml").write_text(json.dumps([{"hosts": NAME, "become": True, "tasks": [step]}]))
 
     def played(key: Path, fails: bool = False) -> str:
-        given = {"_backup_server": "18", "backup_postgresql_archive": "pgdg", "backup_postgresql_mirror": "file:/srv/pgdg"}
+        given = {
+            "_backup_server": "18",
+            "backup_postgresql_archive": "pgdg",
+            "backup_postgresql_mirror": "file:/srv/pgdg",
+        }
         given["backup_postgresql_key"] = key.read_text()
         options = [f"--inventory={folder}/inventory.yml", f"--extra-vars={json.dumps(given)}"]
         environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_ROLES_PATH": str(ROOT / "roles")}

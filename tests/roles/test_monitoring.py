@@ -1,4 +1,4 @@
-"""The programs of roles/monitoring, with other programs in systemd's place: who is told what, when, and what is wrong."""
+"""The programs of roles/monitoring, with others in systemd's place: who is told what, when, and what is wrong."""
 
 import json
 import os

@@ -110,11 +110,11 @@ def holder(path):
     if kind == fcntl.F_UNLCK:
         return None
     try:
-        with open("/proc/%d/cmdline" % process, "rb") as line:
+        with open(f"/proc/{process}/cmdline", "rb") as line:
             command = line.read().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         command = "ended, or in another container"
-    return "process %d (%s)" % (process, command)
+    return f"process {process} ({command})"
 
 
 def holders():
@@ -127,11 +127,11 @@ def wait_unlocked(module):
     end = time.monotonic() + seconds
     while found := holders():
         if time.monotonic() > end:
-            told = (
-                "After %d s a lock of apt is still held by %s. A new machine updates itself for some minutes: look at "
-                "it with `systemctl status apt-daily apt-daily-upgrade cloud-final`, and run this again when it is done."
+            module.fail_json(
+                msg=f"After {seconds} s a lock of apt is still held by {', '.join(found)}. A new machine updates "
+                "itself for some minutes: look at it with `systemctl status apt-daily apt-daily-upgrade cloud-final`, and run "
+                "this again when it is done."
             )
-            module.fail_json(msg=told % (seconds, ", ".join(found)))
         time.sleep(1)
 
 

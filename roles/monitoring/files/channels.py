@@ -1,6 +1,6 @@
 """Delivers a message by every channel: the connections of Airflow's alerts, in the same form (dags/README.md).
 
-A channel is `{"value": connection}` or `{"lockbox": id, "key": entry}`, read when it is used: so it may be filled later.
+A channel is `{"value": connection}` or `{"lockbox": id, "key": entry}`, read when it is used: it may be filled later.
 Addresses and tokens are secrets: no message and no log line has one, so of a failure only its kind is told.
 """
 

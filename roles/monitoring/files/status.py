@@ -1,7 +1,7 @@
 """machine-status [--check]: the state of this machine as JSON; with --check what is wrong and untold, and status 1.
 
-Jobs (when each last succeeded and failed), certificates, disks, units that have failed, and in `problems` whatever of it
-needs a person. Anybody on the machine may ask; only --check writes, when it sees a job for the first time.
+Jobs (when each last succeeded and failed), certificates, disks, units that have failed, and in `problems` whatever of
+it needs a person. Anybody on the machine may ask; only --check writes, when it sees a job for the first time.
 """
 
 import json
@@ -32,7 +32,9 @@ def iso(seconds: float | None) -> str | None:
 
 def jobs(wanted: dict[str, float]) -> dict[str, float]:
     """Those of the jobs that a timer of this machine starts: unit -> hours within which it is to succeed."""
-    return {unit: hours for unit, hours in wanted.items() if said("systemctl", "show", "-P", "TriggeredBy", unit).strip()}
+    return {
+        unit: hours for unit, hours in wanted.items() if said("systemctl", "show", "-P", "TriggeredBy", unit).strip()
+    }
 
 
 def job(unit: str, hours: float, now: float, known: Memory) -> dict[str, Any]:

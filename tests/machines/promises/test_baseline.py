@@ -148,9 +148,7 @@ def full_agent(tmp_path: Path) -> Iterator[dict[str, str]]:
         agent.terminate()
 
 
-def test_the_right_key_as_sixth_of_the_agent_lets_in(
-    machine: Host, address: str, full_agent: dict[str, str]
-) -> None:
+def test_the_right_key_as_sixth_of_the_agent_lets_in(machine: Host, address: str, full_agent: dict[str, str]) -> None:
     """Time and again: what is refused before it counts towards no ban."""
     stranger = attacker()
     machine.check_output(f"fail2ban-client unban {stranger}")
@@ -173,7 +171,8 @@ def test_a_stranger_is_banned_for_failed_logins_and_an_operator_is_not(machine: 
         return machine.check_output("fail2ban-client get sshd banned")
 
     for friend in (operator, GATEWAY):
-        assert "Permission denied" in [log_in(friend).stderr for _ in range(BAN_AFTER + 1)][0]
+        answers = [log_in(friend).stderr for _ in range(BAN_AFTER + 1)]
+        assert "Permission denied" in answers[0], answers[0]
     answers = [log_in(intruder).stderr for _ in range(BAN_AFTER)]
     assert "Permission denied" in answers[0], answers[0]
     # fail2ban reads the journal in its order: when the last one is banned, all before have been counted.

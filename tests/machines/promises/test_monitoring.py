@@ -1,10 +1,9 @@
-"""What the role `monitoring` promises: whatever fails is told to somebody, once, and `machine-status` says how things are."""
+"""What the role `monitoring` promises: whatever fails is told to somebody, once, and one command says how it is."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +54,8 @@ def failing(machine: Host) -> Iterator[Callable[[str], None]]:
 
     yield fail
     machine.check_output(
-        f"rm {path} /var/lib/monitoring/of-a-test.service.json; systemctl reset-failed of-a-test; systemctl daemon-reload"
+        f"rm {path} /var/lib/monitoring/of-a-test.service.json; systemctl reset-failed of-a-test; "
+        "systemctl daemon-reload"
     )
 
 
@@ -70,9 +70,7 @@ def remembered(machine: Host, unit: str) -> dict[str, Any]:
     return json.loads(file.stdout) if file.rc == 0 else {}
 
 
-def test_what_fails_is_told_once_with_its_reason(
-    machine: Host, told: Told, failing: Callable[[str], None]
-) -> None:
+def test_what_fails_is_told_once_with_its_reason(machine: Host, told: Told, failing: Callable[[str], None]) -> None:
     """Any unit, also one that nobody thought of; again only for another reason."""
 
     def texts() -> list[str]:
@@ -88,7 +86,9 @@ def test_what_fails_is_told_once_with_its_reason(
     wait_until(lambda: len(texts()) > 1, "another reason is told", 60)
     assert len(texts()) == 2, texts()
     assert "the network is wrong" in texts()[1]
-    assert "hook-of-the-lab" not in machine.check_output("journalctl --no-pager --output=cat | grep -v 'sudo\\[' || true")
+    assert "hook-of-the-lab" not in machine.check_output(
+        "journalctl --no-pager --output=cat | grep -v 'sudo\\[' || true"
+    )
 
 
 def test_the_state_is_one_command_for_anybody(machine: Host) -> None:
@@ -107,7 +107,7 @@ def test_the_state_is_one_command_for_anybody(machine: Host) -> None:
 def test_nobody_looks_and_yet_it_is_seen(machine: Host, told: Told) -> None:
     """The hourly look, with a limit that is passed."""
     settings = "/etc/monitoring/settings.json"
-    machine.check_output(f"cp -p {settings} /root/kept; sed -i 's/\"disk_percent\": 90/\"disk_percent\": -1/' {settings}")
+    machine.check_output(f'cp -p {settings} /root/kept; sed -i \'s/"disk_percent": 90/"disk_percent": -1/\' {settings}')
     try:
         assert machine.run("systemctl start monitoring-check.service").rc != 0
         wait_until(lambda: [text for text in told() if "/ is" in text and "% full" in text], "it is told", 60)
@@ -125,7 +125,9 @@ def job(machine: Host) -> Iterator[str]:
         if database
         else ("mlflow-backup@make.service", "/etc/mlflow/backup.env")
     )
-    machine.check_output(f"cp -p {file} /root/kept-job; sed -i -E 's/^(repo1-s3-bucket|BACKUP_BUCKET)=.*/\\1=nowhere/' {file}")
+    machine.check_output(
+        f"cp -p {file} /root/kept-job; sed -i -E 's/^(repo1-s3-bucket|BACKUP_BUCKET)=.*/\\1=nowhere/' {file}"
+    )
     yield unit
     machine.check_output(f"cp -p /root/kept-job {file}; systemctl reset-failed {unit} || true")
 
@@ -136,7 +138,9 @@ def test_a_backup_that_fails_is_told_and_seen_until_one_works(machine: Host, tol
     (problem,) = status(machine)["problems"]
     assert problem.startswith(f"{job} failed at ")
     machine.check_output("systemctl start monitoring-check.service")  # told already: not told twice
-    kept = machine.check_output("ls /etc/pgbackrest/pgbackrest.conf /etc/mlflow/backup.env 2>/dev/null || true").split()[0]
+    kept = machine.check_output(
+        "ls /etc/pgbackrest/pgbackrest.conf /etc/mlflow/backup.env 2>/dev/null || true"
+    ).split()[0]
     machine.check_output(f"cp -p /root/kept-job {kept}; systemctl start {job}")
     wait_until(lambda: [text for text in told() if f"{job} works again" in text], "it is told that it works", 60)
     assert status(machine)["problems"] == []

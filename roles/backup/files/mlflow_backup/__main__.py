@@ -1,4 +1,4 @@
-"""python -m mlflow_backup make | list | verify | server | show-ID | restore-ID      ID: as `list` prints it, or `latest`
+"""python -m mlflow_backup make | list | verify | server | show-ID | restore-ID     ID: as `list` prints it, or `latest`
 
 Prints what it did, or says why it could not.
 """

@@ -116,7 +116,9 @@ def load(url: str, file: Path) -> None:
         clear.write("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
         clear.flush()
         statements = file.with_suffix(".sql")
-        program(bin / "pg_restore", "--no-owner", "--no-privileges", "--schema=public", f"--file={statements}", str(file))
+        program(
+            bin / "pg_restore", "--no-owner", "--no-privileges", "--schema=public", f"--file={statements}", str(file)
+        )
         # The dump makes the schema too if that was made by other than PostgreSQL itself.
         statements.write_text(statements.read_text().replace("CREATE SCHEMA public;", ""))
         options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
