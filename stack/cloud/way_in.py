@@ -50,8 +50,7 @@ class JumpHost:
 
 @dataclass(frozen=True)
 class WayIn:
-    """What the settings say of it. `address` is MLflow's internal one; `key` the operator's as IdentityFile names it, None
-    with OS Login."""
+    """What the settings say of it. `address` is MLflow's internal one; `key` the operator's, None with OS Login."""
 
     public: bool
     address: str

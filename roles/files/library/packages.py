@@ -127,10 +127,11 @@ def wait_unlocked(module):
     end = time.monotonic() + seconds
     while found := holders():
         if time.monotonic() > end:
+            who = ", ".join(found)
             module.fail_json(
-                msg=f"After {seconds} s a lock of apt is still held by {', '.join(found)}. A new machine updates "
-                "itself for some minutes: look at it with `systemctl status apt-daily apt-daily-upgrade cloud-final`, and run "
-                "this again when it is done."
+                msg=f"After {seconds} s a lock of apt is still held by {who}. A new machine updates itself for some "
+                "minutes: look at it with `systemctl status apt-daily apt-daily-upgrade cloud-final`, and run this "
+                "again when it is done."
             )
         time.sleep(1)
 
