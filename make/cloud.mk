@@ -2,10 +2,13 @@
 CLOUD ?= .cloud
 IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
-.PHONY: bootstrap destroy cost
+.PHONY: bootstrap rotate destroy cost
 bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
 	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)')
+
+rotate: stack-env ## New passwords and certificates for MLflow: its machines, Airflow and the jobs have them afterwards
+	@$(STACK) rotate $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force)
 
 destroy: stack-env ## Remove all of it, with its data, and say what is left
 	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)

@@ -14,9 +14,9 @@ molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and
 	@$(ENVS) ansible mlflow
 	@$(LONG_PROOFS) molecule $(FRESHLY) $(if $(SCENARIO),--only $(SCENARIO))
 
-drill-machines: stack-env machine-packages ## Faults, restores, rotation, upgrade on machines [STACK_DEBIAN=13] [K=…] (root; 40 minutes)
+drill-machines: stack-env machine-packages ## Faults, restores, rotation, upgrade on machines [STACK_DEBIAN=12] [K=…] (root; 40 minutes)
 	@$(ENVS) ansible mlflow
-	@$(LONG_PROOFS) drill $(FRESHLY) --debian '$(or $(STACK_DEBIAN),12)' $(if $(K),--only '$(K)')
+	@$(LONG_PROOFS) drill $(FRESHLY) $(if $(STACK_DEBIAN),--debian '$(STACK_DEBIAN)') $(if $(K),--only '$(K)')
 
 bench: stack-env ## [FULL=1] [LAKE=<the handbook's data>] [ONLY="features age"]: measure, into bench/RESULTS.md (20 minutes)
 	@.envs/stack/bin/python -m bench $(FRESHLY) $(if $(FULL),--full) $(if $(LAKE),--lake '$(LAKE)') --only '$(ONLY)' \

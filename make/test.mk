@@ -47,7 +47,7 @@ test-specs: python ## The roles' interfaces
 	@$(IN_ANSIBLE) python $(PYTEST) tests/roles/test_specs.py
 
 test-roles: python machine-packages ## The roles' interfaces, and machines with systemd (root)
-	@$(ENVS) ansible
+	@$(ENVS) ansible mlflow
 	@$(IN_ANSIBLE) python $(PYTEST) tests/roles
 
 test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore (root)

@@ -38,7 +38,7 @@ resource "yandex_mdb_postgresql_user" "mlflow" {
   count               = local.database_is_managed ? 1 : 0
   cluster_id          = yandex_mdb_postgresql_cluster_v2.main[0].id
   name                = "mlflow"
-  conn_limit          = 50
+  conn_limit          = var.database.connections
   deletion_protection = tostring(var.protect)
   password_wo         = var.database_password
   password_wo_version = var.database.password_version
@@ -47,6 +47,10 @@ resource "yandex_mdb_postgresql_user" "mlflow" {
     precondition {
       condition     = var.database_password != null
       error_message = "database_password is not set, and the managed database needs it. Put the value of the Lockbox secret ${var.prefix}-database into the environment variable TF_VAR_database_password (terraform/README.md; `make bootstrap` does it)."
+    }
+    precondition {
+      condition     = contains(local.unknown_presets, var.database.preset) || var.database.connections <= local.most_connections
+      error_message = "database.connections is ${var.database.connections}, and a server of preset ${var.database.preset} has ${local.most_connections} for its users. Take fewer, or a larger preset (200 for each vCPU, of which the service keeps 15)."
     }
   }
 }
@@ -60,5 +64,9 @@ resource "yandex_mdb_postgresql_database" "main" {
 }
 
 locals {
+  # The service's rule (its page "Conn limit"): 200 for each vCPU, or a fixed number where a vCPU is shared; 15 are its own.
+  shared_cpu       = { "b1.small" = 100, "b2.small" = 100, "b1.medium" = 200, "b2.medium" = 200 }
+  most_connections = lookup(local.shared_cpu, var.database.preset, 200 * local.vcpu[var.database.preset]) - 15
+
   databases = ["mlflow", "mlflow_auth"] # runs and models; users and permissions
 }

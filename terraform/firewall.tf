@@ -112,11 +112,13 @@ resource "yandex_vpc_security_group" "airflow" {
 }
 
 locals {
-  machine_egress = [
+  machine_egress = concat([for port in setsubtract(var.airflow.egress_ports, [53, 80, 443]) :
+    { description = "Alerts: the mail server", protocol = "TCP", port = port, cidrs = ["0.0.0.0/0"] }
+    ], [
     { description = "Object Storage, the cloud's API, packages", protocol = "TCP", port = 443, cidrs = ["0.0.0.0/0"] },
     { description = "Packages of archives without TLS (signed), metadata service", protocol = "TCP", port = 80, cidrs = ["0.0.0.0/0"] },
     { description = "Names", protocol = "UDP", port = 53, cidrs = local.vpc_cidrs },
     { description = "Names, long answers", protocol = "TCP", port = 53, cidrs = local.vpc_cidrs },
     { description = "Time (NTP)", protocol = "UDP", port = 123, cidrs = ["0.0.0.0/0"] },
-  ]
+  ])
 }

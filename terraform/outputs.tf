@@ -23,6 +23,7 @@ output "mlflow" {
     secret_key         = "password"
     storage_secret_id  = yandex_lockbox_secret.storage_key["mlflow"].id
     service_account_id = yandex_iam_service_account.main["mlflow"].id
+    instance_id        = yandex_compute_instance.main["mlflow"].id # another machine is set up anew
   }
 }
 
@@ -42,7 +43,10 @@ output "database" {
     archive_cipher_secret_id = try(yandex_lockbox_secret.password["database-archive"].id, null)
     service_account_id       = try(yandex_iam_service_account.main["database"].id, null)
     version                  = var.database.version
+    client                   = var.database.client
+    connections              = var.database.connections
     data_disk_id             = try(yandex_compute_disk.data["database"].id, null)
+    instance_id              = try(yandex_compute_instance.main["database"].id, null)
     data_disk                = local.database_is_managed ? null : "/dev/disk/by-id/virtio-${local.data_device}"
   }
 }

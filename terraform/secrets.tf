@@ -39,7 +39,8 @@ locals {
       "airflow/variables/fraud_retraining" = { readers = ["airflow"] }
       "jobs/mlflow"                        = { readers = ["dataproc"] } # entries username and password
     },
-    { for name in var.airflow.connections : "airflow/connections/${name}" => { readers = ["airflow"] } },
+    # What fails on a machine is told by the same channels.
+    { for name in var.airflow.connections : "airflow/connections/${name}" => { readers = concat(["airflow"], keys(local.machines)) } },
   )
 
   secret_readers = merge(

@@ -161,7 +161,7 @@ variable "network" {
 variable "image_family" {
   description = "Debian of the machines; with OS Login one that has its agent (`yc compute image list --folder-id standard-images`)"
   type        = string
-  default     = "debian-12"
+  default     = "debian-13"
 
   validation {
     condition     = can(regex("^debian-1[23](-|$)", var.image_family))
@@ -204,7 +204,9 @@ variable "database" {
   description = "PostgreSQL with MLflow's metadata: `managed` by the cloud, or a `vm` for the role postgresql"
   type = object({
     kind              = optional(string, "managed")
-    version           = optional(string, "17")
+    version           = optional(string, "17")       # vm: what its Debian has, 17 on debian-13, 15 on debian-12
+    client            = optional(string, "debian")   # managed: whose programs dump it, Debian's or, of every version, PostgreSQL's own: pgdg
+    connections       = optional(number, 100)        # that MLflow's machine may have at once
     preset            = optional(string, "s3-c2-m8") # managed
     cores             = optional(number, 2)          # vm
     memory_gib        = optional(number, 4)          # vm
@@ -224,6 +226,19 @@ variable "database" {
   validation {
     condition     = contains(["15", "16", "17", "18"], var.database.version)
     error_message = "database.version is \"${var.database.version}\"; the service makes 15, 16, 17 and 18."
+  }
+  validation {
+    condition     = contains(["debian", "pgdg"], var.database.client) && (var.database.kind == "managed" || var.database.client == "debian")
+    error_message = "database.client is \"${var.database.client}\" with kind ${var.database.kind}; take debian or, for a managed one, pgdg (PostgreSQL's own archive)."
+  }
+  validation {
+    # pg_dump of another version than the server's fails, or writes what that server refuses on the way back.
+    condition     = var.database.client == "pgdg" || startswith(var.image_family, lookup({ "15" = "debian-12", "17" = "debian-13" }, var.database.version, "none"))
+    error_message = "database.version is ${var.database.version} and image_family ${var.image_family}: backups need PostgreSQL's programs of that very version, and Debian 12 has those of 15, Debian 13 those of 17. Take database = { version = \"17\" } with image_family = \"debian-13\", or version 15 with debian-12; or, with a managed database, client = \"pgdg\" for the programs of PostgreSQL's own archive."
+  }
+  validation {
+    condition     = var.database.connections >= 20 && floor(var.database.connections) == var.database.connections
+    error_message = "database.connections is ${var.database.connections}; a whole number of at least 20 is needed: MLflow's workers hold 96 at most (roles/mlflow/README.md)."
   }
   validation {
     condition     = can(regex("^([bsmc][1-4]\\.[a-z0-9]+|[bsmci][2-4][a-z]{0,2}-c[0-9]+-m[0-9]+)$", var.database.preset))

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("up", help="make a machine and boot it; boots it again if it was stopped")
     one.add_argument("name")
-    one.add_argument("--debian", choices=base.SUITES, default="12")
+    one.add_argument("--debian", choices=base.SUITES, default=base.DEFAULT)
     one.add_argument("--address", help="in 10.231.7.0/24; by default the next free one from .11")
     one.add_argument("--user", default="deploy", help="the first user: sudo without a password, log-in by key")
     one.add_argument("--authorized-key", type=Path, help="public key file; by default that of the lab")

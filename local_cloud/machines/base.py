@@ -10,6 +10,7 @@ from local_cloud.machines import host
 from local_cloud.machines.lab import GATEWAY, PROXY_PORT
 
 SUITES = {"12": "bookworm", "13": "trixie"}
+DEFAULT = "13"
 PACKAGES = "systemd-sysv dbus libpam-systemd openssh-server sudo python3 ca-certificates iproute2 netbase tzdata"
 PROXY = f"http://{GATEWAY}:{PROXY_PORT}"
 

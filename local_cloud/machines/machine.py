@@ -47,7 +47,7 @@ class Request:
     """What a machine is to be; what its first user is called, and the public key that user answers to."""
 
     authorized_key: str
-    debian: str = "12"
+    debian: str = base.DEFAULT
     address: str | None = None  # the next free one
     user: str = "deploy"
     binds: tuple[str, ...] = ()  # HOST-PATH:GUEST-PATH

@@ -1,4 +1,4 @@
-"""The commands of the cloud: `make bootstrap`, `make destroy` and `make cost`."""
+"""The commands of the cloud: `make bootstrap`, `make rotate`, `make destroy` and `make cost`."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dags.retraining.settings import require_cron
-from stack.cloud import bootstrap, cost, destroy, lost
+from stack.cloud import bootstrap, cost, destroy, lost, rotate
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
 from stack.common.options import Variable
@@ -53,6 +53,17 @@ class Destroy(CloudOptions):
 
 
 @dataclass(frozen=True)
+class Rotate(CloudOptions):
+    """make new passwords and certificates, and hand them to whoever needs them"""
+
+    yes: Annotated[bool, "ask nothing"] = False
+    force: Annotated[bool, "also while a run is under way"] = False
+
+    def run(self) -> None:
+        rotate.rotate(self.deployment(self.force), self.yes)
+
+
+@dataclass(frozen=True)
 class Cost(CloudOptions):
     """say what it costs per month and per retrain"""
 
@@ -69,5 +80,5 @@ class Cost(CloudOptions):
         cost.show(self.deployment(), self.minutes, self.runs)
 
 
-COMMANDS = (Bootstrap, Destroy, Cost)
+COMMANDS = (Bootstrap, Rotate, Destroy, Cost)
 INTERRUPTED = "The same command goes on from here."

@@ -13,8 +13,8 @@ from stack.cloud.outputs import Outputs
 from stack.common import lockbox, release
 from stack.common.storage import REGION
 
-LOGIN_OF_JOBS = "jobs/mlflow"  # what jobs log in to MLflow with
 VARIABLE = "airflow/variables/fraud_retraining"
+LOGIN_OF_JOBS = "jobs/mlflow"  # what jobs log in to MLflow with
 
 
 def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, authority: str) -> None:

@@ -28,6 +28,8 @@ def ssh_config(deployment: Deployment, outputs: Outputs, way: WayIn) -> str:
         before = "mlflow" if name != "mlflow" else JUMP if to_mlflow else None
         lines += [f"Host {name}", f"  HostName {address}", f"  User {outputs.ssh.user}"]
         lines += [f"  ProxyJump {before}"] * bool(before)
+        # Our key alone, be it in the agent: each other one would count as a failed try. A jump host may want more.
+        lines += ["  IdentitiesOnly yes"] * bool(way.key)
     return HEADER + "\n".join([*lines, *common_lines(deployment, way)]) + "\n"
 
 
@@ -54,6 +56,7 @@ def mlflow_variables(outputs: Outputs) -> dict[str, Any]:
         "mlflow_database_auth_name": database.auth_name,
         "mlflow_database_user": database.user,
         "mlflow_database_sslmode": database.sslmode,
+        "mlflow_database_connections": database.connections,
         "mlflow_database_password": secret(database.password_secret_id, database.password_secret_key),
         "mlflow_artifacts_destination": f"s3://{outputs.buckets.artifacts}/mlflow",
         "mlflow_artifacts_endpoint": storage_endpoint(),
@@ -65,6 +68,8 @@ def mlflow_variables(outputs: Outputs) -> dict[str, Any]:
         "tls_proxy_hosts": names,
         # With PostgreSQL as a service its machine has the artifacts' bucket alone.
         "backup_bucket": outputs.buckets.artifacts,
+        "backup_postgresql_version": database.version if database.kind == "managed" else "",
+        "backup_postgresql_archive": database.client,
         "backup_endpoint": storage_endpoint(),
         "backup_region": REGION,
         **storage_key("backup", mlflow.storage_secret_id),
@@ -90,6 +95,7 @@ def database_variables(outputs: Outputs) -> dict[str, Any]:
         "postgresql_clients": [client],
         "postgresql_databases": [database.name, database.auth_name],
         "postgresql_user": database.user,
+        "postgresql_max_connections": database.connections + 3,  # PostgreSQL keeps three for its superuser
         "postgresql_password": secret(database.password_secret_id, database.password_secret_key),
         "backup_bucket": bucket,
         "backup_endpoint": storage_endpoint(),
@@ -106,7 +112,20 @@ def database_variables(outputs: Outputs) -> dict[str, Any]:
     }
 
 
-def inventory(deployment: Deployment, outputs: Outputs) -> dict[str, Any]:
+def channels(outputs: Outputs) -> dict[str, Any]:
+    """Airflow's channels of alerts are the machines', too; a person fills their secrets (dags/README.md)."""
+    prefix = "airflow/connections/alert_"
+    found = {name: secret_id for name, secret_id in outputs.connections.items() if name.startswith(prefix)}
+    return {name.rpartition("/")[2]: secret(secret_id, "value") for name, secret_id in found.items()}
+
+
+def never_banned(way: WayIn) -> dict[str, list[str]]:
+    """Operators, who may have many keys in their agent, and our own network, whose jobs may hold an old password."""
+    addresses = [*way.operators, *way.subnets]
+    return {"baseline_ban_never": addresses, "tls_proxy_ban_never": ["127.0.0.1/8", "::1", *addresses]}
+
+
+def inventory(deployment: Deployment, outputs: Outputs, way: WayIn) -> dict[str, Any]:
     """The inventory: a group for each machine with its roles' variables, and all outputs as the variable `cloud`."""
     variables = {"mlflow": mlflow_variables, "database": database_variables}
     groups = {
@@ -114,7 +133,8 @@ def inventory(deployment: Deployment, outputs: Outputs) -> dict[str, Any]:
         name: {"hosts": {f"{name}-vm": {"ansible_host": name}}, "vars": variables[name](outputs)}
         for name in hosts(outputs)
     }
-    common = {"ansible_ssh_common_args": f"-F '{deployment.ssh_config}'", "cloud": outputs.raw}
+    common = {"ansible_ssh_common_args": f"-F '{deployment.ssh_config}'", "cloud": outputs.raw, **never_banned(way)}
+    common["monitoring_channels"] = channels(outputs)
     return {"all": {"children": groups, "vars": common}}
 
 
@@ -122,4 +142,4 @@ def write(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
     """Writes both files. JSON is YAML, so no library is needed for the inventory."""
     write_private(deployment.ssh_config, ssh_config(deployment, outputs, way))
     deployment.inventory.parent.mkdir(parents=True, exist_ok=True)
-    write_private(deployment.inventory, HEADER + json.dumps(inventory(deployment, outputs), indent=2) + "\n")
+    write_private(deployment.inventory, HEADER + json.dumps(inventory(deployment, outputs, way), indent=2) + "\n")

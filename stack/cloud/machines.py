@@ -16,11 +16,20 @@ SSH_TIMEOUT = 600  # seconds until a new machine answers ssh
 
 
 def set_up_machines(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
-    """Sets up the machines by the playbook, if it, the inventory or the machines have changed."""
+    """Sets up the machines by the playbook, if it or the inventory, with the machines' ids, has changed."""
     inventory.write(deployment, outputs, way)
+    forget_former_machines(deployment, outputs)
     sources = ("roles", "site.yml", "ansible.cfg", "inventory")
     inputs = contents(*(deployment.project / name for name in sources), envs.LOCKS / "mlflow.txt")
     deployment.run_step("machines", inputs, lambda: play(deployment))
+
+
+def forget_former_machines(deployment: Deployment, outputs: Outputs) -> None:
+    """Another machine, made by whomever, says anew who it is."""
+    now = [outputs.mlflow.instance_id, outputs.database.instance_id]
+    if deployment.load("instances", now) != now:
+        (deployment.folder / "known_hosts").unlink(missing_ok=True)
+    deployment.save("instances", now)
 
 
 def play(deployment: Deployment) -> None:
@@ -30,6 +39,18 @@ def play(deployment: Deployment) -> None:
         deployment, "ansible", "all", "-m", "ansible.builtin.wait_for_connection", "-a", f"timeout={SSH_TIMEOUT}"
     )
     run_ansible(deployment, "ansible-playbook", str(deployment.project / "site.yml"))
+    fetch_certificate(deployment)
+
+
+def rotate_machines(deployment: Deployment) -> None:
+    """Lets the machines take up every new secret, and issue every certificate anew."""
+    envs.ensure("ansible", say_indented)
+    run_ansible(deployment, "ansible-playbook", str(deployment.project / "ansible" / "playbooks" / "rotate.yml"))
+    fetch_certificate(deployment)
+
+
+def fetch_certificate(deployment: Deployment) -> None:
+    """MLflow's own authority, as its machine has it now."""
     copy = f"src={{{{ mlflow_ca_file }}}} dest={certificate(deployment)} flat=true"
     run_ansible(deployment, "ansible", "mlflow", "--become", "-m", "ansible.builtin.fetch", "-a", copy)
 

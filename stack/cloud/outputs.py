@@ -43,6 +43,7 @@ class Mlflow:
     secret_key: str
     storage_secret_id: str
     service_account_id: str
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Database:
     archive_cipher_secret_id: str | None
     service_account_id: str | None
     version: str
+    client: str = "debian"  # whose programs dump it
+    connections: int = 100  # that MLflow's machine may have
     data_disk_id: str | None = None
     data_disk: str | None = None  # its device on the machine
+    instance_id: str | None = None
 
 
 @dataclass(frozen=True)

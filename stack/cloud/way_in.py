@@ -50,8 +50,7 @@ class JumpHost:
 
 @dataclass(frozen=True)
 class WayIn:
-    """What the settings say of it. `address` is MLflow's internal one, `key` the operator's private key if it has a
-    place of its own."""
+    """What the settings say of it. `address` is MLflow's internal one; `key` the operator's, None with OS Login."""
 
     public: bool
     address: str
@@ -78,7 +77,7 @@ def read_way_in(deployment: Deployment) -> WayIn:
         **found
         | {
             "jump_host": JumpHost.parse(jump) if jump else None,
-            "key": key.removesuffix(".pub") if key and key.endswith(".pub") else None,
+            "key": key.removesuffix(".pub") if key else None,
         }
     )
 

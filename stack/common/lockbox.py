@@ -12,6 +12,7 @@ from yandex.cloud.lockbox.v1.secret_pb2 import Secret
 from yandex.cloud.lockbox.v1.secret_service_pb2 import (
     AddVersionRequest,
     CreateSecretRequest,
+    GetSecretRequest,
     ListSecretsRequest,
     PayloadEntryChange,
 )
@@ -56,6 +57,14 @@ def put_secret(
             service.AddVersion(AddVersionRequest(secret_id=secret.id, payload_entries=changes))
         )
     return secret.id
+
+
+def new_password(cloud: yandexcloud.SDK, secret_id: str) -> None:
+    """Lets Lockbox make another password, by the secret's own rules; the former versions stay."""
+    service = cloud.client(SecretServiceStub)
+    current = service.Get(GetSecretRequest(secret_id=secret_id)).current_version.id
+    request = AddVersionRequest(secret_id=secret_id, base_version_id=current)
+    cloud.wait_operation_and_get_result(service.AddVersion(request))
 
 
 def let_read(cloud: yandexcloud.SDK, secret_id: str, account_id: str) -> None:

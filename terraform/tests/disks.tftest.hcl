@@ -49,7 +49,7 @@ run "data_have_a_disk_of_their_own" {
 run "another_system_disk_touches_no_data" {
   variables {
     database     = { kind = "vm", disk_gib = 30, system_disk_gib = 40, cores = 4, memory_gib = 8 }
-    image_family = "debian-13"
+    image_family = "debian-13-oslogin"
   }
   assert {
     condition     = yandex_compute_disk.data["database"].id == run.data_have_a_disk_of_their_own.database.data_disk_id && yandex_compute_disk.system["database"].size == 40

@@ -310,3 +310,11 @@ run "step_one_makes_the_passwords_and_nothing_else" {
     error_message = "output.handed_over is ${jsonencode(output.handed_over)}."
   }
 }
+
+run "more_connections_than_the_server_has" {
+  command = plan
+  variables {
+    database = { connections = 400 } # of 200 for each of two vCPU
+  }
+  expect_failures = [yandex_mdb_postgresql_user.mlflow]
+}

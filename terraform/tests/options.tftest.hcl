@@ -72,6 +72,12 @@ run "database_on_a_machine_and_mlflow_in_public" {
     error_message = "Airflow has the connections ${jsonencode(keys(output.connections))}."
   }
   assert {
+    condition = toset([for reader in values(yandex_lockbox_secret_iam_member.reader) : reader.member if reader.secret_id == yandex_lockbox_secret.connection["airflow/connections/alert_telegram"].id]) == toset([
+      for account in ["airflow", "deployer", "mlflow", "database"] : "serviceAccount:${yandex_iam_service_account.main[account].id}"
+    ]) && contains([for rule in yandex_vpc_security_group.mlflow.egress : rule.port], 587)
+    error_message = "Both machines should read the alerts' connections and reach the mail server: ${jsonencode([for rule in yandex_vpc_security_group.mlflow.egress : rule.port])}."
+  }
+  assert {
     condition     = length(one(yandex_monitoring_dashboard.main).widgets) == 4 && length(one(yandex_compute_snapshot_schedule.main).disk_ids) == 3
     error_message = "A dashboard of four charts and snapshots of three disks are expected."
   }

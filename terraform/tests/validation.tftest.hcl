@@ -244,7 +244,72 @@ run "database_an_unknown_kind" {
 run "database_an_old_version" {
   command = plan
   variables {
-    database = { version = "14" }
+    database = { version = "14", client = "pgdg" }
+  }
+  expect_failures = [var.database]
+}
+
+run "database_17_on_debian_12" {
+  command = plan
+  variables {
+    image_family = "debian-12"
+  }
+  expect_failures = [var.database]
+}
+
+run "database_of_a_version_that_no_debian_has" {
+  command = plan
+  variables {
+    database = { version = "18" }
+  }
+  expect_failures = [var.database]
+}
+
+run "database_on_a_machine_whose_debian_has_another" {
+  command = plan
+  variables {
+    database     = { kind = "vm" }
+    image_family = "debian-12-oslogin"
+  }
+  expect_failures = [var.database]
+}
+
+run "database_15_on_debian_12" {
+  command = plan
+  variables {
+    database     = { kind = "vm", version = "15" }
+    image_family = "debian-12"
+  }
+}
+
+run "database_of_any_version_with_programs_of_its_own_archive" {
+  command = plan
+  variables {
+    database     = { version = "18", client = "pgdg" }
+    image_family = "debian-12"
+  }
+}
+
+run "database_programs_from_nowhere" {
+  command = plan
+  variables {
+    database = { client = "ubuntu" }
+  }
+  expect_failures = [var.database]
+}
+
+run "database_on_a_machine_with_programs_of_another_archive" {
+  command = plan
+  variables {
+    database = { kind = "vm", client = "pgdg" }
+  }
+  expect_failures = [var.database]
+}
+
+run "database_hardly_any_connections" {
+  command = plan
+  variables {
+    database = { connections = 5 }
   }
   expect_failures = [var.database]
 }

@@ -63,6 +63,18 @@ SITE = """---
         dest: "{{ mark }}/{{ inventory_hostname }}.json"
         mode: "0600"
 """
+# The machine takes up what Lockbox has, and issues another authority.
+ROTATE = """---
+- name: Machines
+  hosts: mlflow
+  gather_facts: false
+  tasks:
+    - name: Another authority
+      ansible.builtin.copy:
+        content: "{{ lookup('ansible.builtin.file', mark ~ '/next-ca.crt') }}"
+        dest: "{{ mark }}/ca.crt"
+        mode: "0600"
+"""
 
 
 class CloudFixture:
@@ -126,6 +138,9 @@ class CloudFixture:
         shutil.copytree(ROOT / "terraform", self.project / "terraform", ignore=leave)
         (self.project / "requirements").symlink_to(ROOT / "requirements")
         (self.project / "site.yml").write_text(SITE)
+        playbooks = self.project / "ansible" / "playbooks"
+        playbooks.mkdir(parents=True)
+        (playbooks / "rotate.yml").write_text(ROTATE)
         marks = self.folder / "machines"
         marks.mkdir()
         variables = self.project / "inventory" / "group_vars" / "all.yml"

@@ -28,6 +28,7 @@ OUTPUTS: dict[str, Any] = {
         "url": "https://mlflow.x.internal",
         "user": "admin",
         "service_account_id": "id-account",
+        "instance_id": "id-machine",
         "secret_key": "password",
         "secret_ids": {name: f"id-{name}" for name in ("admin", "trainer", "airflow", "viewer", "session")},
         "storage_secret_id": "id-storage",
@@ -47,6 +48,8 @@ OUTPUTS: dict[str, Any] = {
         "archive_cipher_secret_id": "id-cipher",
         "service_account_id": "id-database-account",
         "version": "17",
+        "client": "debian",
+        "connections": 100,
         "data_disk_id": "id-disk",
         "data_disk": "/dev/disk/by-id/virtio-data",
     },
@@ -77,7 +80,8 @@ OUTPUTS: dict[str, Any] = {
     "quota_needs_of_a_run": {"compute.instances.count": 3},
     "ssh": {"user": "ops", "hosts": {"mlflow": ADDRESS, "database": "10.130.2.11"}},
 }
-PUBLIC = WayIn(True, "10.130.2.10", ["198.51.100.7/32"], ["10.130.2.0/24"], None, None, None)
+OPERATORS, SUBNETS = ["198.51.100.7/32"], ["10.130.2.0/24"]
+PUBLIC = WayIn(True, "10.130.2.10", OPERATORS, SUBNETS, None, None, "/home/somebody/id_ed25519")
 
 
 def ssh_option(config: Path, host: str) -> dict[str, str]:
@@ -96,6 +100,15 @@ def test_ssh_reads_the_configuration(deployment: Deployment) -> None:
     assert mlflow["stricthostkeychecking"] == "accept-new"
     assert mlflow["userknownhostsfile"] == str(deployment.folder / "known_hosts")
     assert mlflow["passwordauthentication"] == "no"
+    for machine in (mlflow, database):
+        assert (machine["identityfile"], machine["identitiesonly"]) == ("/home/somebody/id_ed25519", "yes")
+
+
+def test_operators_and_our_own_network_are_never_banned(deployment: Deployment) -> None:
+    inventory.write(deployment, Outputs.parse(OUTPUTS), PUBLIC)
+    given = yaml.safe_load(deployment.inventory.read_text())["all"]["vars"]
+    for name in ("baseline_ban_never", "tls_proxy_ban_never"):
+        assert {*OPERATORS, *SUBNETS} <= set(given[name]), name
 
 
 def specification(role: str) -> dict[str, Any]:

@@ -183,6 +183,8 @@ def test_ssh_goes_by_the_jump_host(project: Path) -> None:
     assert (jump["hostname"], jump["port"], jump["user"]) == ("bastion.example.com", "2222", "alice")
     assert "proxyjump" not in jump
     assert mlflow["identityfile"] == jump["identityfile"] == str(project / "key")
+    # The jump host is somebody else's: it may want another key of the agent.
+    assert (mlflow["identitiesonly"], database["identitiesonly"], jump["identitiesonly"]) == ("yes", "yes", "no")
     assert f"-F '{deployment.ssh_config}'" in deployment.inventory.read_text(), "Ansible goes the same way"
 
 

@@ -1,7 +1,7 @@
 """The long proofs on real machines, part by part; what has passed with the same inputs is not run again.
 
 python -m tests.machines.long_proofs molecule [--only alone …] [--fresh]     Molecule's scenarios, from bare machines
-python -m tests.machines.long_proofs drill [--debian 13] [--only NAME] [--fresh]     tests/machines/drill, on one lab
+python -m tests.machines.long_proofs drill [--debian 12] [--only NAME] [--fresh]     tests/machines/drill, on one lab
 
 Needs root, and the environments `ansible` (whose Python runs it), `mlflow` and `stack`. What passed is in .proofs/.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_cloud.machines import base
 from tests.support import ROOT
 from tests.support.kept import KeptFile, digest
 
@@ -78,7 +79,7 @@ def molecule(only: Iterable[str], fresh: bool) -> int:
             "test",
             "-s",
             scenario.name,
-            STACK_DEBIAN=scenario.debian or "12",
+            STACK_DEBIAN=scenario.debian or base.DEFAULT,
             MOLECULE_EPHEMERAL_DIRECTORY=str(PROOFS / f"molecule-{scenario.id}"),
         )
         seconds = time.monotonic() - begun
@@ -130,7 +131,7 @@ def main() -> int:
     scenarios = commands.add_parser("molecule")
     scenarios.add_argument("--only", nargs="+", default=[], metavar="SCENARIO", help="e.g. alone, stack-13")
     cases = commands.add_parser("drill")
-    cases.add_argument("--debian", choices=("12", "13"), default="12")
+    cases.add_argument("--debian", choices=base.SUITES, default=base.DEFAULT)
     cases.add_argument("--only", default="", metavar="NAME", help="as pytest's -k")
     for command in (scenarios, cases):
         command.add_argument("--fresh", action="store_true", help="run again what has passed")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.machines import host, layers
+from local_cloud.machines import base, host, layers
 from tests.roles.lab import Machines
 from tests.support import ROOT
 from tests.support.installation import layer_names
@@ -43,7 +43,7 @@ class Database:
         self.machines, self.folder = machines, folder
         (folder / "play.yml").write_text(json.dumps(PLAY))
 
-    def boot(self, debian: str = "12") -> None:
+    def boot(self, debian: str = base.DEFAULT) -> None:
         """Makes the machine anew; what it has installed may come from a layer."""
         layer = layer_names(debian)["stack-db"]
         begin_with = "" if layers.problem(layer) else layer
@@ -85,7 +85,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 def test_the_data_are_on_the_disk(database: Database) -> None:
-    assert database.ask("findmnt --noheadings --output FSTYPE --target /var/lib/postgresql/15/main") == "xfs"
+    assert database.ask("findmnt --noheadings --output FSTYPE --target /var/lib/postgresql/17/main") == "xfs"
     assert changed(database.play()) == {NAME: 0}
 
 
@@ -112,15 +112,15 @@ def test_another_machine_serves_the_same_database(database: Database) -> None:
 def test_postgresql_waits_for_the_disk_at_a_boot(database: Database) -> None:
     database.machines("stop", NAME)
     database.machines("up", NAME)
-    unit = "postgresql@15-main"
+    unit = "postgresql@17-main"
     assert "var-lib-postgresql.mount" in database.ask(f"systemctl show --property=Requires,After {unit}")
     database.ask(f'timeout 60 sh -c "until systemctl is-active --quiet {unit}; do sleep .2; done"')
     assert database.query("SELECT count(*) FROM kept") == "1000"
 
 
 def test_a_debian_that_cannot_read_them_is_refused(database: Database) -> None:
-    database.boot("13")
+    database.boot("12")
     said = " ".join(database.play(fails=True).split())
-    assert "/var/lib/postgresql has data of PostgreSQL 15, but Debian 13 brings PostgreSQL 17" in said
-    assert "mv /var/lib/postgresql/15 /var/lib/postgresql/before" in said
-    assert database.ask("cat /var/lib/postgresql/15/main/PG_VERSION; ls /var/lib/postgresql") == "15\n15"
+    assert "/var/lib/postgresql has data of PostgreSQL 17, but Debian 12 brings PostgreSQL 15" in said
+    assert "mv /var/lib/postgresql/17 /var/lib/postgresql/before" in said
+    assert database.ask("cat /var/lib/postgresql/17/main/PG_VERSION; ls /var/lib/postgresql") == "17\n17"

@@ -1,7 +1,7 @@
 """The machines of `site.yml`, from bare Debian to a restore: `make molecule` and `make drill-machines` in short.
 
 What `site.yml` installs comes from a layer, if there is one of the same inputs (tests/support/installation.py).
-Left to those two: Debian 13, the dry run, lynis, the reboot, a whole gibibyte, and most faults and maintenance.
+Left to those two: Debian 12, the dry run, lynis, the reboot, a whole gibibyte, and most faults and maintenance.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import IO
 
 import pytest
 
-from local_cloud.machines import host, layers
+from local_cloud.machines import base, host, layers
 from tests.support import ROOT
 from tests.support.installation import INSTALL, layer_names
 from tests.support.playbooks import changed
@@ -101,7 +101,7 @@ def machines() -> Iterator[None]:
     if problems := host.missing():
         pytest.skip("machines cannot run here: " + "; ".join(problems))
     playbook(SCENARIO / "destroy.yml")
-    wanted = layer_names("12")
+    wanted = layer_names(base.DEFAULT)
     with host.exclusive("layers"):
         if problems := [problem for name in wanted.values() if (problem := layers.problem(name))]:
             print(f"measured: installed anew, because {'; '.join(problems)}")

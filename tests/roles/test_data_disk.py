@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.machines import host, layers
+from local_cloud.machines import base, host, layers
 from tests.roles.lab import Machines
 from tests.support import ROOT
 from tests.support.installation import layer_names
@@ -36,9 +36,9 @@ Ask = Callable[[str], str]
 @cache
 def up() -> tuple[str, ...]:
     """The command that makes the machine or boots it; with the programs of the file system, if a layer has them."""
-    layer = layer_names("12")["stack-db"]
+    layer = layer_names(base.DEFAULT)["stack-db"]
     begin_with = "" if layers.problem(layer) else layer
-    return ("up", "keeper", "--debian=12", "--disk=data=512M", "--disk=other=64M", f"--layer={begin_with}")
+    return ("up", "keeper", "--disk=data=512M", "--disk=other=64M", f"--layer={begin_with}")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ LAB = os.environ.get("MACHINES_LAB", "molecule-stack")
 STATE = Path(os.environ.get("MACHINES_STATE", "/var/lib/fraud-machines"))
 SSH_CONFIG = STATE / "labs" / LAB / "ssh_config"
 GATEWAY = "10.231.7.1"  # the lab itself
-ATTACKER = "10.231.7.9"
+OPERATOR, ATTACKER = "10.231.7.8", "10.231.7.9"  # the inventories name the operator's in baseline_ban_never
 Done = subprocess.CompletedProcess[str]
 # What puts a command into the lab's network, as `python -m local_cloud.machines exec` does.
 ENTER = ("nsenter", f"--net=/run/netns/fraud-{LAB}", "--")
@@ -55,9 +55,14 @@ def run(command: list[str], timeout: int, environment: dict[str, str]) -> Done:
 
 
 def attacker() -> str:
-    """An address of its own: the one that the tests come from must not be banned."""
-    outside("ip", "addr", "add", f"{ATTACKER}/24", "dev", "br0")
-    return ATTACKER
+    """An address of its own: the one that the tests come from is never banned."""
+    return come_from(ATTACKER)
+
+
+def come_from(address: str) -> str:
+    """Lets commands outside use that address of the lab's network."""
+    outside("ip", "addr", "add", f"{address}/24", "dev", "br0")
+    return address
 
 
 def measured(name: str, value: object) -> None:

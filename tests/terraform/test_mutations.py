@@ -186,6 +186,13 @@ MUTATIONS = {
         "concat(values(yandex_compute_disk.system), values(yandex_compute_disk.data))",
         "values(yandex_compute_disk.system)",
     ),
+    "more connections than the server has": Mutation(
+        "managed",
+        "more_connections_than_the_server_has",
+        "database.tf",
+        "|| var.database.connections <= local.most_connections",
+        "|| true",
+    ),
     "managed databases beside the machine": Mutation(
         "options",
         "database_on_a_machine_and_mlflow_in_public",

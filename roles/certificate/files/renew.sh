@@ -1,6 +1,6 @@
 #!/bin/sh
 # renew.sh NAME [now]: issues /etc/certificates/NAME/server.crt if it is missing, near its end or asked for now;
-# says "renewed: …" when it did, nothing when it need not.
+# says "renewed: …" when it did, and "authority: new …" if that is another one; nothing when it need not.
 set -eu
 umask 077
 cd "/etc/certificates/$1"
@@ -29,6 +29,7 @@ if [ ! -s ca.crt ] || [ "$(cat ca.names 2>/dev/null)" != "$names" ]; then
   mv ca.key.new ca.key
   mv ca.crt.new ca.crt
   printf '%s' "$names" > ca.names
+  echo "authority: new, SHA-256 $(openssl x509 -in ca.crt -noout -fingerprint -sha256 | cut -d= -f2)"
 elif [ "${2:-}" != now ] && [ -s server.crt ] && [ -s server.key ] && openssl x509 -in server.crt -noout -checkend $((RENEW_DAYS * 86400)) > /dev/null; then
   exit 0
 fi

@@ -2,11 +2,14 @@
 
 import os
 import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
-from tests.support.machines import SSH_CONFIG, TOOLS, attacker, measured, outside
+from tests.support.machines import GATEWAY, OPERATOR, SSH_CONFIG, TOOLS, attacker, come_from, measured, outside
 from tests.support.waiting import wait_until
 
 BAN_AFTER = 5
@@ -124,24 +127,66 @@ def test_users_are_those_of_the_inventory(machine: Host) -> None:
     assert "NOPASSWD" not in machine.run("sudo -l -U auditor").stdout
 
 
+# Whoever asks anew each time: neither a kept connection, nor a known host, nor this host's own settings.
+SSH = ("ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+SSH += ("-o", "BatchMode=yes", "-o", "ConnectTimeout=3")
+
+
+@pytest.fixture
+def full_agent(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Environment of an ssh agent that has five other keys before the right one."""
+    with subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.DEVNULL) as agent:
+        environment = {"SSH_AUTH_SOCK": str(tmp_path / "agent")}
+        wait_until((tmp_path / "agent").exists, "the agent listens")
+        for number in range(5):
+            key = str(tmp_path / f"key{number}")
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+            subprocess.run(["ssh-add", "-q", key], env=os.environ | environment, check=True)
+        right = SSH_CONFIG.parent / "id_ed25519"
+        subprocess.run(["ssh-add", "-q", right], env=os.environ | environment, check=True)
+        yield environment
+        agent.terminate()
+
+
+def test_the_right_key_as_sixth_of_the_agent_lets_in(machine: Host, address: str, full_agent: dict[str, str]) -> None:
+    """Time and again: what is refused before it counts towards no ban."""
+    stranger = attacker()
+    machine.check_output(f"fail2ban-client unban {stranger}")
+    for _ in range(BAN_AFTER + 1):
+        done = outside("timeout", "10", *SSH, "-b", stranger, f"deploy@{address}", "true", **full_agent)
+        assert done.returncode == 0, done.stderr
+    assert stranger not in machine.check_output("fail2ban-client get sshd banned")
+
+
 def shut(answer: str) -> str | None:
     """What ssh says, unless a server has answered it."""
     return None if "Permission denied" in answer else answer
 
 
-def test_failed_logins_are_banned(machine: Host, address: str) -> None:
-    intruder = attacker()
+def test_a_stranger_is_banned_for_failed_logins_and_an_operator_is_not(machine: Host, address: str) -> None:
+    """The operators of the inventory, and the address from which Ansible came."""
+    intruder, operator = attacker(), come_from(OPERATOR)
     machine.check_output(f"fail2ban-client unban {intruder}")
-    options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes")
-    # A ban in the middle of a log-in leaves the client waiting for an answer that the firewall drops.
-    log_in = ("timeout", "10", "ssh", "-F", "none", *options, "-o", "ConnectTimeout=3", "-b", intruder)
-    log_in += (f"intruder@{address}", "true")
-    answers = [outside(*log_in).stderr for _ in range(BAN_AFTER)]
+
+    def log_in(source: str) -> subprocess.CompletedProcess[str]:
+        # A ban in the middle of a log-in leaves the client waiting for an answer that the firewall drops.
+        return outside("timeout", "10", *SSH, "-b", source, f"intruder@{address}", "true")
+
+    def banned() -> str:
+        return machine.check_output("fail2ban-client get sshd banned")
+
+    for friend in (operator, GATEWAY):
+        answers = [log_in(friend).stderr for _ in range(BAN_AFTER + 1)]
+        assert "Permission denied" in answers[0], answers[0]
+    answers = [log_in(intruder).stderr for _ in range(BAN_AFTER)]
     assert "Permission denied" in answers[0], answers[0]
-    try:
-        # fail2ban reads of it, and lists an address a moment before the firewall knows it.
-        blocked = wait_until(lambda: shut(outside(*log_in).stderr), f"{intruder} is banned", 60)
-    finally:
-        machine.check_output(f"fail2ban-client unban {intruder}")
+    # fail2ban reads the journal in its order: when the last one is banned, all before have been counted.
+    wait_until(lambda: intruder in banned(), f"{intruder} is banned", 60)
+    # It lists an address a moment before the firewall knows it.
+    blocked = wait_until(lambda: shut(log_in(intruder).stderr), f"{intruder} gets no answer", 60)
+    machine.check_output(f"fail2ban-client unban {intruder}")
     assert "refused" in blocked or "timed out" in blocked, blocked
+    for friend in (operator, GATEWAY):
+        assert friend not in banned()
+        assert "Permission denied" in log_in(friend).stderr
     measured("banned after", f"{BAN_AFTER} failed log-ins: {blocked.strip().splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""python -m mlflow_backup make | list | verify | show-ID | restore-ID        ID: as `list` prints it, or `latest`
+"""python -m mlflow_backup make | list | verify | server | show-ID | restore-ID     ID: as `list` prints it, or `latest`
 
 Prints what it did, or says why it could not.
 """
@@ -119,15 +119,22 @@ def list_backups() -> None:
         print(name, "complete" if complete else "incomplete: does not count")
 
 
+def server() -> None:
+    """Prints `PostgreSQL 17`, which is what a backup needs the programs of."""
+    for version in sorted(set(postgresql.server_versions().values())):
+        print(f"PostgreSQL {version}")
+
+
 def main() -> None:
     verb, _, name = sys.argv[1].partition("-")
     of_one, of_all = {"show": show, "restore": restore}, {"make": make, "verify": verify, "list": list_backups}
+    of_all["server"] = server
     if verb in of_one and name:
         of_one[verb](name)
     elif verb in of_all and not name:
         of_all[verb]()
     else:
-        sys.exit(f"`{sys.argv[1]}` is not known; expected make, list, verify, show-ID or restore-ID")
+        sys.exit(f"`{sys.argv[1]}` is not known; expected make, list, verify, server, show-ID or restore-ID")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, func, inspect, select, table, text
 
-BIN = Path(os.environ["POSTGRESQL_BIN"])
+# Debian's place for them, and that of PostgreSQL's own archive: a folder for each version.
+PROGRAMS = Path("/usr/lib/postgresql")
 VERSION_TABLES = ("alembic_version", "alembic_version_auth")
 
 
@@ -57,8 +58,42 @@ def schema_of(connection: Connection) -> str:
     return ""
 
 
-def program(name: str, *arguments: str, **more: Any) -> None:
-    done = subprocess.run([BIN / name, *arguments], stderr=subprocess.PIPE, text=True, **more)
+def version_of(connection: Connection) -> int:
+    """The server's: 17."""
+    return (connection.dialect.server_version_info or (0,))[0]
+
+
+def server_versions() -> dict[str, int]:
+    """Database -> version of the server that has it."""
+    found = {}
+    for name, url in databases().items():
+        with connect(url) as connection:
+            found[name] = version_of(connection)
+    return found
+
+
+def installed() -> list[int]:
+    """The versions whose programs this machine has, the newest last."""
+    return sorted(int(path.parent.name) for path in PROGRAMS.glob("[0-9]*/bin"))
+
+
+def programs_for(server: int) -> Path:
+    """The folder of the programs of exactly that version.
+
+    An older pg_dump refuses the server; what a newer one writes has settings that the server refuses on the way back.
+    """
+    if server not in installed():
+        sys.exit(
+            f"PostgreSQL {server} serves, and this machine has the programs of {installed() or 'no version'}. "
+            "`ansible-playbook site.yml` (`make bootstrap FORCE=1`) installs the server's, or says which setting that "
+            "takes."
+        )
+    return PROGRAMS / str(server) / "bin"
+
+
+def program(path: Path, *arguments: str, **more: Any) -> None:
+    done = subprocess.run([path, *arguments], stderr=subprocess.PIPE, text=True, **more)
+    name = path.name
     if done.returncode:
         sys.exit(f"{name} failed with status {done.returncode}:\n{done.stderr.strip()[-2000:]}")
 
@@ -66,30 +101,29 @@ def program(name: str, *arguments: str, **more: Any) -> None:
 def dump(url: str, file: Path) -> dict[str, Any]:
     """Dumps a database; rows are counted in the very snapshot that is dumped."""
     with connect(url) as connection:
-        server, ours = connection.dialect.server_version_info[0], int(BIN.parent.name)
-        if server > ours:
-            sys.exit(
-                f"PostgreSQL {server} cannot be dumped by pg_dump {ours}: put MLflow on a Debian that brings "
-                f"PostgreSQL {server} (Debian 13 has 17), or use a server of version {ours}."
-            )
+        pg_dump = programs_for(version_of(connection)) / "pg_dump"
         snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
         tables = count_rows(connection)
-        program("pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--file={file}", for_libpq(url))
+        program(pg_dump, "--format=custom", f"--snapshot={snapshot}", f"--file={file}", for_libpq(url))
         return {"schema": schema_of(connection), "tables": tables, "bytes": file.stat().st_size}
 
 
 def load(url: str, file: Path) -> None:
     """Replaces all that a database holds, in one transaction."""
+    with connect(url) as connection:
+        bin = programs_for(version_of(connection))
     with tempfile.NamedTemporaryFile("w", suffix=".sql", dir=file.parent) as clear:
         clear.write("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
         clear.flush()
         statements = file.with_suffix(".sql")
-        program("pg_restore", "--no-owner", "--no-privileges", "--schema=public", f"--file={statements}", str(file))
+        program(
+            bin / "pg_restore", "--no-owner", "--no-privileges", "--schema=public", f"--file={statements}", str(file)
+        )
         # The dump makes the schema too if that was made by other than PostgreSQL itself.
         statements.write_text(statements.read_text().replace("CREATE SCHEMA public;", ""))
         options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
         files = (f"--file={clear.name}", f"--file={statements}")
-        program("psql", *options, *files, for_libpq(url), stdout=subprocess.DEVNULL)
+        program(bin / "psql", *options, *files, for_libpq(url), stdout=subprocess.DEVNULL)
         statements.unlink()
 
 
@@ -105,25 +139,27 @@ def compare(url: str, name: str, tables: dict[str, int]) -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL on a Unix socket; `folder` has the socket."""
+    """A PostgreSQL on a Unix socket; `folder` has the socket, `bin` its programs."""
 
     folder: str
+    bin: Path
 
     def create(self, name: str) -> str:
         """Makes an empty database; returns its address."""
-        program("createdb", f"--host={self.folder}", "--username=test", name)
+        program(self.bin / "createdb", f"--host={self.folder}", "--username=test", name)
         return f"{driver()}://test@/{name}?host={self.folder}"
 
 
 @contextlib.contextmanager
 def throwaway_server() -> Iterator[Server]:
-    """An empty PostgreSQL with nothing to remember."""
+    """An empty PostgreSQL of the newest version here, with nothing to remember."""
+    bin = programs_for(installed()[-1] if installed() else 0)
     with tempfile.TemporaryDirectory() as folder:
         data, quiet = f"--pgdata={folder}/data", {"stdout": subprocess.DEVNULL}
         options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c jit=off"
-        program("initdb", "--auth=trust", "--username=test", "--encoding=UTF8", data, **quiet)
-        program("pg_ctl", "start", "-w", data, f"--log={folder}/log", f"--options={options}", **quiet)
+        program(bin / "initdb", "--auth=trust", "--username=test", "--encoding=UTF8", data, **quiet)
+        program(bin / "pg_ctl", "start", "-w", data, f"--log={folder}/log", f"--options={options}", **quiet)
         try:
-            yield Server(folder)
+            yield Server(folder, bin)
         finally:
-            program("pg_ctl", "stop", "-m", "immediate", data, **quiet)
+            program(bin / "pg_ctl", "stop", "-m", "immediate", data, **quiet)

@@ -1,0 +1,72 @@
+"""ended.py failed|succeeded UNIT: what systemd calls for any unit that fails, and for jobs of ours that end well.
+
+Remembers it, and tells people of a failure: once, and again each `repeat_hours` or when the reason is another one.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import channels
+from memory import Memory, recall, remember
+
+SETTINGS = Path(os.environ.get("MONITORING_SETTINGS", "/etc/monitoring/settings.json"))
+LINES = 6  # of the journal
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def reason(unit: str) -> str:
+    """The end of what the unit itself wrote when it ran last."""
+    invocation = said("systemctl", "show", "-P", "InvocationID", unit)
+    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}")
+    return said(*journal, f"_SYSTEMD_INVOCATION_ID={invocation}")[-1500:] or "it wrote nothing"
+
+
+def kind(why: str) -> str:
+    """The reason without what differs each time: numbers."""
+    return re.sub(r"\d+", "#", why)
+
+
+def is_news(known: Memory, why: str, now: float) -> bool:
+    hours = json.loads(SETTINGS.read_text())["repeat_hours"]
+    told = known.get("told")
+    return not told or told["kind"] != kind(why) or now - told["at"] > hours * 3600
+
+
+def tell(title: str, text: str) -> bool:
+    """Whether nobody who should know is left out."""
+    took, failed = channels.deliver(title, text)
+    print(f"told by {', '.join(took) or 'no channel'}: {title}")
+    return not failed
+
+
+def main() -> int:
+    how, unit = sys.argv[1:]
+    now, known, host = time.time(), recall(unit), socket.gethostname()
+    if how == "succeeded":
+        told = known.pop("told", None)
+        remember(unit, known | {"succeeded": now})
+        return 0 if not told or tell(f"{host}: {unit} works again", "It has just ended well.") else 1
+    why = reason(unit)
+    known |= {"failed": now, "why": why}
+    remember(unit, known)
+    if not is_news(known, why, now):
+        print(f"{unit} still fails; told already")
+        return 0
+    text = f"{why}\n\nMore: `journalctl -u {unit}` and `machine-status` on {host}; docs/operations.md says what to do."
+    if not tell(f"{host}: {unit} failed", text):
+        return 1
+    remember(unit, known | {"told": {"at": now, "kind": kind(why)}})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
