@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
@@ -175,6 +176,7 @@ RIGHTS = (
     "Give the account that asks the role for it (`yc resource-manager folder add-access-binding`); a role, a key or a "
     "bucket of a minute ago may need another minute."
 )
+HERE = "HERE"  # no code of gRPC: a server of the stack on one machine
 WAYS = {
     "UNAUTHENTICATED": "Log in anew (`export YC_TOKEN=$(yc iam create-token)`, or a key that is valid): docs/cloud.md.",
     "RESOURCE_EXHAUSTED": (
@@ -186,6 +188,7 @@ WAYS = {
         "else look whether the settings name what there is."
     ),
     "PERMISSION_DENIED": RIGHTS,
+    HERE: "It may be busy, or have ended: `make status` says what runs, its log says why. Do the same again.",
     **dict.fromkeys(("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "CANCELLED", "UNKNOWN"), AWAY),
 }
 OTHERWISE = "The message says what the cloud expects: mend that, then do the same again."
@@ -199,7 +202,8 @@ def sentence(problem: BaseException) -> str | None:
     if told is None:
         return None
     what, code = told
-    return f"The cloud did not do it: {' '.join(what.split())[:800].rstrip('.')}. {WAYS.get(code, OTHERWISE)}"
+    who = "A program on this machine" if code == HERE else "The cloud"
+    return f"{who} did not do it: {' '.join(what.split())[:800].rstrip('.')}. {WAYS.get(code, OTHERWISE)}"
 
 
 Told = tuple[str, str] | None  # what is wrong, and the code of gRPC that comes nearest
@@ -243,12 +247,13 @@ def _of_http(problem: BaseException) -> Told:
     """Of `requests`, and of the sockets below everything."""
     from requests import RequestException
 
+    asked = getattr(getattr(problem, "request", None), "url", None)
+    here = HERE if asked and urlsplit(asked).hostname in ("127.0.0.1", "localhost") else ""
     answer = getattr(problem, "response", None)
     if isinstance(problem, RequestException) and answer is not None:
         status = answer.status_code
-        return f"{answer.url} answers {status} {answer.reason}", CODES.get(
-            status, "UNAVAILABLE" if status >= 500 else ""
-        )
+        code = CODES.get(status, "UNAVAILABLE" if status >= 500 else "")
+        return f"{answer.url} answers {status} {answer.reason}", here or code
     if isinstance(problem, RequestException | ConnectionError | TimeoutError):
-        return f"{type(problem).__name__}: {problem}", "UNAVAILABLE"
+        return f"{type(problem).__name__}: {problem}", here or "UNAVAILABLE"
     return None

@@ -104,7 +104,9 @@ def test_a_failed_job_says_why_in_its_last_line(submitted):
     assert "2018-04-01.txt begins with 'nothing'; expected the header" in words[0]
 
 
-@pytest.mark.parametrize("job", ["prepare.py", "train.py", "features_job.py", "evaluate_job.py"])
+@pytest.mark.parametrize(
+    "job", ["prepare.py", "train.py", "score.py", "score_folder.py", "features_job.py", "evaluate_job.py"]
+)
 def test_help_needs_no_cluster(job, monkeypatch, capsys):
     def no_session(name):
         raise AssertionError("a Spark session was asked for")

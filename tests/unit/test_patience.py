@@ -211,3 +211,11 @@ def test_whatever_it_was_a_person_gets_one_sentence_and_a_way_on(problem: Any, w
 def test_a_fault_of_this_program_is_no_sentence() -> None:
     assert sentence(KeyError("x")) is None
     assert sentence(ValueError("x")) is None
+
+
+def test_a_program_of_one_machine_is_not_the_cloud() -> None:
+    with pytest.raises(requests.ConnectionError) as failed:
+        requests.get("http://127.0.0.1:1/api/v2/dags", timeout=5)
+    said = patience.sentence(failed.value) or ""
+    assert said.startswith("A program on this machine did not do it: ConnectionError")
+    assert "`make status` says what runs" in said
