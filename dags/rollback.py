@@ -56,7 +56,7 @@ with DAG(
             pattern="^[1-9][0-9]*$",
             description="version of the model; default: the one that served before the last promotion",
         ),
-        "why": Param("", type="string", minLength=3, description="the reason, for the record"),
+        "why": Param(type="string", minLength=3, description="the reason, for the record"),
     },
     tags=["fraud", "serving"],
     doc_md=settings.document("rollback"),

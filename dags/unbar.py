@@ -36,8 +36,8 @@ with DAG(
     default_args=settings.task_defaults(minutes=10),
     on_failure_callback=alerts.failed,
     params={
-        "version": Param("", type="string", pattern="^[1-9][0-9]*$", description="version of the model"),
-        "why": Param("", type="string", minLength=3, description="the reason, for the record"),
+        "version": Param(type="string", pattern="^[1-9][0-9]*$", description="version of the model"),
+        "why": Param(type="string", minLength=3, description="the reason, for the record"),
     },
     tags=["fraud", "serving"],
     doc_md=settings.document("unbar"),

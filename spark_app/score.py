@@ -12,14 +12,14 @@ from fraud_retraining.preparation import prepare
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    champion = tracking.serving(client, options.model)
+    version, booster = tracking.serving(client, options.model)
     lake = Lake(spark, options.lake)
     refused = None
     try:
         prepare(lake, options.run_id, options.max_quarantine, options.refunds, options.late_days)
     except (BrokenFileError, QualityError) as error:
         refused = error  # everything else is prepared, and people wait for its scores
-    scorer = scoring.Scorer(champion.version, champion.booster, options.run_id, champion.trained_until, options.budget)
+    scorer = scoring.Scorer(version, booster, options.run_id, options.budget)
     report = scoring.score_lake(lake, scorer)
     weeks = service.measure(lake, options.model)
     report["weeks"] = {monday: service.in_words(found) for monday, found in weeks.items()}

@@ -7,7 +7,8 @@ a fact. The list of a day is a function of the day's scores.
 
 ===================================  ==============================================================================
 ``scores/day=…/*.parquet``           ``COLUMNS``, one row a transaction
-``scores/manifest/<raw file>.json``  the digest of the prepared file that is scored, and its parts with their rows
+``scores/manifest/<raw file>.json``  the digest of the prepared file that is scored, its parts with their rows, and
+                                     which of them are ``live``: scored while nobody knew their labels
 ``alerts/YYYY-MM-DD.parquet, .csv``  the most suspicious cards of a day, ``ALERT_COLUMNS``, most suspicious first
 ``alerts/made.json``                 by day what its list was made of
 ``runs/<run id>/score.json``         what a run of the job ``score`` did
@@ -28,9 +29,10 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from fraud_retraining import dataset, explanation, features, model
+from fraud_retraining.days import newest_complete
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.jobs import step
-from fraud_retraining.lake import Files, Lake, Manifest, at_once, part_day
+from fraud_retraining.lake import Files, Lake, Manifest, at_once, part_day, prepared_days
 
 BUDGET = 100  # cards a day, as in the handbook's Card Precision@100
 KEPT = ["transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"]
@@ -46,15 +48,11 @@ STAGED = "transaction_id bigint, number int, day string"
 
 @dataclass(frozen=True)
 class Scorer:
-    """Who scores: a version with its booster and the last day of its training, in a run.
-
-    ``budget`` is how many cards a day people look at.
-    """
+    """Who scores: a version with its booster, in a run; ``budget`` is how many cards a day people look at."""
 
     version: str
     booster: xgboost.Booster
     run_id: str
-    trained_until: Optional[date] = None
     budget: int = BUDGET
 
 
@@ -108,13 +106,13 @@ def one_pass(
     names = {
         number: digest([manifest["digest"], scorer.version, scorer.run_id]) for number, manifest in enumerate(pending)
     }
+    known = last_known(manifests)
     lake.files.delete(staging)
     try:
         counts = stage(lake, pending, manifests, scored, scorer, staging)
         done = []
         for number, manifest in enumerate(pending):
-            before = scored.get(manifest["file"], {"parts": {}, "trained_until": {}})
-            until = scorer.trained_until and scorer.trained_until.isoformat()
+            before = scored.get(manifest["file"], {"parts": {}, "live": []})
             parts = {f"day={day}/{names[number]}.parquet": rows for day, rows in counts.get(number, {}).items()}
             done.append(
                 {
@@ -123,7 +121,7 @@ def one_pass(
                     "parts": {**before["parts"], **parts},
                     "run_id": scorer.run_id,
                     "version": scorer.version,
-                    "trained_until": {**before["trained_until"], scorer.version: until},
+                    "live": [*before["live"], *(part for part in parts if known is None or part_day(part) > known)],
                     "added": sum(parts.values()),
                 }
             )
@@ -270,11 +268,17 @@ def make_alerts(lake: Lake, budget: int) -> List[str]:
         written.extend(days)
 
 
-def parts_by_day(scored: Mapping[str, Manifest]) -> Dict[str, List[str]]:
-    """Paths of the parts that count, by day."""
+def last_known(manifests: Mapping[str, Manifest]) -> Optional[date]:
+    """The last day whose labels are known: the delay before the newest complete day's end; None without any day."""
+    newest, _ = newest_complete(prepared_days(manifests.values()))
+    return newest and newest - timedelta(features.DELAY_DAYS)
+
+
+def parts_by_day(scored: Mapping[str, Manifest], which: str = "parts") -> Dict[str, List[str]]:
+    """Paths of the parts that count, by day; of the ``live`` ones, or of all."""
     parts: Dict[str, List[str]] = {}
     for manifest in scored.values():
-        for part in manifest["parts"]:
+        for part in manifest[which]:
             parts.setdefault(str(part_day(part)), []).append(f"scores/{part}")
     return parts
 

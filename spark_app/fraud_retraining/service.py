@@ -1,5 +1,6 @@
 """How the version that serves does: what was scored then, measured now that labels have arrived, week by week.
 
+Only what was scored live counts, while nobody knew the labels: no day that a version was trained or chosen on.
 ``service/<Monday>.json`` is written once all labels of its week are known, and again when scores or labels of the week
 change (a corrected file). It needs no registry: what a version promised is in ``monitor/reference``.
 """
@@ -8,20 +9,20 @@ from __future__ import annotations
 
 import io
 from datetime import date, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from fraud_retraining import dataset, drift
 from fraud_retraining.dataset import WEEK, Days, Split
-from fraud_retraining.days import newest_complete
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval, metrics
 from fraud_retraining.features import DELAY_DAYS
 from fraud_retraining.jobs import log
 from fraud_retraining.lake import Lake, Manifest, part_day, prepared_days, unlabelled_days
-from fraud_retraining.scoring import digest, parts_by_day, score_manifests
+from fraud_retraining.scoring import digest, last_known, parts_by_day, score_manifests
 
 MADE = "service/made.json"
 MOST_ROWS = 2_000_000  # of a week that are measured in the driver; whole customers
@@ -33,7 +34,7 @@ KNOWN = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud"
 def measure(lake: Lake, model: str) -> Dict[str, Any]:
     """Measure every week whose labels are known and which is not measured as it is; return what was found by Monday."""
     manifests, scored = lake.manifests(), score_manifests(lake)
-    scores = parts_by_day(scored)
+    scores = parts_by_day(scored, "live")
     made: Dict[str, str] = lake.files.read_json(MADE) if lake.files.exists(MADE) else {}
     prepared: Dict[str, List[str]] = {}
     for manifest in manifests.values():
@@ -71,12 +72,6 @@ def monday_of(day: str) -> date:
     return found - timedelta(found.weekday())
 
 
-def last_known(manifests: Mapping[str, Manifest]) -> Optional[date]:
-    """The last day whose labels are known: the delay before the newest complete day's end."""
-    newest, _ = newest_complete(prepared_days(manifests.values()))
-    return newest and newest - timedelta(DELAY_DAYS)
-
-
 def first_needed(monday: date) -> date:
     """The first day whose frauds say which cards were known to be compromised in the week."""
     return monday - timedelta(DELAY_DAYS + WEEK)
@@ -87,17 +82,19 @@ def of_week(
 ) -> Dict[str, Any]:
     """What came of a week's scores: by version as a retrain measures, and what people caught by the lists."""
     week = Days(monday, monday + timedelta(WEEK - 1))
+    live = {day: paths for day, paths in parts_by_day(scored, "live").items() if monday_of(day) == monday}
     rows = lake.prepared(manifests.values(), first_needed(monday), week.last).select(*KNOWN)
-    paths = [path for day in dataset.each_day(week) for path in parts_by_day(scored).get(str(day), [])]
-    scores = lake.files.parquet([lake.files.path(path) for path in paths])
-    trained = {v: until for manifest in scored.values() for v, until in manifest["trained_until"].items()}
+    scores = lake.files.parquet([lake.files.path(path) for paths in live.values() for path in paths])
+    found = holdout_scores(rows, scores, week)
+    days = sorted(live)
+    frauds = rows.where("tx_fraud = 1").where(F.to_date("tx_datetime").cast("string").isin(days)).toPandas()
     return {
         "week": [str(week.first), str(week.last)],
+        "days": days,
         "versions": {
-            version: of_version(found, promised(lake, model, version))
-            for version, found in by_version(holdout_scores(rows, scores, week), trained)
+            version: of_version(of, promised(lake, model, version)) for version, of in found.groupby("version")
         },
-        "alerts": caught(lake, dataset.between(rows, week).where("tx_fraud = 1").toPandas(), week),
+        "alerts": caught(lake, frauds, days),
     }
 
 
@@ -111,18 +108,6 @@ def holdout_scores(rows: DataFrame, scores: DataFrame, week: Days) -> pd.DataFra
     finally:
         test.unpersist()
     return found.sort_values("transaction_id", ignore_index=True)
-
-
-def by_version(found: pd.DataFrame, trained: Mapping[str, Optional[str]]) -> List[Tuple[str, pd.DataFrame]]:
-    """Rows by the version that scored them, without those of days that the version was trained on."""
-    result = []
-    for version, rows in found.groupby("version"):
-        until = trained.get(version)
-        if until:
-            rows = rows[rows["tx_datetime"] >= pd.Timestamp(until) + pd.Timedelta(days=1)]
-        if len(rows):
-            result.append((version, rows))
-    return result
 
 
 def of_version(rows: pd.DataFrame, promise: Optional[float]) -> Dict[str, Any]:
@@ -154,18 +139,18 @@ def promised(lake: Lake, model: str, version: str) -> Optional[float]:
     return float(lake.files.read_json(path)["average_precision"]) if lake.files.exists(path) else None
 
 
-def caught(lake: Lake, frauds: pd.DataFrame, week: Days) -> Dict[str, Any]:
-    """What of the week's frauds lies on cards of their day's list: rows by kind of fraud, and money."""
-    listed: Set[Tuple[date, int]] = set()
+def caught(lake: Lake, frauds: pd.DataFrame, days: Sequence[str]) -> Dict[str, Any]:
+    """What of the days' frauds lies on cards of their day's list: rows by kind of fraud, and money."""
+    listed: Set[Tuple[str, int]] = set()
     cards = 0
-    for day in dataset.each_day(week):
+    for day in days:
         path = f"alerts/{day}.parquet"
         if lake.files.exists(path):
             found = pd.read_parquet(io.BytesIO(lake.files.read_bytes(path)), columns=["customer_id"])["customer_id"]
             listed.update((day, card) for card in found)
             cards += len(found)
-    days = frauds["tx_datetime"].dt.date if len(frauds) else []
-    hit = np.array([place in listed for place in zip(days, frauds["customer_id"])], dtype=bool)
+    day_of = frauds["tx_datetime"].dt.strftime("%Y-%m-%d") if len(frauds) else []
+    hit = np.array([place in listed for place in zip(day_of, frauds["customer_id"])], dtype=bool)
     kinds: Dict[str, Dict[str, int]] = {}
     for kind, one in zip(frauds["tx_fraud_scenario"], hit):
         counts = kinds.setdefault(str(kind), {"frauds": 0, "caught": 0})

@@ -94,17 +94,8 @@ def champion_of(client: MlflowClient, model: str) -> Optional[str]:
         ) from error
 
 
-@dataclass(frozen=True)
-class Serving:
-    """The version that the alias ``champion`` names, its booster and the last day of its training."""
-
-    version: str
-    booster: xgboost.Booster
-    trained_until: Optional[date]
-
-
-def serving(client: MlflowClient, model: str) -> Serving:
-    """What serves now.
+def serving(client: MlflowClient, model: str) -> Tuple[str, xgboost.Booster]:
+    """The version that the alias ``champion`` names, and its booster.
 
     Raises:
         RetrainingError: nothing does, the server gives no answer, or the version cannot be loaded or fed.
@@ -118,8 +109,7 @@ def serving(client: MlflowClient, model: str) -> Serving:
             f"version {version} of {model} serves and cannot be used: {skipped[0]['reason']};"
             " move the alias champion to another version"
         )
-    until = client.get_model_version(model, version).tags.get(UNTIL_TAG)
-    return Serving(version, boosters[version], date.fromisoformat(until) if until else None)
+    return version, boosters[version]
 
 
 def fair(versions: List[Version], test: Days) -> Tuple[List[Version], List[Dict[str, str]]]:

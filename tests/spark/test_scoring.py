@@ -135,7 +135,7 @@ def test_a_score_of_a_late_day_has_all_its_history(lake):
     for manifest in list(lake.manifests().values()):
         if manifest["file"] != name:
             path = f"scores/manifest/{manifest['file']}.json"
-            lake.files.write_json(path, {**manifest, "parts": {}, "trained_until": {}}, replace=True)
+            lake.files.write_json(path, {**manifest, "parts": {}, "live": []}, replace=True)
     score_lake(lake, scorer("run-1"))
     alone = scores(lake)
     assert len(alone) == 3 * 60
@@ -296,31 +296,46 @@ def test_an_empty_lake_is_no_error(spark, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------- in service
-def test_a_week_is_measured_once_its_labels_are_known(lake, tmp_path):
+# Of two weeks the last seven days are scored live, from the 8th of April on; eight days more, and their labels are known.
+WEEKS = ["2018-04-02", "2018-04-09"]
+
+
+def eight_days_later(lake, root):
+    deliver(root, 14, 8)
+    prepare(lake, "later")
+
+
+def test_what_was_scored_live_is_measured_once_its_labels_are_known(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
-    assert list(service.measure(lake, "fraud")) == ["2018-03-26"]  # its Sunday is the first of April
+    assert service.measure(lake, "fraud") == {}
     lake.files.write_json("monitor/reference/fraud-1.json", {"average_precision": 0.99}, replace=True)
-    deliver(tmp_path / "lake", 14, 8)
-    prepare(lake, "second")
+    eight_days_later(lake, tmp_path / "lake")
     score_lake(lake, scorer("run-2", "2"))
-    assert list(service.measure(lake, "fraud")) == ["2018-04-02", "2018-04-09"]
-    found = lake.files.read_json("service/2018-04-02.json")
-    assert (found["week"], found["model"]) == (["2018-04-02", "2018-04-08"], "fraud")
+    assert list(service.measure(lake, "fraud")) == WEEKS
+    found = lake.files.read_json("service/2018-04-09.json")
+    assert (found["week"], found["model"]) == (["2018-04-09", "2018-04-15"], "fraud")
+    assert found["days"] == [f"2018-04-{day:02d}" for day in range(9, 15)]  # the 15th was scored when it was known
+    assert lake.files.read_json("service/2018-04-02.json")["days"] == ["2018-04-08"]
     (one,) = found["versions"].values()
-    rows = scores(lake)
-    week = rows[(rows["tx_datetime"] >= "2018-04-02") & (rows["tx_datetime"] < "2018-04-09")]
-    assert 0 < one["frauds"] < one["rows"] <= len(week)
+    assert 0 < one["frauds"] < one["rows"] <= 6 * 60
     assert one["interval"][0] <= one["average_precision"] <= one["interval"][1] < one["promised"] == 0.99
     assert one["worse"] is True
     assert service.measure(lake, "fraud") == {}
 
 
-def test_what_people_caught_is_counted_by_kind_and_money(lake):
+def test_what_was_scored_when_its_labels_were_known_is_no_service(lake, tmp_path):
+    eight_days_later(lake, tmp_path / "lake")
+    score_lake(lake, scorer("run-1"))
+    assert service.measure(lake, "fraud") == {}
+
+
+def test_what_people_caught_is_counted_by_kind_and_money(lake, tmp_path):
     score_lake(lake, scorer("run-1", budget=5))
+    eight_days_later(lake, tmp_path / "lake")
     service.measure(lake, "fraud")
-    found = lake.files.read_json("service/2018-03-26.json")["alerts"]
-    listed = set(list_of(lake, "2018-04-01")["customer_id"])
-    frauds = [text.split(",") for text in day_of(0) if text.endswith(",1,1")]
+    found = lake.files.read_json("service/2018-04-02.json")["alerts"]
+    listed = set(list_of(lake, "2018-04-08")["customer_id"])
+    frauds = [text.split(",") for text in day_of(7) if text.endswith(",1,1")]
     hit = [fields for fields in frauds if int(fields[2]) in listed]
     assert found["cards"] == 5
     assert found["kinds"] == {"1": {"frauds": len(frauds), "caught": len(hit)}}
@@ -330,28 +345,23 @@ def test_what_people_caught_is_counted_by_kind_and_money(lake):
 
 def test_labels_that_arrive_measure_the_week_again(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
-    service.measure(lake, "fraud")
-    before = lake.files.read_json("service/2018-03-26.json")
-    deliver(tmp_path / "lake", 0, 7, lambda rows: [*map(as_fraud, rows[:3]), *rows[3:]])
+    eight_days_later(lake, tmp_path / "lake")
+    before = service.measure(lake, "fraud")["2018-04-02"]["alerts"]
+    deliver(tmp_path / "lake", 7, 4, lambda rows: [rows[0], *map(as_fraud, rows[1:3]), *rows[3:]])
     prepare(lake, "second")
     score_lake(lake, scorer("run-2"))
-    assert list(service.measure(lake, "fraud")) == ["2018-03-26"]
-    after = lake.files.read_json("service/2018-03-26.json")
-    assert after["versions"]["1"]["frauds"] == before["versions"]["1"]["frauds"] + 2
+    after = service.measure(lake, "fraud")["2018-04-02"]["alerts"]
+    assert after["kinds"]["1"]["frauds"] == before["kinds"]["1"]["frauds"] + 2
 
 
 def test_a_week_whose_labels_have_not_arrived_is_not_measured(lake, tmp_path):
-    deliver(tmp_path / "lake", 0, 7, lambda rows: [text[: -len(",0,0")] + ",," for text in rows])
+    for first, days in ((7, 4), (11, 3)):
+        deliver(tmp_path / "lake", first, days, lambda rows: [text[: -len(",0,0")] + ",," for text in rows])
     prepare(lake, "second")
     score_lake(lake, scorer("run-1"))
     every_row_has_one(lake)
+    eight_days_later(lake, tmp_path / "lake")
     assert service.measure(lake, "fraud") == {}
-
-
-def test_days_that_a_version_was_trained_on_do_not_count(lake):
-    score_lake(lake, Scorer("1", MODELS["1"], "run-1", trained_until=date(2018, 4, 1)))
-    service.measure(lake, "fraud")
-    assert lake.files.read_json("service/2018-03-26.json")["versions"] == {}
 
 
 # ------------------------------------------------------------------------------------------------------------- by hand
