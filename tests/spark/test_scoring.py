@@ -296,7 +296,7 @@ def test_an_empty_lake_is_no_error(spark, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------- in service
-# Of two weeks the last seven days are scored live, from the 8th of April on; eight days more, and their labels are known.
+# Of two weeks the last seven days are scored live, from the 8th of April on; eight days later their labels are known.
 WEEKS = ["2018-04-02", "2018-04-09"]
 
 
