@@ -183,7 +183,7 @@ def require_known(context: Mapping[str, Any]) -> None:
     """Fails a run whose configuration has a key that the DAG does not know: nobody would look at it."""
     from dags.retraining import compat
 
-    known, given = dict(context["dag"].params), context["dag_run"].conf or {}
+    known, given = list(context["dag"].params), context["dag_run"].conf or {}  # names alone: a value may be wanted
     if unknown := sorted(set(given) - set(known)):
         expected = f"its keys are {', '.join(known)}" if known else "it takes none"
         raise compat.AirflowFailException(
