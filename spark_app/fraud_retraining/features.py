@@ -11,7 +11,7 @@ Credit Card Fraud Detection", 2022, chapter 3, "Baseline feature transformation"
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -76,13 +76,15 @@ def handbook_features(df: DataFrame) -> DataFrame:
     return df.select(*PREPARED_SCHEMA, *[name for name in HANDBOOK_FEATURES if name not in PREPARED_SCHEMA])
 
 
-def all_features(df: DataFrame) -> DataFrame:
+def all_features(df: DataFrame, keep: Sequence[str] = ()) -> DataFrame:
     """Prepared rows plus ``ALL_FEATURES``; exact if ``df`` has the ``HISTORY_DAYS`` before a row.
+
+    Other columns of ``df`` are gone, but those that ``keep`` names.
 
     Each step names columns that the next one needs. Steps of one key and one order share a sort, and one window
     operator computes all frames of a step.
     """
-    df = with_time(df).withColumns({**customer_so_far(), **customer_prefixes()})
+    df = with_time(df, keep).withColumns({**customer_so_far(), **customer_prefixes()})
     df = df.withColumns({**customer_windows(), "usual": is_usual()})
     df = df.withColumns(usual_prefixes())
     df = df.withColumns({"high": is_high(), **amount_ratio()})
@@ -91,12 +93,13 @@ def all_features(df: DataFrame) -> DataFrame:
     df = df.withColumns(spell_parts())
     df = df.withColumn("start", spell_start()).withColumns({**terminal_prefixes(), **spell_state()})
     df = df.withColumns({**time_flags(), **terminal_windows(), **spells()})
-    return df.select(*PREPARED_SCHEMA, *[name for name in ALL_FEATURES if name not in PREPARED_SCHEMA])
+    return df.select(*keep, *PREPARED_SCHEMA, *[name for name in ALL_FEATURES if name not in PREPARED_SCHEMA])
 
 
-def with_time(df: DataFrame) -> DataFrame:
+def with_time(df: DataFrame, keep: Sequence[str] = ()) -> DataFrame:
     """The prepared columns, ``t`` (event time, UTC epoch seconds) and ``cents`` (amount as an integer)."""
     return df.select(
+        *keep,
         *PREPARED_SCHEMA,
         F.col("tx_datetime").cast("long").alias("t"),
         F.round(F.col("tx_amount") * 100).cast("long").alias("cents"),

@@ -21,14 +21,14 @@ import hashlib
 import io
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import pandas as pd
 import xgboost
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from fraud_retraining import dataset, explanation, features, model
+from fraud_retraining import explanation, features, model
 from fraud_retraining.days import newest_complete
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.jobs import step
@@ -43,6 +43,7 @@ SCHEMA = (
     "transaction_id bigint, tx_datetime timestamp, customer_id bigint, terminal_id bigint, tx_amount double,"
     " score double, version string, run_id string, reasons array<string>"
 )
+BEFORE = -1  # the number of files whose rows are history alone
 STAGED = "transaction_id bigint, number int, day string"
 
 
@@ -151,21 +152,23 @@ def stage(
     Raises:
         RetrainingError: a row got no score.
     """
-    parts = [(number, part) for number, manifest in enumerate(pending) for part in manifest["parts"]]
-    if not parts:
+    numbers = {part: number for number, manifest in enumerate(pending) for part in manifest["parts"]}
+    if not numbers:
         return {}
-    wanted = unscored(lake, pending, parts, scored).persist()
-    days = [part_day(part) for _, part in parts]
-    rows = features_of(lake, manifests, min(days), max(days)).join(wanted, "transaction_id").persist()
+    rows = features_of(lake, manifests, numbers)
+    expected = sum(manifest["prepared"] for manifest in pending)
+    known = known_scores(lake, pending, numbers, scored)
+    if known is not None:
+        rows = rows.join(known, "transaction_id", "left_anti")
+        paths = [lake.files.path(f"prepared/{part}") for part in numbers]
+        expected = lake.files.parquet(paths).join(known, "transaction_id", "left_anti").count()
+    rows = rows.persist()
     try:
         score(rows, scorer).write.mode("overwrite").partitionBy("number", "day").parquet(lake.files.path(staging))
-        expected = wanted.count()
     finally:
         rows.unpersist()
-        wanted.unpersist()
-    if not lake.files.list(staging):
-        counts: Dict[int, Dict[str, int]] = {}
-    else:
+    counts: Dict[int, Dict[str, int]] = {}
+    if lake.files.list(staging):
         counts = by_day(lake.files.folder("parquet", staging, STAGED))
     written = sum(sum(days.values()) for days in counts.values())
     if written != expected:
@@ -184,33 +187,33 @@ def by_day(rows: DataFrame) -> Dict[int, Dict[str, int]]:
     return counts
 
 
-def unscored(
-    lake: Lake, pending: Sequence[Manifest], parts: Sequence[Any], scored: Mapping[str, Manifest]
-) -> DataFrame:
-    """``number`` and ``transaction_id`` of the pending files' rows that have no score.
+def known_scores(
+    lake: Lake, pending: Sequence[Manifest], parts: Iterable[str], scored: Mapping[str, Manifest]
+) -> Optional[DataFrame]:
+    """``transaction_id`` of rows that may be among the pending ones and have a score; None if there are none.
 
-    A row may have one by a former state of its file, or of another file that had it before a correction.
+    They have it by a former state of their file, or of another file that had them before a correction.
     """
-    paths = [lake.files.path(f"prepared/{part}") for _, part in parts]
-    rows = lake.files.numbered("parquet", paths, [number for number, _ in parts], "number")
-    rows = rows.select("number", "transaction_id")
-    days = {part.split("/")[0] for _, part in parts}
-    files = {manifest["file"] for manifest in pending}
+    days, files = {part_day(part) for part in parts}, {manifest["file"] for manifest in pending}
     known = [
         lake.files.path(f"scores/{part}")
         for manifest in scored.values()
         for part in manifest["parts"]
-        if manifest["file"] in files or part.split("/")[0] in days
+        if manifest["file"] in files or part_day(part) in days
     ]
-    if not known:
-        return rows
-    return rows.join(lake.files.parquet(known).select("transaction_id"), "transaction_id", "left_anti")
+    return lake.files.parquet(known).select("transaction_id") if known else None
 
 
-def features_of(lake: Lake, manifests: Mapping[str, Manifest], first: date, last: date) -> DataFrame:
-    """Features of the days [first, last]: those of a retrain, by the same code and from as much history."""
-    rows = lake.prepared(manifests.values(), first - timedelta(features.HISTORY_DAYS), last)
-    return dataset.between(features.all_features(rows), dataset.Days(first, last))
+def features_of(lake: Lake, manifests: Mapping[str, Manifest], numbers: Mapping[str, int]) -> DataFrame:
+    """Features of some parts with the ``number`` of each: as a retrain's, by the same code and from as much history."""
+    days = [part_day(part) for part in numbers]
+    first = min(days) - timedelta(features.HISTORY_DAYS)
+    parts = [
+        part for manifest in manifests.values() for part in manifest["parts"] if first <= part_day(part) <= max(days)
+    ]
+    paths = [lake.files.path(f"prepared/{part}") for part in parts]
+    rows = lake.files.numbered("parquet", paths, [numbers.get(part, BEFORE) for part in parts], "number")
+    return features.all_features(rows, ["number"]).where(F.col("number") != BEFORE)
 
 
 def score(rows: DataFrame, scorer: Scorer) -> DataFrame:
@@ -291,11 +294,14 @@ def write_lists(files: Files, rows: DataFrame, budget: int) -> List[str]:
     """Write ``alerts/<day>.parquet`` for programs and ``.csv`` for people of scored rows; return the days."""
     day = F.to_date("tx_datetime").cast("string")
     found = rows.where("reasons IS NOT NULL").withColumn("day", day).toPandas()
-    for name, of_day in found.groupby("day"):
-        listed, binary = most_suspicious(of_day, budget), io.BytesIO()
+
+    def write(one: Tuple[str, pd.DataFrame]) -> None:
+        listed, binary = most_suspicious(one[1], budget), io.BytesIO()
         listed.to_parquet(binary, index=False)
-        files.write_bytes(f"alerts/{name}.parquet", binary.getvalue(), replace=True)
-        files.write_bytes(f"alerts/{name}.csv", listed.to_csv(index=False).encode("utf-8"), replace=True)
+        files.write_bytes(f"alerts/{one[0]}.parquet", binary.getvalue(), replace=True)
+        files.write_bytes(f"alerts/{one[0]}.csv", listed.to_csv(index=False).encode("utf-8"), replace=True)
+
+    at_once(write, found.groupby("day"))
     return sorted(found["day"].unique())
 
 

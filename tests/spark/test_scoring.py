@@ -277,13 +277,8 @@ def test_the_list_has_the_most_suspicious_cards_each_by_its_worst_transaction(la
 
 
 def test_scores_that_are_missing_are_an_error(lake, monkeypatch):
-    monkeypatch.setattr(
-        scoring,
-        "features_of",
-        lambda *a: features.all_features(lake.prepared(lake.manifests().values(), FIRST, FIRST)).where(
-            "transaction_id > 10"
-        ),
-    )
+    plain = scoring.features_of
+    monkeypatch.setattr(scoring, "features_of", lambda *given: plain(*given).where("transaction_id > 10"))
     with pytest.raises(RetrainingError, match="840 rows have no score"):
         score_lake(lake, scorer("run-1"))
     assert scoring.score_manifests(lake) == {}
