@@ -17,7 +17,7 @@ def client() -> Any:
     from botocore.config import Config
 
     from dags.retraining import compat
-    from dags.retraining.patience import FRESH
+    from dags.retraining.patience import Patience
 
     connection = compat.connection(CONNECTION)
     # Newer boto3 adds checksums that stores other than Amazon's need not know; one before 1.36 has no such setting.
@@ -33,7 +33,7 @@ def client() -> Any:
             s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1}, **without_checksums
         ),
     )
-    return FRESH.s3(made)
+    return Patience(fresh=True).s3(made)
 
 
 def names(s3: Any, bucket: str, prefix: str) -> list[str]:

@@ -21,8 +21,9 @@ from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLo
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from dags.retraining import clusters, compat
-from dags.retraining.patience import FRESH
+from dags.retraining.patience import Patience
 
+PATIENCE = Patience(fresh=True)  # a job is for a cluster that was made a second ago
 CLEAN_UP_TIMEOUT = 300  # seconds a failing create spends on deleting what it has made
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 
@@ -30,7 +31,7 @@ SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 def patient_hook(connection: str | None = None) -> DataprocHook:
     """The provider's hook, whose calls are repeated while what refuses them passes by itself."""
     hook = DataprocHook(yandex_conn_id=connection)
-    FRESH.sdk(hook.sdk)
+    PATIENCE.sdk(hook.sdk)
     return hook
 
 
@@ -73,7 +74,7 @@ class CreateCluster(DataprocCreateClusterOperator):
     def hook(self, hook: Any) -> None:
         """The operator does not pass the account of autoscaling on, though the client that it calls takes it."""
         if hook:
-            FRESH.sdk(hook.sdk)
+            PATIENCE.sdk(hook.sdk)
         if hook and (account := self.spec.get("autoscaling_service_account_id")):
             client = hook.dataproc_client
             client.create_cluster = partial(client.create_cluster, autoscaling_service_account_id=account)

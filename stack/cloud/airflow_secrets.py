@@ -59,8 +59,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
 
 def ours(cloud: yandexcloud.SDK, outputs: Outputs) -> dict[str, Secret]:
     """The secrets that Terraform has made empty, by what they are for: another deployment in the folder has its own."""
-    by_id = {each.id: each for each in lockbox.secrets(cloud, outputs.folder_id)}
-    return {purpose: by_id[secret_id] for purpose, secret_id in outputs.connections.items()}
+    return {purpose: lockbox.secret(cloud, secret_id) for purpose, secret_id in outputs.connections.items()}
 
 
 def chosen_by_hand(cloud: yandexcloud.SDK, secret: Secret) -> dict[str, Any]:

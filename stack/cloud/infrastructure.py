@@ -16,6 +16,7 @@ from stack.common import lockbox
 from stack.common.console import confirm, say, step
 from stack.common.errors import StackError
 from stack.common.files import write_private
+from stack.common.waiting import wait_until
 
 REMOVAL = "removing everything but the remote state"  # the step of `make destroy` that this undoes
 # Terraform's variables that are values of secrets which Lockbox has made -> those secrets' names after the prefix.
@@ -47,6 +48,12 @@ def passwords(account: Account, settings: Settings) -> dict[str, str]:
     }
 
 
+def await_passwords(account: Account, settings: Settings, made: set[str]) -> dict[str, str]:
+    """As `passwords`, when those that were made a second ago are among them: a list may lack them for a moment."""
+    wait_until(lambda: made <= passwords(account, settings).keys(), FRESH.seconds, 1)
+    return passwords(account, settings)
+
+
 def build(deployment: Deployment, account: Account, remote: Remote, yes: bool, adopted: str = "") -> Outputs:
     """Shows the plan, asks, and makes it so; returns Terraform's outputs.
 
@@ -71,7 +78,8 @@ def build(deployment: Deployment, account: Account, remote: Remote, yes: bool, a
             if any(address.startswith(MADE_BY_LOCKBOX) for address in changes):
                 module.plan(f"-target={MADE_BY_LOCKBOX}")
                 module.apply()
-                module = main_module(deployment, account, remote, passwords(account, settings))
+                made = {name for name, secret in PASSWORDS.items() if f'{MADE_BY_LOCKBOX}["{secret}"]' in changes}
+                module = main_module(deployment, account, remote, await_passwords(account, settings, made))
                 module.plan()
             apply(account, settings, module)
     else:

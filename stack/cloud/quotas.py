@@ -146,7 +146,7 @@ def message_of(short: list[Shortage], cloud: str) -> str:
     wishes = " ".join(f"--desired-limit quota-id={each.quota},value={each.wanted:.0f}" for each in short)
     return (
         f"The cloud's quotas do not suffice. {'; '.join(map(str, short))}. Take less in terraform.tfvars (dataproc's "
-        "hosts, presets and disks are a run's), delete what is not needed, or ask for more: "
+        "hosts, presets and disks are a run's), or ask for more: "
         f"`yc quota-manager quota-request create --resource-type {CLOUD} --resource-id {cloud} {wishes}`, or "
         f"{CONSOLE}."
     )

@@ -18,6 +18,7 @@ from stack.cloud import registry
 from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
+NOT_YET = [code for code in S3_NOT_YET if not code.isdigit()]  # a registry, too, answers 403, and for good
 QUIET = {
     "TF_IN_AUTOMATION": "1",
     "TF_INPUT": "0",
@@ -103,7 +104,7 @@ class Terraform:
     def init(self, *options: str) -> None:
         """Raises StackError if it cannot; the bucket for the state, and its key, may have been made a second ago."""
         try:
-            FRESH.retrying(lambda _: self.has_said(S3_NOT_YET))(self.run, "init", "-reconfigure", *options)
+            FRESH.retrying(lambda _: self.has_said(NOT_YET))(self.run, "init", "-reconfigure", *options)
         except StackError as problem:
             if self.has_said(registry.SIGNS):
                 raise StackError(f"{problem}\n{registry.advice(self.deployment)}") from None

@@ -1,7 +1,7 @@
 """Secrets in Lockbox: found by name, read, written only if they differ."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yandexcloud
@@ -19,20 +19,20 @@ from yandex.cloud.lockbox.v1.secret_service_pb2 import (
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 
 
-def secrets(cloud: yandexcloud.SDK, folder_id: str) -> Iterator[Secret]:
-    """All secrets of the folder, whosever they are."""
-    service = cloud.client(SecretServiceStub)
-    token = ""
-    while True:
-        page = service.List(ListSecretsRequest(folder_id=folder_id, page_size=100, page_token=token))
-        yield from page.secrets
-        token = page.next_page_token
-        if not token:
-            return
+def secret(cloud: yandexcloud.SDK, secret_id: str) -> Secret:
+    return cloud.client(SecretServiceStub).Get(GetSecretRequest(secret_id=secret_id))
 
 
 def secrets_by_name(cloud: yandexcloud.SDK, folder_id: str) -> dict[str, Secret]:
-    return {secret.name: secret for secret in secrets(cloud, folder_id)}
+    service = cloud.client(SecretServiceStub)
+    found: dict[str, Secret] = {}
+    token = ""
+    while True:
+        page = service.List(ListSecretsRequest(folder_id=folder_id, page_size=100, page_token=token))
+        found |= {secret.name: secret for secret in page.secrets}
+        token = page.next_page_token
+        if not token:
+            return found
 
 
 def payload(cloud: yandexcloud.SDK, secret_id: str) -> dict[str, str]:

@@ -257,11 +257,13 @@ def test_the_readme_names_every_key_of_the_configuration_and_only_those() -> Non
 def test_the_readmes_faults_are_faults() -> None:
     blocks = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     rules = [rule for block in blocks for rule in json.loads(block)]
-    assert len(rules) == 8
+    assert len(rules) == 9
     for rule in rules:
         check_rule(rule)
     with pytest.raises(ValueError, match="unknown keys"):
         check_rule({**rules[0], "colour": "red"})
+    with pytest.raises(ValueError, match="needs a 'code' and how many 'times'"):
+        check_rule({"method": "*", "when": "new", "code": "NOT_FOUND"})
 
 
 def test_the_readme_counts_the_services_right() -> None:

@@ -4,7 +4,11 @@ import errno
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
+import requests
+from botocore.exceptions import ClientError, EndpointConnectionError
+from yandexcloud.operations import OperationError, OperationResult
 
 from stack.cli import run
 from stack.common.envs import ROOT
@@ -48,11 +52,31 @@ def test_options_are_of_their_types() -> None:
     assert run.parser().parse_args(["cost", "--minutes", "20"]).minutes == 20.0
 
 
+class Refused(grpc.RpcError):
+    """As gRPC raises it."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.PERMISSION_DENIED
+
+    def details(self) -> str:
+        return "no role"
+
+
 @pytest.mark.parametrize(
     ("problem", "status", "said"),
     [
         (KeyboardInterrupt(), 130, "Interrupted. What was started runs on"),
         (OSError(errno.ENOSPC, "no room"), 1, "is full. Make room"),
+        (Refused(), 1, "The cloud did not do it: PERMISSION_DENIED, no role. Give the account"),
+        (
+            ClientError({"Error": {"Code": "SlowDown", "Message": "m"}}, "PutObject"),
+            1,
+            "Object Storage answers 0 SlowDown",
+        ),
+        (EndpointConnectionError(endpoint_url="https://s3.test"), 1, "A service is away"),
+        (requests.ConnectionError("refused"), 1, "ConnectionError: refused. A service is away"),
+        (OperationError("Error code: 8. Message: disks. Meta: None.", OperationResult(None)), 1, "RESOURCE_EXHAUSTED"),
+        (TimeoutError("c9q is not deleted after 1800 s"), 1, "c9q is not deleted after 1800 s"),
     ],
 )
 def test_a_command_that_cannot_go_on_says_how(
@@ -71,3 +95,14 @@ def test_a_command_that_cannot_go_on_says_how(
     assert run.main() == status
     printed = capsys.readouterr()
     assert said in printed.out + printed.err
+    assert "the same command resumes" in printed.out + printed.err
+
+
+def test_a_fault_of_this_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(demo, "stop", fail)
+    monkeypatch.setattr(sys, "argv", ["stack", "stop", "--state", str(tmp_path)])
+    with pytest.raises(KeyError, match="ours"):
+        run.main()
