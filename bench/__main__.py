@@ -6,6 +6,7 @@ ends early goes on where it was.
 """
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -27,7 +28,7 @@ from tests.support.kept import KeptFile, digest
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 KEPT = ROOT / ".proofs" / "bench.jsonl"
-INPUTS = ("bench", "!bench/RESULTS.md", "simulator", "spark_app", "requirements/stack.txt")
+INPUTS = ("bench", "!bench/RESULTS.md", "simulator", "spark_app", "requirements/stack.txt", "requirements/bench.txt")
 TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
 SAMPLE_DAYS = 154  # 22 weeks of 5,000 cards: 1.5 million rows
 FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month of the public lake: 47 million rows
@@ -104,6 +105,20 @@ def features(bench: Bench) -> str:
     return bench.run(bench.spark("bench.features", bench.features()))
 
 
+def comparison(bench: Bench) -> str:
+    """Ours first: it says what equal is, and how long the others may take."""
+    spark, others = python_of(f"spark-image-{bench.image}"), ensure("bench", say)
+    plan = {
+        engine: {"command": [str(python), "-m", "bench.engines"], "environment": bench.environment}
+        for engine, python in (
+            *[("ours", spark), ("sliding", spark), ("pandas", spark)],
+            *[("polars", others), ("duckdb", others)],
+        )
+    }
+    place = bench.scratch / "comparison"
+    return bench.run(bench.stack("bench.comparison", bench.features(), place, json.dumps(plan)))
+
+
 def prepare(bench: Bench) -> str:
     return bench.run(bench.spark("bench.prepare", bench.raw(), bench.scratch / "prepare"))
 
@@ -130,6 +145,7 @@ def full(bench: Bench) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "generator": ("The generator against the handbook's, row by row", generator),
     "features": ("Features against sliding windows and against pandas", features),
+    "comparison": ("The handbook's features by five engines", comparison),
     "prepare": ("`prepare`, by the number of files", prepare),
     "age": ("A retrain when the lake grows older", age),
     "full": ("One full-size file", full),
