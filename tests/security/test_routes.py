@@ -18,7 +18,9 @@ from tests.support.mlflow_server import Server
 FILE = Path(__file__).parent / "routes.txt"
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 # Who searches or asks, whatever the method; and what everybody may do for themselves.
-READS = re.compile(r"search|/get|list|query|batch|graphql|metrics|calculate|jobs|users/current|ui-telemetry|aggregate")
+READS = re.compile(
+    r"search|/get|list|query|batch|gateway-proxy|graphql|metrics|calculate|jobs|users/current|ui-telemetry|aggregate"
+)
 PREFIX = re.compile(r"/(?:ajax-)?api/")
 
 
