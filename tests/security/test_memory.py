@@ -17,7 +17,6 @@ from pathlib import Path
 from threading import Lock, Thread
 
 import pytest
-import yaml
 
 from stack.common.mlflow_role import FILES
 from tests.support import mlflow_server, nginx
@@ -25,8 +24,8 @@ from tests.support.mlflow_server import Server, free_port
 from tests.support.waiting import wait_until
 
 MEBIBYTE = 1 << 20
-DEFAULTS = yaml.safe_load((FILES.parent / "defaults/main.yml").read_text())
-LIMIT = int(DEFAULTS["mlflow_memory_max"].removesuffix("M")) * MEBIBYTE
+DEFAULTS = (FILES.parent / "defaults/main.yml").read_text()
+LIMIT = int(re.findall(r"(?m)^mlflow_memory_max: (\d+)M$", DEFAULTS)[0]) * MEBIBYTE
 SIZE = LIMIT + 100 * MEBIBYTE  # more than could ever be held in it
 ZEROS = bytes(MEBIBYTE)
 

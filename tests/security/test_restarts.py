@@ -41,7 +41,8 @@ class StandIn(ThreadingHTTPServer):
     """MLflow's answers to CALLS. Takes `breaks` requests whole and ends without a word, as a killed process does."""
 
     def __init__(self, port: int, breaks: int = 0) -> None:
-        self.breaks, self.taken = breaks, []
+        self.breaks = breaks
+        self.taken: list[str] = []
         super().__init__(("127.0.0.1", port), Handler)
 
 

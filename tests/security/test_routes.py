@@ -52,7 +52,7 @@ def found(programs: Path, folder: Path) -> set[str]:
         "PYTHONPATH": str(FILES),
         "HOME": str(folder),
     }
-    command = [programs / "python", "-W", "ignore", Path(__file__).parent / "route_map.py"]
+    command: list[str | Path] = [programs / "python", "-W", "ignore", Path(__file__).parent / "route_map.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = set(done.stdout.splitlines())

@@ -91,7 +91,7 @@ def started(
     (folder / "nginx.conf").write_text(configuration(folder, python, port, upstream))
     log = folder / "access.log"
     globals_ = f"pid {folder}/nginx.pid; daemon off; user root;"
-    command = [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
+    command: list[str | Path] = [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
     with open(folder / "errors.log", "wb") as errors:
         process = subprocess.Popen(command, stdout=errors, stderr=errors, preexec_fn=first)
     try:
