@@ -35,7 +35,7 @@ test-terraform: stack-env ## terraform/: format, validity, its own tests, and th
 	@$(DEV_PYTEST) tests/terraform
 
 test-security: stack-env ## A probe for each published MLflow advisory, and what each account may not do
-	@$(ENVS) dev mlflow
+	@$(ENVS) dev mlflow && if $(ENVS) --has spark-image-2.1-test; then $(ENVS) spark-image-2.1-test; fi
 	@$(DEV_PYTEST) tests/security
 
 test-bootstrap: stack-env ## The way into the cloud and out: real Terraform and Ansible, killed at each step

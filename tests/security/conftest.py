@@ -19,8 +19,8 @@ collect_ignore = (
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """The folder of programs of MLflow's environment."""
-    programs = python_of("mlflow").parent
+    """The folder of programs of MLflow's environment; FRAUD_MLFLOW_PYTHON names the Python of another MLflow."""
+    programs = Path(os.environ.get("FRAUD_MLFLOW_PYTHON") or python_of("mlflow")).parent
     if not programs.exists():
         pytest.skip(f"MLflow's environment is missing ({programs}): `python3 -m stack.common.envs mlflow` makes it")
     return programs

@@ -4,6 +4,7 @@ CVE-2026-116692, CVE-2026-115886 and ZDI's advisories of 3 November 2026 have no
 probes are for the kind that each is said to be. A canary on loopback is the prize, or a job that begins.
 """
 
+import json
 import pickle
 import threading
 from collections.abc import Iterator
@@ -198,6 +199,12 @@ def test_a_wildcard_is_a_name(server: Server, hidden: tuple[str, str], wild: str
         assert f'"{experiment}"' not in found.text
     assert run not in server.api("viewer", "runs/search", {"experiment_ids": [wild, "*"]}).text
     model = server.api("trainer", "registered-models/create", {"name": wild})
+    if "*" in wild:
+        assert model.status == 400, f"{model.status} {model.text[:200]}"
+        for body in ({"name": server.model, "new_name": wild}, {"name": server.model, "newName": wild}):
+            assert server.api("admin", "registered-models/rename", body).status == 400
+        twice = json.dumps(json.dumps({"name": wild})).encode()
+        assert server.call("POST", "/api/2.0/mlflow/registered-models/create", "trainer", twice).status == 400
     try:
         # The maker manages what is called so, and nothing else that the name would match.
         body = {"name": server.model}

@@ -41,7 +41,8 @@ class StandIn(ThreadingHTTPServer):
     """MLflow's answers to CALLS. Takes `breaks` requests whole and ends without a word, as a killed process does."""
 
     def __init__(self, port: int, breaks: int = 0) -> None:
-        self.breaks, self.taken = breaks, []
+        self.breaks = breaks
+        self.taken: list[str] = []
         super().__init__(("127.0.0.1", port), Handler)
 
 
@@ -101,6 +102,16 @@ def proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
     if program is None:
         pytest.skip("nginx is missing: `apt-get install nginx` brings it (its service may be off)")
     with nginx.started(tmp_path, programs / "python", program, free_port(), upstream) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def patient_proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
+    """One whose clients wait as long as a server takes to come back on a busy machine: ten times 20 s."""
+    program = nginx.program()
+    if program is None:
+        pytest.skip("nginx is missing: `apt-get install nginx` brings it (its service may be off)")
+    with nginx.started(tmp_path, programs / "python", program, free_port(), upstream, wait=20) as proxy:
         yield proxy
 
 
@@ -168,7 +179,7 @@ def wait_for_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
 def test_runs_and_versions_are_there_once(
-    client: Path, programs: Path, proxy: Nginx, upstream: int, tmp_path: Path, how: signal.Signals
+    client: Path, programs: Path, patient_proxy: Nginx, upstream: int, tmp_path: Path, how: signal.Signals
 ) -> None:
     """A client creates without a pause while the real server ends and comes back."""
     server = mlflow_server.described(tmp_path / "mlflow", programs, port=upstream, hosts=["127.0.0.1"])
@@ -178,7 +189,7 @@ def test_runs_and_versions_are_there_once(
         server.permit()
         creating = subprocess.Popen(
             [client, "-W", "ignore", ROOT / "tests/support/mlflow_client.py", "create"],
-            env=environment(proxy, server.passwords["trainer"]),
+            env=environment(patient_proxy, server.passwords["trainer"]) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -49,7 +49,7 @@ class Nginx:
         return [entry["status"] for entry in entries if entry["path"].endswith(path)]
 
 
-def configuration(folder: Path, python: Path, port: int, upstream: int) -> str:
+def configuration(folder: Path, python: Path, port: int, upstream: int, wait: int) -> str:
     """What the role writes, but for the port, the folders below /var, where the log goes and how long clients wait."""
     given: dict[str, Any] = {
         "ansible_managed": "of a test",
@@ -65,7 +65,7 @@ def configuration(folder: Path, python: Path, port: int, upstream: int) -> str:
         "listen [::]:443 ssl": f"listen [::1]:{port} ssl",
         "/var/lib/nginx/": f"{folder}/",
         "/etc/nginx/mime.types": "mime.types",
-        ')$" 15;': ')$" 1;',
+        ')$" 15;': f')$" {wait};',
         "access_log syslog:server=unix:/run/systemd/journal/dev-log,tag=mlflow_access,nohostname access;": (
             f"access_log {folder}/access.log access;"
         ),
@@ -78,20 +78,26 @@ def configuration(folder: Path, python: Path, port: int, upstream: int) -> str:
 
 @contextmanager
 def started(
-    folder: Path, python: Path, nginx: str, port: int, upstream: int, first: Callable[[], None] | None = None
+    folder: Path,
+    python: Path,
+    nginx: str,
+    port: int,
+    upstream: int,
+    first: Callable[[], None] | None = None,
+    wait: int = 1,
 ) -> Iterator[Nginx]:
     """`python`: an interpreter with Jinja; `upstream`: the port on 127.0.0.1 where MLflow is, or will be; `first`: what
-    nginx's process does before it becomes nginx."""
+    nginx's process does before it becomes nginx; `wait`: seconds that clients are told to wait."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(folder / "ca.crt")
     certificate.private_key_pem.write_to_path(folder / "server.key")
     certificate.cert_chain_pems[0].write_to_path(folder / "server.crt")
     (folder / "mime.types").write_text("types { text/html html; }")
-    (folder / "nginx.conf").write_text(configuration(folder, python, port, upstream))
+    (folder / "nginx.conf").write_text(configuration(folder, python, port, upstream, wait))
     log = folder / "access.log"
     globals_ = f"pid {folder}/nginx.pid; daemon off; user root;"
-    command = [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
+    command: list[str | Path] = [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", globals_]
     with open(folder / "errors.log", "wb") as errors:
         process = subprocess.Popen(command, stdout=errors, stderr=errors, preexec_fn=first)
     try:
