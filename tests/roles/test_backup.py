@@ -89,7 +89,7 @@ def package(folder: Path) -> Path:
     tree = folder / "tree"
     binary = tree / "usr/lib/postgresql/18/bin/pg_dump"
     binary.parent.mkdir(parents=True)
-    binary.write_text('#!/bin/sh\necho "pg_dump (PostgreSQL) 18.1"\n')
+    binary.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 18.1'\n")
     binary.chmod(0o755)
     (tree / "DEBIAN").mkdir()
     (tree / "DEBIAN/control").write_text(

@@ -1,5 +1,6 @@
 """What a role promises on a machine that has no other role: `make molecule SCENARIO=alone`."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from testinfra.host import Host
 
 from tests.support.machines import beside, outside
 from tests.support.mlflow_machine import PASSWORDS
+from tests.support.waiting import wait_until
 
 CURL = ("curl", "--silent", "--max-time", "30", "--write-out", "%{http_code}")
 
@@ -53,3 +55,18 @@ def test_proxy(machine: Host, address: str, tmp_path: Path) -> None:
     other = ("--output", "/dev/null", "--header", "Host: evil.example")
     assert outside(*curl, *other, f"https://{name}/", no_proxy="*").stdout == "421"
     assert machine.check_output("fail2ban-client get mlflow banned") == "[]"
+
+
+def test_monitoring(machine: Host) -> None:
+    """Nobody is told, for there is no channel; what failed is known all the same."""
+    unit = "/run/systemd/system/of-a-test.service"
+    line = 'printf "[Service]\\nType=oneshot\\nExecStart=/bin/false\\n"'
+    machine.check_output(f"{line} > {unit}; systemctl daemon-reload; systemctl start of-a-test || true")
+    try:
+        known = "test -e /var/lib/monitoring/of-a-test.service.json"
+        wait_until(lambda: machine.run(known).rc == 0, "it is remembered", 60)
+        found = json.loads(machine.check_output("runuser -u nobody -- machine-status"))
+        assert found["problems"] == ["of-a-test.service has failed"]
+        assert found["jobs"] == {}
+    finally:
+        machine.check_output(f"systemctl reset-failed of-a-test; rm {unit} /var/lib/monitoring/of-a-test*")
