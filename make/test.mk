@@ -84,7 +84,11 @@ test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
 	    .envs/spark-image-$*-test/bin/python $(PYTEST) $(or $(SPARK_TESTS),tests/spark); \
 	else echo "skipped: tests on image $* need the Python that requirements/environments.toml names (pyenv install)"; fi
 
-.PHONY: test-system
-test-system: stack-env ## The running system: a weekly cycle, its pages in a browser, three cases of the drill; VERIFY=1: another week, red runs
+.PHONY: test-faults test-system
+test-faults: stack-env ## Three cases of the drill: a killed worker, a killed endpoint, a job that hangs
+	@$(ENVS) dev
+	@$(DEV_PYTEST) -m reduced tests/drill
+
+test-system: stack-env ## The running system: a weekly cycle, its pages in a browser; VERIFY=1: another week, red runs
 	@$(ENVS) dev
 	@$(DEV_PYTEST) -x $(if $(VERIFY),,-m 'not verify') tests/stack

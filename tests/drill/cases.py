@@ -38,7 +38,7 @@ class Case:
     hours: float = 6
     dags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     engine: str = "local"
-    reduced: bool = False  # one of the few that tests/stack has time for
+    reduced: bool = False  # one of the few that `make test` has time for
 
 
 def rule(method: str, when: str, code: str | None = None, **more: Any) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from tests.drill import INPUTS
 from tests.drill.stack import DrillStack, drill_stack
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "reduced: a case that `make test` has the time for")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", default="1/1", help="N/M: the N-th of M parts of the table, to run them side by side")
 

@@ -1,6 +1,7 @@
 """Every case of the table, each a run of the live scheduler."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,10 @@ from tests.drill.one_case import prove
 from tests.drill.stack import DrillStack
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def parameter(case: Case) -> Any:
+    return pytest.param(case, id=case.name, marks=[pytest.mark.reduced] if case.reduced else [])
+
+
+@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
 def test_case(drill: DrillStack, case: Case, record: Callable[..., None]) -> None:
     prove(drill, case, record)

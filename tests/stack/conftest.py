@@ -15,7 +15,6 @@ ORDER = [
     "test_second_cycle.py",
     "test_browser.py",
     "test_red_runs.py",
-    "test_faults.py",
     "test_stop.py",
 ]
 HERE = Path(__file__).parent
