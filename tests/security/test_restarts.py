@@ -107,7 +107,7 @@ def proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
 
 @pytest.fixture
 def patient_proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
-    """One whose clients wait as long as a server takes to come back on a busy machine: ten times 20 s."""
+    """One whose clients wait as long as a server takes to come back on a busy machine: nine times 20 s."""
     program = nginx.program()
     if program is None:
         pytest.skip("nginx is missing: `apt-get install nginx` brings it (its service may be off)")
@@ -189,7 +189,7 @@ def test_runs_and_versions_are_there_once(
         server.permit()
         creating = subprocess.Popen(
             [client, "-W", "ignore", ROOT / "tests/support/mlflow_client.py", "create"],
-            env=environment(patient_proxy, server.passwords["trainer"]) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10"},
+            env=environment(patient_proxy, server.passwords["trainer"]) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
