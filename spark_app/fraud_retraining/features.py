@@ -58,6 +58,7 @@ ANOMALY_DAYS = 14
 STRICTLY_BEFORE = 1  # seconds: the resolution of event time
 USUAL_EDGES = (STRICTLY_BEFORE, USUAL_DAYS * DAY)
 ANOMALY_EDGES = (STRICTLY_BEFORE, ANOMALY_DAYS * DAY)
+LABEL = 1 << 32  # two counts in one sum: transactions below it, those with a label above
 SPELL_DAYS = 30  # how far back, behind the delay, a terminal's labels matter
 
 # Days before a row that its features look at. A spell's start needs the spell window twice (its rows, and what came
@@ -70,7 +71,7 @@ Columns = Dict[str, Column]
 
 def handbook_features(df: DataFrame) -> DataFrame:
     """Prepared rows plus ``HANDBOOK_FEATURES``; exact if ``df`` has the 37 days before a row."""
-    df = with_time(df).withColumns({**customer_so_far(), **customer_prefixes()})
+    df = by_card(with_time(df)).withColumns({**customer_so_far(), **customer_prefixes()})
     df = df.withColumns(customer_windows())  # a step of its own: the parts end before the next sort
     df = df.withColumns(terminal_prefixes()).withColumns({**time_flags(), **terminal_windows()})
     return df.select(*PREPARED_SCHEMA, *[name for name in HANDBOOK_FEATURES if name not in PREPARED_SCHEMA])
@@ -84,7 +85,7 @@ def all_features(df: DataFrame, keep: Sequence[str] = ()) -> DataFrame:
     Each step names columns that the next one needs. Steps of one key and one order share a sort, and one window
     operator computes all frames of a step.
     """
-    df = with_time(df, keep).withColumns({**customer_so_far(), **customer_prefixes()})
+    df = by_card(with_time(df, keep)).withColumns({**customer_so_far(), **customer_prefixes()})
     df = df.withColumns({**customer_windows(), "usual": is_usual()})
     df = df.withColumns(usual_prefixes())
     df = df.withColumns({"high": is_high(), **amount_ratio()})
@@ -104,6 +105,14 @@ def with_time(df: DataFrame, keep: Sequence[str] = ()) -> DataFrame:
         F.col("tx_datetime").cast("long").alias("t"),
         F.round(F.col("tx_amount") * 100).cast("long").alias("cents"),
     )
+
+
+def by_card(df: DataFrame) -> DataFrame:
+    """The rows of each card together, by time, those of the same second by id.
+
+    Frames that ask for the order of time alone keep this one, and so one window operator computes all of them.
+    """
+    return df.repartition("customer_id").sortWithinPartitions("customer_id", "t", "transaction_id")
 
 
 def until(key: str, seconds: int) -> WindowSpec:
@@ -148,7 +157,7 @@ def time_flags() -> Columns:
 
 def customer_so_far() -> Columns:
     """Count and cents of the customer up to the row itself; rows of the same second count in the order of their ids."""
-    so_far = in_order("customer_id").rowsBetween(Window.unboundedPreceding, 0)
+    so_far = Window.partitionBy("customer_id").orderBy("t").rowsBetween(Window.unboundedPreceding, 0)  # see by_card
     return {"n": F.count(F.lit(1)).over(so_far), "sum": F.sum("cents").over(so_far)}
 
 
@@ -172,8 +181,8 @@ def customer_windows() -> Columns:
 def terminal_prefixes() -> Columns:
     """Count, labels and frauds of the terminal up to the new edge of its windows, and up to the old edge of each."""
     ages = [(DELAY_DAYS + days) * DAY for days in (0, *WINDOWS)]
-    labelled = F.col("tx_fraud").isNotNull().cast("int")
-    return prefixes("terminal_id", ages, seen=F.lit(1), labelled=labelled, fraud=F.col("tx_fraud"))
+    seen = F.when(F.col("tx_fraud").isNull(), 1).otherwise(1 + LABEL)
+    return prefixes("terminal_id", ages, seen=seen, fraud=F.col("tx_fraud"))
 
 
 def terminal_windows() -> Columns:
@@ -181,8 +190,9 @@ def terminal_windows() -> Columns:
     columns: Columns = {}
     for days in WINDOWS:
         edges = (DELAY_DAYS * DAY, (DELAY_DAYS + days) * DAY)
-        columns[f"terminal_id_nb_tx_{days}day_window"] = between("seen", *edges)
-        columns[f"terminal_id_risk_{days}day_window"] = ratio(between("fraud", *edges), between("labelled", *edges))
+        seen = between("seen", *edges)
+        columns[f"terminal_id_nb_tx_{days}day_window"] = seen.bitwiseAND(F.lit(LABEL - 1))
+        columns[f"terminal_id_risk_{days}day_window"] = ratio(between("fraud", *edges), F.shiftright(seen, 32))
     return columns
 
 
