@@ -23,7 +23,7 @@ PROMOTE, ROLLBACK, UNBAR, OBSERVED = "promote", "rollback", "unbar", "observed"
 DONE, FAILED = "done", "did not happen"
 PATIENCE = timedelta(minutes=15)  # a change that is open for longer has died
 RECENT = 20
-BARRED_TAG = "barred"  # of a version: why it may not serve; it competes no more
+BARRED_TAG = "barred"  # of a version: why it may not serve, and competes no more; an empty one bars nothing
 
 
 class Busy(RuntimeError):
@@ -162,7 +162,8 @@ class Book:
             self.finish(record, FAILED)
             raise Refused(f"The champion was moved by other means while {in_words(record)}: nothing was moved.")
         if told["action"] == UNBAR:
-            self.client.delete_model_version_tag(self.model, version, BARRED_TAG)
+            # Not deleted: an account that may edit a model may not delete anything of it.
+            self.client.set_model_version_tag(self.model, version, BARRED_TAG, "")
         else:
             if told["action"] == ROLLBACK and before:
                 self.client.set_model_version_tag(self.model, before, BARRED_TAG, told["why"])
@@ -275,7 +276,7 @@ def digest(told: Mapping[str, Any]) -> str:
 def bars(client: Any, model: str) -> dict[str, str]:
     """Version -> why it is barred."""
     found = client.search_model_versions(f"name='{model}'")
-    return {str(one.version): one.tags[BARRED_TAG] for one in found if BARRED_TAG in one.tags}
+    return {str(one.version): one.tags[BARRED_TAG] for one in found if one.tags.get(BARRED_TAG)}
 
 
 def in_words(record: Record) -> str:

@@ -23,7 +23,7 @@ from fraud_retraining.model import predict
 RUN_TAG = "retrain_run_id"
 DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
 UNTIL_TAG = "trained_until"  # of a version: the last day of its train window
-BARRED_TAG = "barred"  # why a version may not compete: set by a rollback, taken away by `unbar`
+BARRED_TAG = "barred"  # why a version may not compete: set by a rollback, emptied by `unbar`
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
 
 
@@ -70,7 +70,7 @@ def competitors(client: MlflowClient, model: str, earlier: int) -> List[Version]
             str(v.version),
             "champion" if str(v.version) == champion else "earlier",
             date.fromisoformat(v.tags[UNTIL_TAG]) if UNTIL_TAG in v.tags else None,
-            v.tags.get(BARRED_TAG),
+            v.tags.get(BARRED_TAG) or None,
         )
         for v in chosen
     ]

@@ -22,9 +22,6 @@ class Models:
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         self.tags.setdefault(version, {})[key] = value
 
-    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
-        self.tags.get(version, {}).pop(key, None)
-
     def search_model_versions(self, query: str) -> list[Any]:
         return [SimpleNamespace(version=version, tags=dict(tags)) for version, tags in self.tags.items()]
 
