@@ -123,7 +123,7 @@ class DrillStack(RunningStack):
 
     def upload(self, changes: Mapping[str, tuple[str, str]] = MappingProxyType({}), schedule: str = SCHEDULE) -> None:
         """Brings the DAGs to Airflow, each file that is named with (old, new) text replaced; by default as they are."""
-        files = release.dag_files(schedule)
+        files = release.dag_files({"schedule": schedule})
         for name, (old, new) in changes.items():
             key = next(key for key in files if key.endswith(f"/{name}.py"))
             text = files[key].decode()
