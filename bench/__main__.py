@@ -123,6 +123,10 @@ def prepare(bench: Bench) -> str:
     return bench.run(bench.spark("bench.prepare", bench.raw(), bench.scratch / "prepare"))
 
 
+def score(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.score", bench.raw(), bench.scratch / "score"))
+
+
 def age(bench: Bench) -> str:
     return bench.run(bench.spark("bench.age", bench.features(), bench.scratch / "age"))
 
@@ -147,12 +151,13 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "features": ("Features against sliding windows and against pandas", features),
     "comparison": ("The handbook's features by five engines", comparison),
     "prepare": ("`prepare`, by the number of files", prepare),
+    "score": ("`score`, by what was scored before", score),
     "age": ("A retrain when the lake grows older", age),
     "full": ("One full-size file", full),
     "model": ("The default model on six test weeks of the handbook's data", model),
     "tournament": ("How often the gate promotes", tournament),
 }
-DEFAULT = ("generator", "features", "prepare", "age")
+DEFAULT = ("generator", "features", "prepare", "score", "age")
 NEED_LAKE = ("model", "tournament")  # their weeks are those of the published data
 
 
