@@ -80,6 +80,11 @@ output "quality" {
   value       = var.quality
 }
 
+output "score" {
+  description = "What the daily scoring gives to people"
+  value       = var.score
+}
+
 output "deployer" {
   value = {
     service_account_id = yandex_iam_service_account.main["deployer"].id

@@ -405,6 +405,19 @@ variable "quality" {
   }
 }
 
+variable "score" {
+  description = "What the daily scoring gives to people: cards a day that they look at"
+  type = object({
+    budget = optional(number, 100)
+  })
+  default = {}
+
+  validation {
+    condition     = var.score.budget >= 1 && floor(var.score.budget) == var.score.budget
+    error_message = "score.budget is ${var.score.budget}, a whole number of cards a day is expected, such as 100."
+  }
+}
+
 variable "dashboard" {
   description = "A dashboard of the machines and the clusters in Yandex Monitoring"
   type        = bool

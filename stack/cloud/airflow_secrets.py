@@ -51,7 +51,12 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
         },
         VARIABLE: chosen_by_hand(cloud, known[VARIABLE])
         | release.retraining_variable(
-            asdict(outputs.buckets), cluster(outputs), uploaded, jobs_secret, asdict(outputs.quality)
+            asdict(outputs.buckets),
+            cluster(outputs),
+            uploaded,
+            jobs_secret,
+            asdict(outputs.quality),
+            asdict(outputs.score),
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)
@@ -67,7 +72,7 @@ def chosen_by_hand(cloud: yandexcloud.SDK, secret: Secret) -> dict[str, Any]:
     if not secret.current_version.id:
         return {}
     before = json.loads(lockbox.payload(cloud, secret.id)["value"])
-    return {key: before[key] for key in ("monitor", "score", "spark") if before.get(key)}
+    return {key: before[key] for key in ("monitor", "spark") if before.get(key)}
 
 
 def cluster(outputs: Outputs) -> dict[str, Any]:

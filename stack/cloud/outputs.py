@@ -122,6 +122,13 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What the daily scoring gives to people."""
+
+    budget: int
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -211,6 +218,7 @@ class Outputs:
     airflow: Airflow
     dataproc: Dataproc
     quality: Quality
+    score: Score
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver

@@ -512,6 +512,22 @@ run "quality_half_a_day" {
   expect_failures = [var.quality]
 }
 
+run "score_for_nobody" {
+  command = plan
+  variables {
+    score = { budget = 0 }
+  }
+  expect_failures = [var.score]
+}
+
+run "score_of_half_a_card" {
+  command = plan
+  variables {
+    score = { budget = 0.5 }
+  }
+  expect_failures = [var.score]
+}
+
 run "retention_nothing_kept" {
   command = plan
   variables {

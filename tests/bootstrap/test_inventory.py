@@ -72,6 +72,7 @@ OUTPUTS: dict[str, Any] = {
         "bucket": "x-logs",
     },
     "quality": {"max_quarantine": 0.01, "refunds": False, "late_days": 31},
+    "score": {"budget": 100},
     "deployer": {"service_account_id": "id-deployer", "storage_secret_id": "id-deployer-storage"},
     "connections": {},
     "handed_over": {"database_password": None, "airflow_admin_password": None},
