@@ -63,8 +63,8 @@ class Airflow:
             raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
         return False
 
-    def unpause(self) -> None:
-        for dag in (SWEEP, SCORE, DAG):
+    def unpause(self, *dags: str) -> None:
+        for dag in dags or (SWEEP, SCORE, DAG):
             self.call("PATCH", f"dags/{dag}", json={"is_paused": False})
 
     def announce(self) -> None:

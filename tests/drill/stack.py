@@ -23,7 +23,7 @@ from stack.common.envs import ROOT
 from stack.common.files import write_private
 from stack.common.java import ensure_jars, find_java
 from stack.local import demo, deploy, supervisor
-from stack.local.airflow_api import DAG, SCORE
+from stack.local.airflow_api import DAG, SWEEP
 from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
 from stack.local.state import FOLDER_ID, State
 from tests.drill.webhook import Webhook
@@ -66,7 +66,7 @@ class Before:
 
 @dataclass
 class DrillStack(RunningStack):
-    """A stack for cases of the drill: `start` makes one, `prepare` takes one that runs."""
+    """A stack for cases of the drill."""
 
     webhook: Webhook = field(default_factory=Webhook)
     orphans: list[psutil.Process] = field(default_factory=list)
@@ -82,7 +82,7 @@ class DrillStack(RunningStack):
         configure_airflow(self.state)
         demo.bring_up(self.state, choices)
         self.prepare()
-        self.airflow.unpause()
+        self.airflow.unpause(SWEEP, DAG)  # each promotion would start a run of `score`, with a cluster of its own
         self.wait_for_end(wait_until(self.airflow.runs, "the first run of the schedule")[0]["dag_run_id"])
 
     def prepare(self) -> None:
@@ -92,7 +92,6 @@ class DrillStack(RunningStack):
         self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/fraud_retraining.zip", Body=package)
         for path in (Path(__file__).parent / "stand_in").glob("*.py"):
             self.s3.put_object(Bucket="jobs", Key=f"{STAND_IN}/{path.name}", Body=path.read_bytes())
-        self.airflow.call("PATCH", f"dags/{SCORE}", json={"is_paused": True})  # each promotion would start a run of it
         self.use()
         self.reset(None)
 

@@ -16,6 +16,7 @@ from simulator import Faults, Generator
 from stack.common.envs import ROOT
 from stack.local.state import State
 from tests.drill.stack import SCHEDULE
+from tests.support.processes import as_typed
 from tests.support.running_stack import RunningStack
 
 START = date(2018, 4, 1)
@@ -36,7 +37,9 @@ class Demo(RunningStack):
 
     def make(self, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
         words = [f"{key}={value}" for key, value in {"STATE": self.state.folder, **variables}.items()]
-        return subprocess.run(["make", target, *words], cwd=ROOT, capture_output=True, text=True, timeout=2 * 3600)
+        return subprocess.run(
+            ["make", target, *words], cwd=ROOT, env=as_typed(), capture_output=True, text=True, timeout=2 * 3600
+        )
 
     def demo(self, weeks: int) -> subprocess.CompletedProcess[str]:
         """`make demo`; of its own the DAG runs once, so that no other run comes between those of the tests."""

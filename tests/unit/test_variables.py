@@ -1,6 +1,5 @@
 """What a person says to make is done or refused: no variable is lost, and no value is taken for another one."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,8 +14,9 @@ from stack.common.envs import ROOT
 from stack.common.errors import StackError
 from stack.local import demo
 from stack.local.state import State
+from tests.support.processes import as_typed
 
-SAID = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "VERIFY")}
+SAID = as_typed()
 NEVER = {"CURDIR", "MAKE", "MAKECMDGOALS", "MAKEFILE_LIST"}
 
 
