@@ -128,7 +128,8 @@ def test_what_is_created_is_there_once(fault: str) -> None:
     told = finish(process)
     measured(f"{fault}, creating", f"{told['created']} runs and versions, {len(told['unknown'])} in doubt, none twice")
     assert (told["lost"], told["doubled"]) == ([], []), told
-    assert len(told["unknown"]) <= (fault == "kill -9 gunicorn"), "only a kill leaves a doubt"
+    # Of what was under way: a worker whose master is killed works on for a moment.
+    assert fault == "kill -9 gunicorn" or not told["unknown"], "only a kill leaves a doubt"
 
 
 def test_an_upload_survives_a_silent_object_store() -> None:
