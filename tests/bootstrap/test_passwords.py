@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stack.cloud import machines, rotate
+from stack.cloud import leftovers, machines, rotate
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.leftovers import Leftover
@@ -37,13 +37,16 @@ def passwords(cloud: CloudFixture) -> dict[str, str]:
 
 def handed_over(cloud: CloudFixture) -> dict[str, str]:
     """What Airflow and the jobs log in with, and whom they trust."""
-    airflow, jobs = json.loads(cloud.secret("airflow/connections/mlflow")["value"]), cloud.secret("jobs/mlflow")
+    airflow, jobs = (
+        json.loads(cloud.secret(f"airflow/connections/{PREFIX}-mlflow")["value"]),
+        cloud.secret(f"jobs/{PREFIX}-mlflow"),
+    )
     assert airflow["extra"]["ca"].strip() == jobs["ca"].strip()
     return {"airflow": airflow["password"], "trainer": jobs["password"], "ca": jobs["ca"].strip()}
 
 
 def test_machines_take_them_up_and_then_airflow_and_the_jobs(cloud: CloudFixture, next_authority: None) -> None:
-    before, release = passwords(cloud), cloud.secret("airflow/variables/fraud_retraining")
+    before, release = passwords(cloud), cloud.secret(f"airflow/variables/{PREFIX}-fraud_retraining")
     # The machines do not take them up: Airflow and the jobs keep what still opens.
     playbook = cloud.project / "ansible/playbooks/rotate.yml"
     whole = playbook.read_text()
@@ -60,7 +63,7 @@ def test_machines_take_them_up_and_then_airflow_and_the_jobs(cloud: CloudFixture
     assert status == 0, printed
     assert passwords(cloud) == made
     assert handed_over(cloud) == {"airflow": made["airflow"], "trainer": made["trainer"], "ca": NEXT.strip()}
-    assert cloud.secret("airflow/variables/fraud_retraining") == release
+    assert cloud.secret(f"airflow/variables/{PREFIX}-fraud_retraining") == release
     assert not [value for value in made.values() if value in printed]
     # And the next one makes new ones again.
     assert cloud.run("rotate", "--yes")[0] == 0
@@ -75,7 +78,7 @@ def test_nothing_is_rotated_where_nothing_was_made(untouched: CloudFixture) -> N
 
 def test_a_run_under_way_is_waited_for(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its jobs hold the password they began with."""
-    monkeypatch.setattr(rotate, "ours", lambda *_: [Leftover("Data Proc cluster", "fraud-retrain-1", "id-1")])
+    monkeypatch.setattr(leftovers, "ours", lambda *_: [Leftover("Data Proc cluster", "fraud-retrain-1", "id-1")])
     monkeypatch.setattr(rotate, "read_settings", lambda _: Settings(FOLDER, PREFIX))
     account = Account("a test", "t1.x.y")
     with pytest.raises(StackError, match=r"A run is under way \(Data Proc cluster fraud-retrain-1 .*FORCE=1"):

@@ -19,10 +19,12 @@ from tests.dags.world import FAILED, SKIPPED, SUCCESS, UPSTREAM, World
 from tests.support.airflow import DAGS, dag_bag
 from tests.support.cloud import FOLDER
 
+NEEDED = {"rollback": {"why": "because"}, "unbar": {"version": "1", "why": "because"}}  # what must be said
+
 
 @pytest.mark.parametrize("dag_id", sorted(dag_bag(DAGS).dags))
 def test_a_key_that_the_dag_does_not_know_fails_the_run_before_anything_is_done(world: World, dag_id: str) -> None:
-    state, tasks, _ = world.run(dag_id, Force=True)
+    state, tasks, _ = world.run(dag_id, Force=True, **NEEDED.get(dag_id, {}))
     assert state == FAILED
     assert FAILED in tasks.values()
     assert set(tasks.values()) <= {FAILED, UPSTREAM, SKIPPED}

@@ -9,6 +9,10 @@ from tests.stack.demo import DAYS, Demo
 RULE_OF_FAULT = {"transaction_id": "duplicate", "tx_time_days": "tx_time"}  # the others are named alike
 
 
+def raw_names(stack: Demo) -> list[str]:
+    return [key[len("raw/") :] for key in stack.objects("lake", "raw/")]
+
+
 def test_it_promotes_since_there_was_no_champion(stack: Demo, first: Any) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     print(first.stdout)
@@ -54,11 +58,29 @@ def test_the_model_and_its_decision_lie_in_the_object_store(stack: Demo, first: 
 
 def test_the_cluster_was_created_paid_for_and_is_gone(stack: Demo, first: Any) -> None:
     clusters = usage(stack.state.folder / "cloud")
-    assert len(clusters) == 1
-    assert clusters[0].labels["owner"] == "fraud-retraining"
-    assert clusters[0].deleted
-    assert clusters[0].cost.amount > 0
+    assert [cluster.labels["dag"] for cluster in clusters] == ["retrain", "score"]
+    for cluster in clusters:
+        assert cluster.labels["owner"] == "fraud-retraining"
+        assert cluster.deleted
+        assert cluster.cost.amount > 0
     assert stack.names_alive() == []
+
+
+def test_every_row_is_scored_and_the_newest_list_is_on_the_card(stack: Demo, first: Any) -> None:
+    prepared = {name: stack.read(f"manifest/{name}.json")["prepared"] for name in raw_names(stack)}
+    scored = {name: stack.read(f"scores/manifest/{name}.json") for name in raw_names(stack)}
+    assert {name: sum(one["parts"].values()) for name, one in scored.items()} == prepared
+    assert {one["version"] for one in scored.values()} == {str(stack.last()["decision"]["winner"])}
+    days = [key for key in stack.objects("lake", "alerts/") if key.endswith(".csv")]
+    assert len(days) == sum(DAYS[:-1])
+    assert f"of up to 100 on {days[-1][len('alerts/') : -len('.csv')]}" in first.stdout
+    assert "1. card " in first.stdout
+
+
+def test_the_promotion_is_on_record(stack: Demo, first: Any) -> None:
+    told = stack.make("history").stdout
+    decision = stack.last()["decision"]
+    assert f"promote by run {decision['run_id']}, champion: version none -> {decision['winner']}" in told
 
 
 def test_it_takes_less_memory_than_promised(stack: Demo, first: Any) -> None:

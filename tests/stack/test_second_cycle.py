@@ -1,6 +1,7 @@
 """The second cycle: news arrive, a champion is there, and what a person may ask of a demo that is done."""
 
 import contextlib
+import shutil
 from typing import Any
 
 import psutil
@@ -62,6 +63,9 @@ def test_a_demo_that_is_done_says_so_and_changes_nothing(stack: Demo, second: An
 
 
 def test_a_demo_with_other_data_is_refused(stack: Demo, second: Any) -> None:
-    other = stack.make("demo", WEEKS=3)
+    lake = stack.lake.parent / "another lake"
+    lake.mkdir()
+    shutil.copy(next(stack.lake.iterdir()), lake)
+    other = stack.make("demo", WEEKS=3, FRAUD_LAKE=lake)
     assert other.returncode != 0
     assert "was begun with data from" in other.stderr
