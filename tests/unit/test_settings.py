@@ -89,7 +89,7 @@ def test_a_stack_has_names_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({"shedule": "0 6 * * 1"}, "has shedule, and its keys are schedule, pool, stack"),
+        ({"shedule": "0 6 * * 1"}, "has shedule, and its keys are schedule, score_schedule, pool, stack"),
         ({"schedule": "soon"}, "no cron"),
     ],
 )
