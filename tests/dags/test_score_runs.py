@@ -27,10 +27,10 @@ def job_has_scored(world: World, monkeypatch: pytest.MonkeyPatch, **more: Any) -
     }
     plain = operators.RunJob.execute
 
-    def execute(self: Any, context: Any) -> None:
+    def execute(self: Any, context: Any, **marked: Any) -> None:  # Airflow 2 marks who calls
         world.put("alerts/2018-04-07.csv", LIST.encode())
         world.put(f"runs/{self.spec['args'][3]}/score.json", report)
-        plain(self, context)
+        plain(self, context, **marked)
 
     monkeypatch.setattr(operators.RunJob, "execute", execute)
 
