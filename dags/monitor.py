@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from dags.retraining import alerts, settings
 from dags.retraining.compat import DAG, TriggerDagRunOperator, cron, task
+from dags.retraining.graphs import alike
 
 RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1)}
 
@@ -17,7 +18,7 @@ def measure() -> dict:
     known = settings.read()
     client, _ = registry.connect()
     with suppress(history.Busy):  # tomorrow is soon enough
-        if (moved := history.open_book().observe()) and moved.number > 1:
+        if (moved := history.open_book(client).observe()) and moved.number > 1:
             alerts.send("the champion was moved by other means than ours", history.in_words(moved))
     champion = registry.champion(client, known["model"])
     findings = monitoring.measure(lake.client(), known, champion, datetime.now(UTC))
@@ -51,14 +52,9 @@ def remember(windows: list[str], name: str) -> None:
 with DAG(
     "monitor",
     schedule=cron("37 7 * * *"),
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    default_args=settings.task_defaults(minutes=30),
-    on_failure_callback=alerts.failed,
     tags=["fraud", "drift"],
-    doc_md=settings.document("monitor"),
+    **alike("monitor", minutes=30),
 ) as dag:
     findings = measure()
     wanted = ask(findings["windows"], findings["because"])

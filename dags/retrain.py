@@ -1,13 +1,12 @@
 """The DAG `retrain`: new data, a new model on a cluster of its own, a fair comparison, the better one serves."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from dags.retraining import alerts, settings
 from dags.retraining.cluster_group import on_cluster
 from dags.retraining.compat import DAG, DECIDED, Param, task, when_due_or_announced
-
-QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
+from dags.retraining.graphs import QUICK, alike
 
 
 @task(multiple_outputs=True, **QUICK)
@@ -54,9 +53,11 @@ def promote(decision: dict) -> str:
     """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
     from dags.retraining import compat, history, registry
 
-    (client, uri), book = registry.connect(), history.open_book()
+    client, uri = registry.connect()
     try:
-        return history.promote(book, decision, registry.report_url(uri, client, decision["mlflow_run_id"]))
+        return history.promote(
+            history.open_book(client), decision, registry.report_url(uri, client, decision["mlflow_run_id"])
+        )
     except history.Refused as refused:
         raise compat.AirflowFailException(str(refused)) from None
 
@@ -75,12 +76,7 @@ def report(run: str, etags: dict[str, str], decision: dict, promoted: str) -> st
 with DAG(
     "retrain",
     schedule=when_due_or_announced(settings.deployed()["schedule"], "fraud-lake"),
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args=settings.task_defaults(minutes=120),
-    on_failure_callback=alerts.failed,
     params={
         "force": Param(False, type="boolean", description="retrain although nothing is new"),
         "as_of": Param(
@@ -100,7 +96,7 @@ with DAG(
         ),
     },
     tags=["fraud", "training"],
-    doc_md=settings.document("retrain"),
+    **alike("retrain", minutes=120),
 ) as dag:
     plan = check()
     train = on_cluster(plan, ["prepare", "train"])

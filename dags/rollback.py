@@ -3,13 +3,12 @@
 Airflow looks for DAGs only in files that name it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from dags.retraining import alerts, settings
+from dags.retraining import alerts
 from dags.retraining.compat import DAG, DECIDED, Param, task
-
-QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
+from dags.retraining.graphs import QUICK, alike
 
 
 @task(multiple_outputs=True, **QUICK)
@@ -17,7 +16,7 @@ def choose(params: dict) -> dict:
     """Says to which version, and from which; it is loaded and scores a sample before anything moves."""
     from dags.retraining import compat, history, loading, registry
 
-    book = history.open_book()
+    book = history.open_book(registry.connect()[0])
     try:
         version = params["to"] or book.way_back()
         print(loading.check(book.model, version))
@@ -29,11 +28,11 @@ def choose(params: dict) -> dict:
 @task(outlets=[DECIDED], **QUICK)
 def move(version: str, expected: str | None, params: dict, dag_run: Any = None) -> str:
     """Records the change, bars the version that is left, moves the alias, and tells people."""
-    from dags.retraining import compat, history
+    from dags.retraining import compat, history, registry
 
     change = history.Change(history.ROLLBACK, version, compat.who(dag_run), params["why"], expected)
     try:
-        said = history.open_book().carry_out(change)
+        said = history.open_book(registry.connect()[0]).carry_out(change)
     except history.Refused as refused:
         raise compat.AirflowFailException(str(refused)) from None
     alerts.send(f"rollback to version {version}", said)
@@ -43,12 +42,7 @@ def move(version: str, expected: str | None, params: dict, dag_run: Any = None) 
 with DAG(
     "rollback",
     schedule=None,
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    default_args=settings.task_defaults(minutes=10),
-    on_failure_callback=alerts.failed,
     params={
         "to": Param(
             None,
@@ -59,7 +53,7 @@ with DAG(
         "why": Param(type="string", minLength=3, description="the reason, for the record"),
     },
     tags=["fraud", "serving"],
-    doc_md=settings.document("rollback"),
+    **alike("rollback", minutes=10),
 ) as dag:
     chosen = choose()
     move(chosen["version"], chosen["expected"])

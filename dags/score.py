@@ -3,14 +3,13 @@
 Airflow looks for DAGs only in files that name it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from dags.retraining import alerts, settings
 from dags.retraining.cluster_group import on_cluster
 from dags.retraining.compat import DAG, task, when_due_or_decided
-
-QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
+from dags.retraining.graphs import QUICK, alike
 
 
 @task(multiple_outputs=True, **QUICK)
@@ -52,14 +51,9 @@ def tell(run: str, dag: Any = None, ti: Any = None, dag_run: Any = None) -> dict
 with DAG(
     "score",
     schedule=when_due_or_decided(settings.deployed()["score_schedule"]),
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=3),
-    default_args=settings.task_defaults(minutes=60),
-    on_failure_callback=alerts.failed,
     tags=["fraud", "scoring"],
-    doc_md=settings.document("score"),
+    **alike("score", minutes=60),
 ) as dag:
     plan = check()
     scored = on_cluster(plan, ["score"])

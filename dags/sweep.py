@@ -8,6 +8,7 @@ from typing import Any
 
 from dags.retraining import alerts, settings
 from dags.retraining.compat import DAG, cron, task
+from dags.retraining.graphs import alike
 
 
 @task(retries=2, retry_delay=timedelta(minutes=2))
@@ -46,13 +47,8 @@ def sweep(ti: Any = None) -> list[str]:
 with DAG(
     "sweep",
     schedule=cron("17 * * * *"),
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(minutes=50),
-    default_args=settings.task_defaults(minutes=45),
-    on_failure_callback=alerts.failed,
     tags=["fraud", "costs"],
-    doc_md=settings.document("sweep"),
+    **alike("sweep", minutes=45),
 ) as dag:
     sweep()

@@ -3,21 +3,20 @@
 Airflow looks for DAGs only in files that name it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from dags.retraining import alerts, settings
+from dags.retraining import alerts
 from dags.retraining.compat import DAG, Param, task
-
-QUICK = {"execution_timeout": timedelta(minutes=10), "retries": 2, "retry_delay": timedelta(seconds=20)}
+from dags.retraining.graphs import QUICK, alike
 
 
 @task(**QUICK)
 def lift(params: dict, dag_run: Any = None) -> str:
     """Records the change, takes the bar away and tells people."""
-    from dags.retraining import compat, history
+    from dags.retraining import compat, history, registry
 
-    book = history.open_book()
+    book = history.open_book(registry.connect()[0])
     if params["version"] not in history.bars(book.client, book.model):
         raise compat.AirflowSkipException(f"version {params['version']} of {book.model} is not barred")
     change = history.Change(history.UNBAR, params["version"], compat.who(dag_run), params["why"], expected=None)
@@ -29,17 +28,12 @@ def lift(params: dict, dag_run: Any = None) -> str:
 with DAG(
     "unbar",
     schedule=None,
-    start_date=datetime(2018, 1, 1),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
-    default_args=settings.task_defaults(minutes=10),
-    on_failure_callback=alerts.failed,
     params={
         "version": Param(type="string", pattern="^[1-9][0-9]*$", description="version of the model"),
         "why": Param(type="string", minLength=3, description="the reason, for the record"),
     },
     tags=["fraud", "serving"],
-    doc_md=settings.document("unbar"),
+    **alike("unbar", minutes=10),
 ) as dag:
     lift()

@@ -121,8 +121,7 @@ class Book:
         if now == known:
             return None
         why = "moved in MLflow by other means than ours" if last else "it served when the history began"
-        self.finish(self.begin(Change(OBSERVED, now or "", "unknown", why, known), known, to=now), DONE)
-        return self.last()
+        return self.finish(self.begin(Change(OBSERVED, now or "", "unknown", why, known), known, to=now), DONE)
 
     def carry_out(self, change: Change) -> str:
         """Makes a change, or finishes it if it was begun; doing it twice changes nothing. Returns what was done.
@@ -131,10 +130,11 @@ class Book:
             Busy: another change is under way.
             Refused: another version serves than the one expected, or this one may not.
         """
-        for record in self.recent():
+        recent = self.recent()
+        for record in recent:
             if record.is_of(change) and record.end and record.end["outcome"] == DONE:
                 return f"done already: {in_words(record)}"
-        last = self.last()
+        last = recent[0] if recent else None
         if last and not last.end and last.is_of(change):
             return self.apply(last)
         self.observe()
@@ -239,11 +239,10 @@ class Book:
         )
 
 
-def open_book() -> Book:
-    """The history of this deployment's model, by Airflow's connections and variable."""
+def open_book(client: Any) -> Book:
+    """The history of this deployment's model, by Airflow's connections and variable; `client` is MLflow's."""
     from dags.retraining import settings
 
-    client, _ = registry.connect()
     known = settings.read()
     return Book(lake.client(), known["lake_bucket"], client, known["model"])
 
