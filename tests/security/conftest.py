@@ -1,7 +1,9 @@
 """Where the probes go: FRAUD_SECURITY_TARGET names a JSON file (fields of server.Server) for a running server."""
 
 import os
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tests.support.mlflow_server import Server, from_file, started
 
 # What starts servers of its own has no part in the probing of another.
 collect_ignore = (
-    ["test_postgresql.py", "test_restarts.py", "test_deletions.py", "test_memory.py"]
+    ["test_postgresql.py", "test_restarts.py", "test_deletions.py", "test_memory.py", "test_outbound.py"]
     if "FRAUD_SECURITY_TARGET" in os.environ
     else []
 )
@@ -63,3 +65,26 @@ def hidden(server: Server) -> Iterator[tuple[str, str]]:
     run = server.made("admin", "runs/create", {"experiment_id": experiment, "run_name": "hidden-run"})
     yield experiment, run["run"]["info"]["run_id"]
     server.made("admin", "experiments/delete", {"experiment_id": experiment})
+
+
+@pytest.fixture(scope="module")
+def canary() -> Iterator[tuple[str, list[str]]]:
+    """Address of a listener on loopback, and the paths that somebody asked it for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_CONNECT = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.server_port}", asked
+    listener.shutdown()
+    listener.server_close()

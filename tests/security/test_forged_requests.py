@@ -4,38 +4,12 @@ Each sends what an attacker would and fails if the answer gives what the advisor
 loopback is the prize.
 """
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 import pytest
 
 from tests.security.probing import name, refused
 from tests.support.mlflow_server import Server
-
-
-@pytest.fixture(scope="module")
-def canary() -> Iterator[tuple[str, list[str]]]:
-    """Address of a listener on loopback, and the paths that somebody asked it for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{listener.server_port}", asked
-    listener.shutdown()
-    listener.server_close()
 
 
 def test_webhooks_ask_no_inner_address(server: Server, canary: tuple[str, list[str]]) -> None:

@@ -6,9 +6,6 @@ probes are for the kind that each is said to be. A canary on loopback is the pri
 
 import json
 import pickle
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,27 +13,6 @@ import pytest
 
 from tests.security.probing import name, refused
 from tests.support.mlflow_server import Server
-
-
-@pytest.fixture(scope="module")
-def canary() -> Iterator[tuple[str, list[str]]]:
-    """Address of a listener on loopback, and the paths that somebody asked it for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{listener.server_port}", asked
-    listener.shutdown()
-    listener.server_close()
 
 
 class Asks:
