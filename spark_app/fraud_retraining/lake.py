@@ -320,6 +320,15 @@ def part_day(part: str) -> date:
     return date.fromisoformat(part[len("day=") : len("day=YYYY-MM-DD")])
 
 
+def parts_by_day(manifests: Iterable[Manifest], which: str = "parts") -> Dict[str, List[str]]:
+    """Parts that manifests name under a key, by day."""
+    parts: Dict[str, List[str]] = {}
+    for manifest in manifests:
+        for part in manifest[which]:
+            parts.setdefault(str(part_day(part)), []).append(part)
+    return parts
+
+
 def prepared_days(manifests: Iterable[Manifest]) -> Dict[date, int]:
     """Rows by prepared day, in the order of time."""
     rows: Dict[date, int] = {}

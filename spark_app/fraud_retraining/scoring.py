@@ -32,7 +32,7 @@ from fraud_retraining import explanation, features, model
 from fraud_retraining.days import newest_complete
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.jobs import step
-from fraud_retraining.lake import Files, Lake, Manifest, at_once, part_day, prepared_days
+from fraud_retraining.lake import Files, Lake, Manifest, at_once, part_day, parts_by_day, prepared_days
 
 BUDGET = 100  # cards a day, as in the handbook's Card Precision@100
 KEPT = ["transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"]
@@ -257,15 +257,15 @@ def make_alerts(lake: Lake, budget: int) -> List[str]:
     """
     written: List[str] = []
     while True:
-        parts = parts_by_day(score_manifests(lake))
-        current = {day: digest(sorted(paths)) for day, paths in parts.items()}
+        parts = parts_by_day(score_manifests(lake).values())
+        current = {day: digest(sorted(names)) for day, names in parts.items()}
         made: Dict[str, str] = lake.files.read_json(MADE) if lake.files.exists(MADE) else {}
         days = sorted(day for day in current if made.get(day) != current[day])
         if not days:
             return sorted({*written})
         # Who dies from here on leaves days that are not made, which the next run makes.
         lake.files.write_json(MADE, {day: of for day, of in made.items() if day not in days}, replace=True)
-        rows = lake.files.parquet([lake.files.path(path) for day in days for path in parts[day]])
+        rows = lake.files.parquet([lake.files.path(f"scores/{part}") for day in days for part in parts[day]])
         write_lists(lake.files, rows, budget)
         lake.files.write_json(MADE, {**made, **{day: current[day] for day in days}}, replace=True)
         written.extend(days)
@@ -275,15 +275,6 @@ def last_known(manifests: Mapping[str, Manifest]) -> Optional[date]:
     """The last day whose labels are known: the delay before the newest complete day's end; None without any day."""
     newest, _ = newest_complete(prepared_days(manifests.values()))
     return newest and newest - timedelta(features.DELAY_DAYS)
-
-
-def parts_by_day(scored: Mapping[str, Manifest], which: str = "parts") -> Dict[str, List[str]]:
-    """Paths of the parts that count, by day; of the ``live`` ones, or of all."""
-    parts: Dict[str, List[str]] = {}
-    for manifest in scored.values():
-        for part in manifest[which]:
-            parts.setdefault(str(part_day(part)), []).append(f"scores/{part}")
-    return parts
 
 
 def digest(names: Iterable[str]) -> str:

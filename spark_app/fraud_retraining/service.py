@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from datetime import date, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,12 @@ from pyspark.sql import functions as F
 
 from fraud_retraining import dataset, drift
 from fraud_retraining.dataset import WEEK, Days, Split
-from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval, metrics
+from fraud_retraining.evaluation import bootstrap_average_precision, interval, metrics
 from fraud_retraining.features import DELAY_DAYS
 from fraud_retraining.jobs import log
-from fraud_retraining.lake import Lake, Manifest, part_day, prepared_days, unlabelled_days
-from fraud_retraining.scoring import digest, last_known, parts_by_day, score_manifests
+from fraud_retraining.lake import Lake, Manifest, parts_by_day, prepared_days, unlabelled_days
+from fraud_retraining.scoring import digest, last_known, score_manifests
+from fraud_retraining.training import scored_week
 
 MADE = "service/made.json"
 MOST_ROWS = 2_000_000  # of a week that are measured in the driver; whole customers
@@ -34,12 +35,8 @@ KNOWN = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud"
 def measure(lake: Lake, model: str) -> Dict[str, Any]:
     """Measure every week whose labels are known and which is not measured as it is; return what was found by Monday."""
     manifests, scored = lake.manifests(), score_manifests(lake)
-    scores = parts_by_day(scored, "live")
+    scores, prepared = parts_by_day(scored.values(), "live"), parts_by_day(manifests.values())
     made: Dict[str, str] = lake.files.read_json(MADE) if lake.files.exists(MADE) else {}
-    prepared: Dict[str, List[str]] = {}
-    for manifest in manifests.values():
-        for part in manifest["parts"]:
-            prepared.setdefault(str(part_day(part)), []).append(part)
     until, rows, unlabelled = (
         last_known(manifests),
         prepared_days(manifests.values()),
@@ -57,7 +54,8 @@ def measure(lake: Lake, model: str) -> Dict[str, Any]:
         of = digest(sorted(path for paths in depends for path in paths))
         if made.get(str(monday)) == of:
             continue
-        found = {"model": model, **of_week(lake, model, monday, manifests, scored)}
+        live = {str(day): scores[str(day)] for day in week if str(day) in scores}
+        found = {"model": model, **of_week(lake, model, Days(monday, sunday), manifests, live)}
         lake.files.write_json(f"service/{monday}.json", found, replace=True)
         made[str(monday)] = of
         done[str(monday)] = found
@@ -78,13 +76,15 @@ def first_needed(monday: date) -> date:
 
 
 def of_week(
-    lake: Lake, model: str, monday: date, manifests: Mapping[str, Manifest], scored: Mapping[str, Manifest]
+    lake: Lake, model: str, week: Days, manifests: Mapping[str, Manifest], live: Mapping[str, Sequence[str]]
 ) -> Dict[str, Any]:
-    """What came of a week's scores: by version as a retrain measures, and what people caught by the lists."""
-    week = Days(monday, monday + timedelta(WEEK - 1))
-    live = {day: paths for day, paths in parts_by_day(scored, "live").items() if monday_of(day) == monday}
-    rows = lake.prepared(manifests.values(), first_needed(monday), week.last).select(*KNOWN)
-    scores = lake.files.parquet([lake.files.path(path) for paths in live.values() for path in paths])
+    """What came of a week's scores: by version as a retrain measures, and what people caught by the lists.
+
+    Args:
+        live: parts of scores that count, by day of the week.
+    """
+    rows = lake.prepared(manifests.values(), first_needed(week.first), week.last).select(*KNOWN)
+    scores = lake.files.parquet([lake.files.path(f"scores/{part}") for parts in live.values() for part in parts])
     found = holdout_scores(rows, scores, week)
     days = sorted(live)
     frauds = rows.where("tx_fraud = 1").where(F.to_date("tx_datetime").cast("string").isin(days)).toPandas()
@@ -115,12 +115,11 @@ def of_version(rows: pd.DataFrame, promise: Optional[float]) -> Dict[str, Any]:
 
     ``worse`` says that what the version promised lies above the whole interval.
     """
-    labels, frauds = rows["tx_fraud"].to_numpy(), int(rows["tx_fraud"].sum())
+    frauds = int(rows["tx_fraud"].sum())
     result: Dict[str, Any] = {"rows": len(rows), "frauds": frauds, "promised": promise, "worse": False}
     if not 0 < frauds < len(rows):
         return {**result, "average_precision": None, "interval": None, "card_precision_100": None}
-    days = rows["tx_datetime"].dt.floor("D").astype("int64").to_numpy()
-    week, scores = ScoredWeek(labels, rows["customer_id"].to_numpy(), days), rows["score"].to_numpy()
+    week, scores = scored_week(rows), rows["score"].to_numpy()
     resampled = bootstrap_average_precision(week, {"served": scores}, RESAMPLES, SEED)["served"]
     spread = list(interval(resampled)) if len(resampled) else None
     measured = metrics(week, scores)

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from fraud_retraining import features, model, scoring, service
 from fraud_retraining.errors import RetrainingError
-from fraud_retraining.lake import Lake
+from fraud_retraining.lake import Lake, parts_by_day
 from fraud_retraining.offline import write_scores
 from fraud_retraining.preparation import prepare
 from fraud_retraining.quality import PREPARED_SCHEMA
@@ -100,8 +100,8 @@ def lake(spark, weeks, tmp_path):
 
 def scores(lake):
     """Scores that count, by id."""
-    parts = scoring.parts_by_day(scoring.score_manifests(lake))
-    paths = [lake.files.path(path) for of_day in parts.values() for path in of_day]
+    parts = parts_by_day(scoring.score_manifests(lake).values())
+    paths = [lake.files.path(f"scores/{part}") for of_day in parts.values() for part in of_day]
     found = lake.files.parquet(paths).toPandas()
     assert found["transaction_id"].is_unique
     return found.sort_values("transaction_id").set_index("transaction_id")
@@ -382,9 +382,11 @@ def test_a_week_whose_labels_have_not_arrived_is_not_measured(lake, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- by hand
 @pytest.fixture(scope="module")
 def folder_of_model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "fraud"
-    mlflow.xgboost.save_model(MODELS["1"], str(path), model_format="ubj")
-    return path
+    folder = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # image 2.1's MLflow leaves a folder `mlruns` where it works
+        mlflow.xgboost.save_model(MODELS["1"], "fraud", model_format="ubj")
+    return folder / "fraud"
 
 
 def test_a_folder_is_scored_by_hand_as_the_lake_is(spark, lake, folder_of_model, tmp_path):

@@ -202,8 +202,10 @@ def test_the_champion_at_work_gives_the_scores_of_the_tournament(lake, client, d
     data = training.load(lake, SECOND, SETTINGS)
     entrants = training.score(data, "fraud", booster, [tracking.Version("1", "champion")], SETTINGS.most_scored)
     then = data.test.select("transaction_id").toPandas()["transaction_id"].sort_values()
-    paths = [path for of_day in scoring.parts_by_day(scoring.score_manifests(lake)).values() for path in of_day]
-    scored = lake.files.parquet([lake.files.path(path) for path in paths]).toPandas().set_index("transaction_id")
+    parts = [part for manifest in scoring.score_manifests(lake).values() for part in manifest["parts"]]
+    scored = (
+        lake.files.parquet([lake.files.path(f"scores/{part}") for part in parts]).toPandas().set_index("transaction_id")
+    )
     assert np.array_equal(scored.loc[then, "score"].to_numpy(), entrants.challenger.scores)  # to the bit
 
 
