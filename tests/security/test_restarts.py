@@ -204,4 +204,6 @@ def test_runs_and_versions_are_there_once(
     assert creating.returncode == 0, errors[-3000:]
     told = json.loads(output.splitlines()[-1])
     assert (told["lost"], told["doubled"]) == ([], []), told
-    assert len(told["unknown"]) <= (how == signal.SIGKILL), "a restart leaves no doubt"
+    # A server that ends closes its listening socket, and with it a connection that waits there with its request sent.
+    # nginx cannot know more of it than of a worker that was killed. This client makes one call at a time.
+    assert len(told["unknown"]) <= 1, told
