@@ -129,6 +129,14 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """Above which no cluster is made, at list prices: of a run, and of a month's runs; 0 is none."""
+
+    run: float
+    month: float
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -219,6 +227,7 @@ class Outputs:
     dataproc: Dataproc
     quality: Quality
     score: Score
+    budget: Budget
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver

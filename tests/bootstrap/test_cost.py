@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local_cloud import pricing
 from stack.cloud.outputs import CostInputs
 from stack.cloud.price_list import PRICES, line, retrain, standing
 from stack.common.envs import ROOT
@@ -56,6 +57,15 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
     slower = SIZES | {"cluster": SIZES["cluster"] | {"disk_type": "network-hdd"}}
     hour += 3 * 64 * (2.952 - 11.88) / 720
     assert retrain(CostInputs.parse(slower), 30).amount == pytest.approx(hour / 2)
+
+
+def test_an_hour_of_a_cluster_is_what_a_run_of_an_hour_costs() -> None:
+    """What the DAGs are told, by host, and what `make cost` says."""
+    hour = pricing.hour_of(SIZES["cluster"])
+    assert hour["currency"] == "RUB"
+    assert hour["master_hour"] + 2 * hour["compute_hour"] == pytest.approx(retrain(CostInputs.parse(SIZES), 60).amount)
+    unknown = pricing.hour_of(SIZES["cluster"] | {"preemptible": True, "master_preset": "z9-c2-m8"})
+    assert unknown == {"currency": "RUB"}
 
 
 def test_a_disk_of_data_is_paid_for_besides_the_system() -> None:
