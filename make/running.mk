@@ -3,9 +3,18 @@ SAID = $(if $(filter-out file undefined,$(origin $(1))),--$(2) '$($(1))')
 OF_WHICH = $(call SAID,STATE,state) $(call SAID,CLOUD,cloud)
 WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
-.PHONY: status history rollback unbar
+.PHONY: status logs ui ssh history rollback unbar
 status: stack-env ## One screen: what serves, data, drift, next runs, clusters, costs, machines [JSON=1]; docs/operations.md
 	@$(STACK) status $(OF_WHICH) $(if $(JSON),--json)
+
+logs: stack-env ## The end of a log: [OF=<program, service or DAG/task>]; without OF what there is
+	@$(STACK) logs $(OF_WHICH) $(if $(OF),--of '$(OF)')
+
+ui: stack-env ## Where the pages of Airflow and MLflow are and how to log in; a tunnel, where one is needed
+	@$(STACK) ui $(OF_WHICH)
+
+ssh: stack-env ## Log in to a machine of the cloud [HOST=mlflow]
+	@$(STACK) ssh $(OF_WHICH) $(if $(HOST),--host '$(HOST)')
 
 history: stack-env ## What served when, by whose decision and why
 	@$(STACK) history $(OF_WHICH)

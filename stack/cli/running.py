@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from stack.cloud import ssh
+from stack.cloud import ui as cloud_ui
 from stack.cloud.deployment import Deployment
+from stack.cloud.inventory import hosts
 from stack.cloud.system import CloudSystem
 from stack.common.console import console
 from stack.common.errors import StackError
 from stack.common.options import Variable
+from stack.local import ui as local_ui
 from stack.local.state import State
 from stack.local.system import DemoSystem
-from stack.running import asking, screen, serving
+from stack.running import asking, logs, screen, serving
 from stack.running.shape import UNKNOWN
 
 DEMO, CLOUD = Path(".demo"), Path(".cloud")
@@ -109,5 +113,43 @@ class Unbar(Changing):
         self.trigger("unbar", version=self.version)
 
 
-COMMANDS = (Status, History, Rollback, Unbar)
+@dataclass(frozen=True)
+class Logs(Which):
+    """print the end of a log: of a program, of a machine's service, of a task in Airflow"""
+
+    of: Annotated[str | None, "which log (default: say which there are)", Variable(example="retrain/cluster.train")] = (
+        None
+    )
+
+    def run(self) -> None:
+        logs.show(self.system(), self.of)
+
+
+@dataclass(frozen=True)
+class Ui(Which):
+    """say where the pages of Airflow and MLflow are and how to log in; open a way to them, where one is needed"""
+
+    def run(self) -> None:
+        system = self.system()
+        if isinstance(system, DemoSystem):
+            local_ui.show(system, console)
+        else:
+            cloud_ui.show(system)
+
+
+@dataclass(frozen=True)
+class Ssh(Which):
+    """log in to a machine of a deployment in the cloud"""
+
+    host: Annotated[str, "machine", Variable(example="database")] = "mlflow"
+
+    def run(self) -> None:
+        system = self.system()
+        if isinstance(system, DemoSystem):
+            raise StackError(f"{system.where} is a demo: it has no machines, its programs run here (`make status`).")
+        system.require()
+        ssh.log_in(system.deployment, self.host, hosts(system.outputs))
+
+
+COMMANDS = (Status, Logs, Ui, Ssh, History, Rollback, Unbar)
 INTERRUPTED = "A run that was started in Airflow goes on; `make status` says how it is."

@@ -1,9 +1,11 @@
 """ssh to the machines, by the configuration that `make bootstrap` has written: commands, and a way to MLflow's port."""
 
 import contextlib
+import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
@@ -70,6 +72,30 @@ def tunnel(deployment: Deployment, host: str, address: str, port: int) -> Iterat
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def log_in(deployment: Deployment, host: str, known: Iterable[str]) -> NoReturn:
+    """Becomes an ssh session on that machine.
+
+    Raises:
+        StackError: there is no such machine; names those that there are.
+    """
+    if host not in known:
+        raise StackError(f"HOST={host}: the machines are {', '.join(known)}, such as `make ssh HOST=mlflow`.")
+    line = command(deployment, host)
+    os.execvp(line[0], line)
+
+
+def socks(deployment: Deployment, host: str, port: int) -> None:
+    """Lets a browser reach what the machine reaches, by a SOCKS proxy at a port of this computer, until Ctrl-C.
+
+    Raises:
+        StackError: ssh ended by itself; what it said stands above.
+    """
+    options = ("-o", "ExitOnForwardFailure=yes", "-N", "-D", f"127.0.0.1:{port}", host)
+    with contextlib.suppress(KeyboardInterrupt):
+        if subprocess.run(command(deployment, *options), stdin=subprocess.DEVNULL).returncode:
+            raise StackError(f"The way through {host} is closed: ssh has ended, its message is above.")
 
 
 def last_line(text: str) -> str:

@@ -5,6 +5,7 @@ No `yc`, no Terraform: whoever has the folder of the deployment and may log in t
 
 import contextlib
 import json
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,10 +27,19 @@ from stack.cloud.outputs import Outputs
 from stack.cloud.way_in import takes
 from stack.common import lockbox
 from stack.common.errors import StackError
+from stack.running import logs
 from stack.running.airflow_api import MONITOR, RETRAIN, SCORE, SWEEP, Airflow, Login
 from stack.running.system import Absent, Mlflow, Place
 
 IN_A_HURRY = Patience(3)
+# What a person calls it -> the machine, and the units whose journal it is.
+JOURNALS = {
+    "mlflow": ("mlflow", ("mlflow.service", "mlflow-job@*")),
+    "nginx": ("mlflow", ("nginx.service",)),
+    "backup": ("mlflow", ("mlflow-backup@*",)),
+    "postgresql": ("database", ("postgresql@*",)),
+    "pgbackrest": ("database", ("pgbackrest@*", "pgbackrest-verify.service")),
+}
 REFUSED = (
     "its password is in the secret that airflow.admin_secret_id of the outputs names, and your account needs the role "
     "managed-airflow.user; Airflow 2 takes a password only with api.auth_backends in its configuration"
@@ -132,6 +142,15 @@ class CloudSystem:
 
     def programs(self) -> dict[str, str]:
         raise Absent("in the cloud there are none beside Airflow and the machines")
+
+    def logs(self) -> Mapping[str, Callable[[], str]]:
+        there = hosts(self.outputs)
+        return {name: partial(self.journal, host, units) for name, (host, units) in JOURNALS.items() if host in there}
+
+    def journal(self, host: str, units: tuple[str, ...]) -> str:
+        chosen = [f"--unit={unit}" for unit in units]
+        words = ("sudo", "-n", "journalctl", "--no-pager", f"--lines={logs.LINES}", *chosen)
+        return ssh.ask(self.deployment, host, *map(shlex.quote, words))
 
     def machines(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
         return {host: partial(self.machine_status, host) for host in hosts(self.outputs)}

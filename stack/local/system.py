@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from stack.common.storage import storage_client
 from stack.local import deploy, supervisor
 from stack.local.airflow_api import Airflow
 from stack.local.state import FOLDER_ID, State
+from stack.running import logs
 from stack.running.airflow_api import RETRAIN, SCORE, SWEEP
 from stack.running.system import Mlflow, Place
 
@@ -56,6 +57,8 @@ class DemoSystem:
     def _told(self) -> dict[str, Any]:
         cloud = deploy.sdk(self.state, self.patience)
         known = lockbox.secrets_by_name(cloud, FOLDER_ID)
+        if deploy.VARIABLE not in known:
+            raise StackError(f"nothing is deployed yet: Lockbox has no {deploy.VARIABLE}; `make demo` writes it")
         return dict(json.loads(lockbox.payload(cloud, known[deploy.VARIABLE].id)["value"]))
 
     def told(self) -> dict[str, Any]:
@@ -75,6 +78,10 @@ class DemoSystem:
 
     def programs(self) -> dict[str, str]:
         return {name: supervisor.status_of(self.state, name) for name in supervisor.PROGRAMS}
+
+    def logs(self) -> Mapping[str, Callable[[], str]]:
+        names = sorted(path.stem for path in self.state.logs.glob("*.log"))
+        return {name: partial(supervisor.tail_of_log, self.state, name, logs.LINES) for name in names}
 
     def machines(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
         return {"this machine": lambda: this_machine(self.state.folder)}

@@ -42,11 +42,11 @@ class Airflow:
         self.api = f"{self.url}/api/{'v1' if self.is_2 else 'v2'}"
 
     def log_in(self) -> None:
-        """Gets a token; Airflow 2 takes the password itself."""
-        if self.is_2:
-            raise StackError(f"Airflow at {self.url} refuses the log-in of `admin`; {self.login.hint}.")
+        """Gets a token. Raises StackError if the password is refused; Airflow 2 has had it with the call itself."""
         body = {"username": "admin", "password": self.login.password}
-        answer = self.session.post(f"{self.url}/auth/token", json=body, timeout=self.seconds)
+        answer = None if self.is_2 else self.session.post(f"{self.url}/auth/token", json=body, timeout=self.seconds)
+        if answer is None or answer.status_code == 401:
+            raise StackError(f"Airflow at {self.url} refuses the log-in of `admin`; {self.login.hint}.")
         answer.raise_for_status()
         self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 

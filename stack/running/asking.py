@@ -6,6 +6,9 @@ from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
+
+import requests
 
 from dags.retraining import patience
 from stack.common.errors import StackError
@@ -62,8 +65,14 @@ def answer(future: "Future[questions.Found]", seconds: float) -> Answer[Any]:
 
 def one_line(problem: BaseException) -> str:
     """Why something could not be asked, for a person."""
-    said = str(problem) if isinstance(problem, StackError) else patience.sentence(problem)
-    return " ".join((said or f"{type(problem).__name__}: {problem}").split())[:600]
+    if isinstance(problem, StackError):
+        said: str | None = str(problem)
+    elif isinstance(problem, requests.ConnectionError | requests.Timeout) and problem.request is not None:
+        place = urlsplit(problem.request.url or "")
+        said = f"{place.scheme}://{place.netloc} does not answer"
+    else:
+        said = patience.reason(problem)
+    return " ".join((said or f"{type(problem).__name__}: {problem}").split())[:400]
 
 
 def screen(system: System, answers: dict[str, Answer[Any]], machines: dict[str, Answer[shape.Machine]]) -> Screen:

@@ -18,6 +18,7 @@ MEASURED_DAILY = timedelta(days=2)  # after which what `monitor` found is old
 # Jobs of the machines that make a backup, and those that restore one for trial (role `monitoring`).
 BACKUPS = ("mlflow-backup@make.service", "pgbackrest@full.service", "pgbackrest@diff.service")
 RESTORES = ("mlflow-backup@verify.service", "pgbackrest-verify.service")
+NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes: no such model, no such alias
 Found = tuple[Any, list[str]]  # a value of shape.py, what needs a person
 
 
@@ -109,11 +110,9 @@ def mlflow_server(system: System) -> Found:
         version = mlflow.get("version", SECONDS).text.strip()
         query = {"name": MODEL, "alias": "champion"}
         answer = mlflow.get("api/2.0/mlflow/registered-models/alias", SECONDS, **query)
-    champion = None
-    if answer.ok:
-        champion = str(answer.json()["model_version"]["version"])
-    elif answer.json().get("error_code") not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+    if not answer.ok and not any(code in answer.text for code in NO_ALIAS):
         answer.raise_for_status()
+    champion = str(answer.json()["model_version"]["version"]) if answer.ok else None
     record, changing = last_move(system)
     problems = []
     if not changing and champion != (record.serves if record else None):

@@ -80,7 +80,8 @@ def drift(found: shape.Drift, now: datetime, _: Screen) -> Iterator[str]:
 
 def schedule(found: list[shape.Scheduled], now: datetime, _: Screen) -> Iterator[str]:
     for one in found:
-        due = "paused" if one.paused else ago(one.next, now) if one.next else "by announcement only"
+        # While a run goes on, Airflow has no time for the next one.
+        due = "paused" if one.paused else ago(one.next, now) if one.next else "after this run"
         last = f"last {one.last_state} {ago(one.last_started, now)}" if one.last_state else "has never run"
         yield f"{one.dag}: {due}; {last}"
 
@@ -102,14 +103,15 @@ def costs(found: shape.Costs, _: datetime, __: Screen) -> Iterator[str]:
         yield f"last run of {last.dag}: {cost} for {length(last.seconds)} ({last.name})"
     unpriced = f", {found.unpriced} of them without a known price" if found.unpriced else ""
     month = money(found.month, found.currency, found.at_most)
-    yield f"this month so far: {month} for {found.clusters} clusters{unpriced}"
+    clusters = "1 cluster" if found.clusters == 1 else f"{found.clusters} clusters"
+    yield f"this month so far: {month} for {clusters}{unpriced}"
     budgets = [("a run", found.budget_run), ("a month", found.budget_month)]
     said = [f"{money(amount, found.currency)} {per}" for per, amount in budgets if amount]
     yield f"budget: {', '.join(said) or 'none'}"
 
 
 def mlflow(found: shape.MlflowServer, _: datetime, __: Screen) -> Iterator[str]:
-    yield f"{found.version} answers; champion is version {found.champion or 'none'}"
+    yield f"{found.version} answers; {f'champion is version {found.champion}' if found.champion else 'no champion yet'}"
 
 
 def components(found: list[shape.Component], _: datetime, __: Screen) -> Iterator[str]:
@@ -185,7 +187,10 @@ def show(whole: Screen, console: Console) -> None:
         add(grid, NAMES.get(name, name), getattr(whole, name), lines, whole)
     for name, one in whole.machines.items():
         add(grid, name, one, machine, whole)
-    console.print(grid, soft_wrap=False)
+    with console.capture() as captured:
+        console.print(grid, soft_wrap=False)
+    for line in captured.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def add(

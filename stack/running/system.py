@@ -77,5 +77,8 @@ class System(Protocol):
     def programs(self) -> dict[str, str]:
         """Program -> its state, of those that run beside Airflow and MLflow; RUNNING is well."""
 
+    def logs(self) -> Mapping[str, Callable[[], str]]:
+        """Name -> the end of that log, of all that are not Airflow's."""
+
     def machines(self) -> Mapping[str, Callable[[], dict[str, Any]]]:
         """Machine -> what asks it for its state, as the role `monitoring` tells it (`machine-status`)."""
