@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
 Record = TypeVar("Record")
@@ -245,6 +246,20 @@ class Outputs:
             StackError: something is missing that outputs.tf has.
         """
         return record(cls, value | {"raw": value}, "outputs")
+
+    @classmethod
+    def kept(cls, deployment: Deployment) -> "Outputs":
+        """Those of what was made from this folder.
+
+        Raises:
+            StackError: nothing was made from here.
+        """
+        raw = deployment.load("outputs", None)
+        if not raw:
+            raise StackError(
+                f"{deployment.folder} has no deployment: `make bootstrap` makes one. CLOUD=… names another."
+            )
+        return cls.parse(raw)
 
 
 def record(kind: type[Record], value: dict[str, Any], where: str) -> Record:

@@ -77,21 +77,22 @@ class CloudSystem:
 
     @cached_property
     def outputs(self) -> Outputs:
-        raw = self.deployment.load("outputs", None)
-        if not raw:
-            raise StackError(
-                f"{self.deployment.folder} has no deployment: `make bootstrap` makes one. CLOUD=… names another."
-            )
-        return Outputs.parse(raw)
+        return Outputs.kept(self.deployment)
 
     @cached_property
-    def _account(self) -> Account:
-        return Account.find()
+    def _logged_in(self) -> Account | StackError:
+        try:
+            return Account.find()
+        except StackError as refused:
+            return refused
 
     @property
     def account(self) -> Account:
-        with self.lock:  # one log-in for all questions
-            return self._account
+        with self.lock:  # one log-in, or one refusal, for all questions
+            found = self._logged_in
+        if isinstance(found, StackError):
+            raise StackError(str(found))
+        return found
 
     def require(self) -> None:
         assert self.outputs

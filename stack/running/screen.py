@@ -183,18 +183,16 @@ def show(whole: Screen, console: Console) -> None:
     grid.add_column(width=2)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold", ratio=1)
-    for name, lines in LINES.items():
-        add(grid, NAMES.get(name, name), getattr(whole, name), lines, whole)
-    for name, one in whole.machines.items():
-        add(grid, name, one, machine, whole)
+    rows = [(NAMES.get(name, name), getattr(whole, name), lines) for name, lines in LINES.items()]
+    rows += [(name, one, machine) for name, one in whole.machines.items()]
+    said: set[str] = set()
+    for name, one, lines in rows:
+        again = bool(one.why) and one.why in said
+        said.add(one.why)
+        mark, style = MARKS[one.state]
+        told = Text("as said above", style) if again else body(one, lines, whole)
+        grid.add_row(Text(mark, style), Text(name, "bold"), told)
     with console.capture() as captured:
         console.print(grid, soft_wrap=False)
     for line in captured.get().splitlines():
         console.file.write(f"{line.rstrip()}\n")
-
-
-def add(
-    grid: Table, name: str, one: Answer[Any], lines: Callable[[Any, datetime, Screen], Iterator[str]], whole: Screen
-) -> None:
-    mark, style = MARKS[one.state]
-    grid.add_row(Text(mark, style), Text(name, "bold"), body(one, lines, whole))

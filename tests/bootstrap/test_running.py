@@ -4,6 +4,7 @@ ssh is a stand-in that notes what it was called with, forwards one port, and kno
 small servers that refuse what the real ones refuse: a certificate for another name, a call without the proxy's header.
 """
 
+import io
 import json
 import ssl
 import sys
@@ -21,17 +22,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from rich.console import Console
 
 from stack.cloud import inventory, ui
 from stack.cloud import system as cloud_system
 from stack.cloud.account import Account
+from stack.cloud.airflow_secrets import VARIABLE
 from stack.cloud.deployment import Deployment
 from stack.cloud.machines import certificate
 from stack.cloud.outputs import Outputs
 from stack.cloud.system import CloudSystem
 from stack.common import lockbox
 from stack.common.errors import StackError
-from stack.running import logs, serving
+from stack.running import asking, logs, screen, serving
 from tests.bootstrap.test_inventory import OUTPUTS, PUBLIC
 
 STATUS = {"jobs": {}, "certificates": {}, "disks": {"/": {"percent": 40, "free_gib": 12.0}}, "problems": ["too hot"]}
@@ -80,6 +83,7 @@ def system(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> CloudSyst
     outputs = json.loads(json.dumps(OUTPUTS))
     outputs["mlflow"]["public_address"] = None
     outputs["ssh"]["hosts"]["mlflow"] = "10.130.2.10"
+    outputs["connections"] = {VARIABLE: "id-variable"}
     deployment.save("outputs", outputs)
     inventory.write(deployment, Outputs.parse(outputs), PUBLIC)
     monkeypatch.setattr(Account, "find", classmethod(lambda cls: cls("test", "t1.token")))
@@ -204,6 +208,27 @@ def test_the_way_to_the_pages_is_told_without_a_secret(
     (words,) = calls()
     assert words[-2].startswith("127.0.0.1:")
     assert words[-3:][0] == "-D"
+
+
+def test_who_may_not_log_in_is_told_once_and_still_sees_the_machines(
+    system: CloudSystem, calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def refuse(cls: type[Account]) -> Account:
+        tried.append(cls)
+        raise StackError("There are no credentials")
+
+    monkeypatch.setattr(Account, "find", classmethod(refuse))
+    whole = asking.ask(system)
+    assert len(tried) == 1
+    assert (whole.serving.why, whole.costs.why) == ("There are no credentials",) * 2
+    assert [one.state for one in whole.machines.values()] == ["person", "unknown"]
+    assert (whole.exit_status, whole.problems) == (1, ["machine mlflow: too hot"])
+    out = io.StringIO()
+    screen.show(whole, Console(file=out, width=100))
+    assert out.getvalue().count("There are no credentials") == 1
+    assert "as said above" in out.getvalue()
 
 
 # ------------------------------------------------------------------------------------------------ Airflow
