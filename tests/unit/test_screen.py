@@ -465,12 +465,13 @@ def test_it_fits_the_terminal_and_has_no_colours_where_nobody_sees_them(system: 
     text = printed(asking.ask(system), width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert "\x1b" not in text
-    assert text.startswith("cloud in /somewhere/.cloud: all is well")
+    assert text.startswith("cloud in /somewhere/.cloud, ")
+    assert text.splitlines()[0].endswith(" UTC: all is well")
     for said in (
         "ok serving",
         "version 2 since",
         "13.00 RUB",
-        "last verified restore 2026-11-23 03:00 UTC",
+        "last verified restore 2026-11-23 03:00 (",
         "66 days left",
     ):
         assert said in " ".join(text.split())
@@ -479,4 +480,7 @@ def test_it_fits_the_terminal_and_has_no_colours_where_nobody_sees_them(system: 
 def test_spans_are_told_in_the_unit_that_fits() -> None:
     spans = [screen.length(seconds) for seconds in (90, 150, 7300, 200_000)]
     assert spans == ["90 s", "2 min", "2 h", "2 days"]
-    assert screen.ago((NOW + timedelta(hours=5)).isoformat(), NOW).endswith("(in 5 h)")
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    assert screen.ago("2026-11-27T17:00:00+00:00", noon) == "17:00 (in 5 h)"
+    assert screen.ago("2026-11-25T11:30:00Z", noon) == "2026-11-25 11:30 (2 days ago)"
+    assert screen.ago(None, noon) == "never"
