@@ -186,9 +186,10 @@ def put(s3: Any, key: str, value: Any) -> None:
 def lived(s3: Any, minutes: float) -> None:
     """A cluster of this month on record."""
     told = {"cluster": "c", "name": "fraud-1", "dag": "retrain", "run": "r", "created": questions.iso(NOW)}
-    put(s3, costs.key("c", NOW), told | {"expires": "", "per_hour": 26.0, "at_most": False})
+    told |= {"expires": "", "per_hour": 26.0, "at_most": False}
+    put(s3, costs.key("c", NOW), told)
     end = {"ended": questions.iso(NOW), "seconds": minutes * 60, "amount": 26 * minutes / 60}
-    put(s3, costs.key("c", NOW, ".end"), end)
+    put(s3, costs.key("c", NOW, costs.END), told | end)
 
 
 # ------------------------------------------------------------------------------------------------ what it finds
@@ -242,6 +243,13 @@ def late(system: Fake) -> None:
 def worse(system: Fake) -> None:
     versions = {"2": WEEK["versions"]["2"] | {"worse": True}}  # type: ignore[index]
     put(system.s3, "service/2018-07-09.json", WEEK | {"versions": versions})
+
+
+def test_a_version_that_was_left_may_have_done_worse(system: Fake) -> None:
+    versions = {"1": WEEK["versions"]["2"] | {"worse": True}}  # type: ignore[index]
+    put(system.s3, "service/2018-07-09.json", WEEK | {"versions": versions})
+    whole = asking.ask(system)
+    assert (whole.exit_status, whole.service.state) == (0, "well")
 
 
 def over_budget(system: Fake) -> None:
