@@ -202,6 +202,7 @@ def alive(system: System) -> Found:
                 age_seconds=round(age),
                 expires=iso(ledger.expiry(cluster.labels.get(ours.EXPIRES_LABEL, ""), now)),
                 cost=None if per_hour is None else round(per_hour * age / 3600, 2),
+                currency=book.currency,
                 overdue=bool(late),
             )
         )

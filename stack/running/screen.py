@@ -87,12 +87,11 @@ def schedule(found: list[shape.Scheduled], now: datetime, _: Screen) -> Iterator
         yield f"{one.dag}: {due}; {last}"
 
 
-def clusters(found: list[shape.Alive], now: datetime, whole: Screen) -> Iterator[str]:
-    currency = whole.costs.value.currency if whole.costs.value else ""
+def clusters(found: list[shape.Alive], now: datetime, _: Screen) -> Iterator[str]:
     for one in found:
         yield (
             f"{one.name} of {one.dag}, {one.status}, {length(one.age_seconds)} old, "
-            f"{money(one.cost, currency)} so far, expires {ago(one.expires, now)}"
+            f"{money(one.cost, one.currency)} so far, expires {ago(one.expires, now)}"
         )
     if not found:
         yield "none alive"

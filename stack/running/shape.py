@@ -1,6 +1,6 @@
 """What the screen shows, as `make status JSON=1` prints it. Its keys stay; `format` grows if one changes its meaning.
 
-Times are ISO 8601 in UTC, money is in `costs.currency` at list prices, with VAT. What has `null` is not known.
+Times are ISO 8601 in UTC, money is at list prices, with VAT. What has `null` is not known.
 """
 
 from dataclasses import dataclass, field
@@ -116,6 +116,7 @@ class Alive:
     age_seconds: float
     expires: str
     cost: float | None
+    currency: str
     overdue: bool
 
 
