@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from local_cloud import pricing
-from stack.cloud import registry
+from stack.cloud import pause, registry
 from stack.cloud.deployment import Deployment
 from stack.cloud.price_list import PRICES, by_use, retrain, standing
 from stack.cloud.sizes import find_sizes
@@ -38,5 +38,6 @@ def show(deployment: Deployment, minutes: float, runs: float) -> None:
         say(f"per month: {known:,.2f} {currency} that stand, and {once.amount * runs:,.2f} for {runs:g} retrains")
     else:
         say(f"per month: {known:,.2f} {currency} that stand, and {runs:g} retrains without a known price")
+    say(f"while it is paused (`make pause`): {pause.amounts(sizes)}")
     say(f"not in these sums, for want of a known price: {', '.join(unknown) or 'nothing'}; nor traffic")
     say(f"list prices with VAT, read on {PRICES['read']}: stack/cloud/prices.json, local_cloud/prices.json")
