@@ -9,7 +9,7 @@ LANES = .envs/stack/bin/python -m tests.support.lanes
 check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
 	@$(LANES) check
 
-# VERIFY=1 has besides what is too long for a quarter of an hour: what CI and `make verify` have.
+# VERIFY=1 has besides what is too long for a quarter of an hour, as `make verify` does.
 test: stack-env ## All that a change must pass, side by side; seconds by target at its end [VERIFY=1] (15 minutes)
 	@$(LANES) test
 
