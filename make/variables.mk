@@ -21,11 +21,12 @@ TAKES_drill := FRESH K ARGS
 TAKES_molecule := FRESH SCENARIO
 TAKES_drill-machines := FRESH STACK_DEBIAN K
 TAKES_bench := FRESH FULL LAKE ONLY IMAGE MEMORY
+TAKES_board := BOARD APPLY
 TAKES_lock := NAMES UPGRADE
 TAKES_screenshots := K ARGS
 
 # Those that are said or not: a value that means no to a person (FORCE=0) would mean yes.
-SWITCHES := YES FORCE FRESH FULL UPGRADE VERIFY
+SWITCHES := APPLY YES FORCE FRESH FULL UPGRADE VERIFY
 $(foreach each,$(SWITCHES),$(if $(filter-out 1,$($(each))),$(error $(each)=$($(each)): $(each)=1 is expected, or nothing)))
 
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))

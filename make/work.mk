@@ -39,6 +39,10 @@ lint-changed: stack-env
 	    && .envs/dev/bin/mypy $(TYPED) || exit 1; fi; \
 	  if [ "$$yaml" ]; then .envs/dev/bin/yamllint --strict $$yaml; fi
 
+.PHONY: board
+board: stack-env ## A project of GitHub in line with BOARD=docs/board.yml: says what would change, and with APPLY=1 does it
+	@$(STACK) board $(if $(BOARD),--file '$(BOARD)') $(if $(APPLY),--apply)
+
 .PHONY: lock role-readmes screenshots
 lock: python ## Compile requirements/*.in into hash-locked *.txt [NAMES="mlflow dev"] [UPGRADE=1]
 	@$(ENVS) --lock $(NAMES) $(if $(UPGRADE),--upgrade)

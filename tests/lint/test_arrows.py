@@ -40,6 +40,7 @@ ARROWS = {
         "dags.retraining.patience",
         "dags.retraining.settings",
     },
+    "stack/board": {"stack.board", "stack.common"},
     "stack/common": {"stack.common", "dags.retraining.patience"},
     "stack/local": {
         "stack.local",
