@@ -12,7 +12,7 @@ ENVS := $(PYTHON) -m stack.common.envs
 STACK := .envs/stack/bin/python -m stack
 JAVA = JAVA_HOME=$$(.envs/stack/bin/python -m stack.common.java)
 
-include make/local.mk make/cloud.mk make/spark.mk make/test.mk make/proofs.mk make/work.mk make/variables.mk
+include make/local.mk make/running.mk make/cloud.mk make/spark.mk make/test.mk make/proofs.mk make/work.mk make/variables.mk
 
 .PHONY: help python stack-env
 help: ## This list
@@ -21,6 +21,7 @@ help: ## This list
 	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables of make demo:  WEEKS=2  FRAUD_LAKE=<folder or s3://…>  STATE=.demo  PORT=19000  IMAGE=2.1|2.2\n'
 	@printf '                         CUSTOMERS=5000  SEED=0  SCHEDULE="*/15 * * * *"  PYTHON=python3.12  FORCE=1\n'
+	@printf '                         RUN_BUDGET=50  MONTH_BUDGET=1500 (roubles at list prices; above them no run starts)\n'
 	@printf 'Variables of the tests:  K=<expression>  ARGS="--lf -x"  go to pytest;  FRESH=1  forgets what a proof has kept\n'
 
 python:

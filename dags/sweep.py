@@ -18,7 +18,7 @@ def sweep(ti: Any = None) -> list[str]:
     Raises:
         RuntimeError: some could not be deleted; names them, so that a person looks.
     """
-    from dags.retraining import clusters, compat, operators
+    from dags.retraining import clusters, compat, costs, operators
 
     def is_active(dag_id: str, run_id: str) -> bool:
         return compat.is_active(ti, dag_id, run_id)
@@ -32,7 +32,7 @@ def sweep(ti: Any = None) -> list[str]:
         print(f"{cluster.name} ({cluster.id}): {f'deleting it, {reason}' if reason else 'in use'}")
         if reason:
             try:
-                clusters.delete(sdk, cluster.id, timeout=600)
+                costs.delete(sdk, cluster.id, timeout=600)
                 deleted.append(cluster.name)
                 reasons.append(f"{cluster.name}: {reason}")
             except Exception as problem:  # the others must go whatever is wrong with this one

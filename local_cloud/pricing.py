@@ -1,7 +1,7 @@
 """What a cluster's hosts and disks cost, by `prices.json` and `presets.json`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,26 @@ class Hosts:
     disk_bytes: int
     count: int
     preemptible: bool = False
+
+
+def hour_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What an hour of a cluster's hosts costs, their disks included.
+
+    `master_hour` and `compute_hour`, of one host each, where the prices are known, and `currency`.
+
+    Args:
+        spec: `master_preset`, `compute_preset`, `disk_gib`; `disk_type` and `preemptible` if they are said.
+    """
+    disk = (spec.get("disk_type") or "network-ssd", spec["disk_gib"] * _GIB, 1)
+    hosts = {
+        "master_hour": Hosts(spec["master_preset"], *disk),
+        "compute_hour": Hosts(spec["compute_preset"], *disk, bool(spec.get("preemptible"))),
+    }
+    hours = {name: cost([each], 1, 1).amount for name, each in hosts.items() if each.preset in PRESETS}
+    return {
+        "currency": PRICES["currency"],
+        **{name: round(hour, 4) for name, hour in hours.items() if hour is not None},
+    }
 
 
 def items(hosts: Hosts, running: float, existing: float) -> Iterable[tuple[str, float]]:

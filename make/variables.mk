@@ -1,12 +1,15 @@
 # What each target takes on the command line. Anything else is refused: a mistyped variable would be lost without a word.
 OF_TESTS := K ARGS VERIFY SPARK_TESTS STACK_DEBIAN FRAUD_LAKE_SAMPLE FRAUD_TERRAFORM_SCHEMA
-TAKES_demo := STATE WEEKS PORT IMAGE FRAUD_LAKE FRAUD_LAKE_ENDPOINT CUSTOMERS SEED SCHEDULE ENGINE FORCE
+TAKES_demo := STATE WEEKS PORT IMAGE FRAUD_LAKE FRAUD_LAKE_ENDPOINT CUSTOMERS SEED SCHEDULE ENGINE FORCE RUN_BUDGET MONTH_BUDGET
 TAKES_demo-stop := STATE
 TAKES_demo-clean := STATE
-TAKES_status := STATE
-TAKES_history := STATE
-TAKES_rollback := STATE TO WHY
-TAKES_unbar := STATE VERSION WHY
+TAKES_status := STATE CLOUD JSON
+TAKES_logs := STATE CLOUD OF
+TAKES_ui := STATE CLOUD
+TAKES_ssh := CLOUD HOST
+TAKES_history := STATE CLOUD
+TAKES_rollback := STATE CLOUD TO WHY
+TAKES_unbar := STATE CLOUD VERSION WHY
 TAKES_doctor := STATE IMAGE
 TAKES_bootstrap := CLOUD YES FORCE SCHEDULE MIRROR ONLY IMPORT
 TAKES_rotate := CLOUD YES FORCE
@@ -26,7 +29,7 @@ TAKES_lock := NAMES UPGRADE
 TAKES_screenshots := K ARGS
 
 # Those that are said or not: a value that means no to a person (FORCE=0) would mean yes.
-SWITCHES := APPLY YES FORCE FRESH FULL UPGRADE VERIFY
+SWITCHES := APPLY JSON YES FORCE FRESH FULL UPGRADE VERIFY
 $(foreach each,$(SWITCHES),$(if $(filter-out 1,$($(each))),$(error $(each)=$($(each)): $(each)=1 is expected, or nothing)))
 
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))

@@ -85,6 +85,11 @@ output "score" {
   value       = var.score
 }
 
+output "budget" {
+  description = "Above which no cluster is made"
+  value       = var.budget
+}
+
 output "deployer" {
   value = {
     service_account_id = yandex_iam_service_account.main["deployer"].id

@@ -418,6 +418,20 @@ variable "score" {
   }
 }
 
+variable "budget" {
+  description = "Above which no cluster is made, at list prices in roubles: of one run, and of all runs of a month; 0 is none"
+  type = object({
+    run   = optional(number, 0)
+    month = optional(number, 0)
+  })
+  default = {}
+
+  validation {
+    condition     = var.budget.run >= 0 && var.budget.month >= 0 && (var.budget.month == 0 || var.budget.run <= var.budget.month)
+    error_message = "budget is ${jsonencode(var.budget)}; roubles from 0 on are expected (0: no budget), for a month no fewer than for a run, such as { run = 50, month = 1500 }."
+  }
+}
+
 variable "dashboard" {
   description = "A dashboard of the machines and the clusters in Yandex Monitoring"
   type        = bool

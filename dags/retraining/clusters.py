@@ -70,19 +70,37 @@ def named(sdk: Any, folder_id: str, name: str, bucket: str) -> Any | None:
     return None
 
 
-def status(sdk: Any, cluster_id: str) -> str:
-    """The cluster's status, e.g. RUNNING; GONE if there is no such cluster (any more)."""
+def get(sdk: Any, cluster_id: str) -> Any | None:
+    """The cluster; None if there is no such one (any more)."""
     import grpc
-    from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
     from yandex.cloud.dataproc.v1.cluster_service_pb2 import GetClusterRequest
 
     try:
-        get = _service(sdk, Patience()).Get
-        return Cluster.Status.Name(NEW.call(get, GetClusterRequest(cluster_id=cluster_id)).status)
+        return NEW.call(_service(sdk, Patience()).Get, GetClusterRequest(cluster_id=cluster_id))
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.NOT_FOUND:
-            return "GONE"
+            return None
         raise
+
+
+def status(sdk: Any, cluster_id: str) -> str:
+    """The cluster's status, e.g. RUNNING; GONE if there is no such cluster (any more)."""
+    from yandex.cloud.dataproc.v1.cluster_pb2 import Cluster
+
+    found = get(sdk, cluster_id)
+    return Cluster.Status.Name(found.status) if found else "GONE"
+
+
+def compute_hosts(sdk: Any, cluster_id: str) -> tuple[int, bool]:
+    """(the largest number of compute hosts that a cluster may have, whether it may have had fewer)."""
+    from yandex.cloud.dataproc.v1.subcluster_pb2 import Role
+    from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersRequest
+    from yandex.cloud.dataproc.v1.subcluster_service_pb2_grpc import SubclusterServiceStub
+
+    page = sdk.client(SubclusterServiceStub).List(ListSubclustersRequest(cluster_id=cluster_id, page_size=100))
+    parts = [each for each in page.subclusters if each.role != Role.MASTERNODE]
+    most = sum(max(each.hosts_count, each.autoscaling_config.max_hosts_count) for each in parts)
+    return most, most > sum(each.hosts_count for each in parts)
 
 
 def adopt(sdk: Any, cluster_id: str, timeout: float = TIMEOUT) -> str:

@@ -4,9 +4,11 @@ The provider's operators template almost nothing, so ours take their arguments f
 earlier task has made. Each class needs an `__init__` of its own: Airflow wraps it, a mix-in's it would not.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -20,7 +22,7 @@ from airflow.providers.yandex.operators.dataproc import (
 from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLogRequest, ListJobsRequest
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
-from dags.retraining import clusters, compat
+from dags.retraining import alerts, clusters, compat, costs
 from dags.retraining.patience import Patience
 
 PATIENCE = Patience(fresh=True)  # a job is for a cluster that was made a second ago
@@ -54,14 +56,27 @@ class CreateCluster(DataprocCreateClusterOperator):
         self.labels = clusters.expiry(self.spec["hours"]) | self.spec["labels"]
         sdk = patient_hook(self.yandex_conn_id).sdk
         made = clusters.named(sdk, self.folder_id, self.cluster_name, self.s3_bucket)
+        if not made:
+            self._keep_within_budget()
         try:
             if made:
                 self.log.info("adopting %s (%s), which an earlier attempt has made", made.name, made.id)
-                return clusters.adopt(sdk, made.id)
-            return super().execute(context)
+                cluster_id = clusters.adopt(sdk, made.id)
+            else:
+                cluster_id = super().execute(context)
         except Exception:
             self._remove()
             raise
+        costs.begun(sdk, cluster_id)
+        return cluster_id
+
+    def _keep_within_budget(self) -> None:
+        """Tells people and fails, for good, if the cluster would cost more than the deployment's budget allows."""
+        dag = self.labels.get(clusters.DAG_LABEL, "retrain")
+        hosts = self.spec.get("computenode_max_hosts_count") or self.spec["computenode_count"]
+        if why := costs.open_ledger().over(dag, hosts, datetime.now(UTC)):
+            alerts.send(f"{dag} did not start: over the budget", why, logging.ERROR)
+            raise compat.AirflowFailException(why)
 
     def on_kill(self) -> None:
         self._remove()
@@ -85,7 +100,7 @@ class CreateCluster(DataprocCreateClusterOperator):
         sdk = patient_hook(self.yandex_conn_id).sdk
         try:
             if left := clusters.named(sdk, self.folder_id, self.cluster_name, self.s3_bucket):
-                clusters.delete(sdk, left.id, timeout=CLEAN_UP_TIMEOUT)
+                costs.delete(sdk, left.id, timeout=CLEAN_UP_TIMEOUT)
                 self.log.info("deleted %s (%s), which this attempt had made", left.name, left.id)
         except Exception as problem:
             self.log.warning("the cluster %s may be alive, `sweep` will delete it: %s", self.cluster_name, problem)
@@ -99,7 +114,7 @@ class DeleteCluster(DataprocDeleteClusterOperator):
     """
 
     def execute(self, context: Any) -> None:
-        clusters.delete(patient_hook(self.yandex_conn_id).sdk, self.cluster_id)
+        costs.delete(patient_hook(self.yandex_conn_id).sdk, self.cluster_id)
         if skipped := [name for name, state in compat.task_states(context).items() if state == "skipped"]:
             raise compat.AirflowFailException(
                 f"The cluster is deleted; the run was marked as failed before {', '.join(sorted(skipped))} had begun. "

@@ -198,15 +198,24 @@ CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429
 
 def sentence(problem: BaseException) -> str | None:
     """What went wrong on the way to the cloud or there, and the way on, on one line; None: it was something else."""
-    told = _of_grpc(problem) or _of_operation(problem) or _of_s3(problem) or _of_http(problem)
+    told = _told(problem)
     if told is None:
         return None
-    what, code = told
-    who = "A program on this machine" if code == HERE else "The cloud"
-    return f"{who} did not do it: {' '.join(what.split())[:800].rstrip('.')}. {WAYS.get(code, OTHERWISE)}"
+    who = "A program on this machine" if told[1] == HERE else "The cloud"
+    return f"{who} did not do it: {reason(problem)}. {WAYS.get(told[1], OTHERWISE)}"
+
+
+def reason(problem: BaseException) -> str | None:
+    """The first half of `sentence`: what was answered, on one line; None: it was something else than the cloud."""
+    told = _told(problem)
+    return " ".join(told[0].split())[:800].rstrip(".") if told else None
 
 
 Told = tuple[str, str] | None  # what is wrong, and the code of gRPC that comes nearest
+
+
+def _told(problem: BaseException) -> Told:
+    return _of_grpc(problem) or _of_operation(problem) or _of_s3(problem) or _of_http(problem)
 
 
 def _of_grpc(problem: BaseException) -> Told:

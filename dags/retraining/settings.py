@@ -63,6 +63,8 @@ KEYS: dict[str, Any] = {
     },
     "spark": Properties("spark."),
     "score": {"budget": int},
+    "budget": dict.fromkeys(("run", "month"), NUMBER),
+    "prices": {"currency": str, **dict.fromkeys(("master_hour", "compute_hour"), NUMBER)},
     "quality": {"max_quarantine": NUMBER, "refunds": bool, "late_days": int},
     "monitor": dict.fromkeys(("max_age_days", "max_quarantine", "max_psi", "max_loss"), NUMBER),
 }

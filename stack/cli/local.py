@@ -1,10 +1,8 @@
 """The commands of one machine: `make demo` and what belongs to it."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import dataclass
 
-from stack.common.options import Variable
-from stack.local import demo, preflight, serving
+from stack.local import demo, preflight
 from stack.local.options import ImageOptions, StateOptions
 from stack.local.state import State
 
@@ -34,50 +32,6 @@ class Clean(StateOptions):
 
 
 @dataclass(frozen=True)
-class Status(StateOptions):
-    """say what runs, which clusters are alive and what they cost"""
-
-    def run(self) -> None:
-        demo.status(State(self.state))
-
-
-VERSION = Variable("VERSION", "a version of the model", "3", lambda text: text.isdecimal() and not text.startswith("0"))
-WHY = Variable("WHY", "a reason, for the record", "it finds nothing", lambda text: len(text.strip()) >= 3)
-
-
-@dataclass(frozen=True)
-class History(StateOptions):
-    """say what served when, by whose decision and why"""
-
-    def run(self) -> None:
-        serving.show_history(State(self.state))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollback(StateOptions):
-    """go back to a version that served before, and bar the one that is left"""
-
-    to: Annotated[
-        str | None, "version (default: what served before the last promotion)", replace(VERSION, name="TO")
-    ] = None
-    why: Annotated[str, "the reason, for the record", WHY] = ""
-
-    def run(self) -> None:
-        serving.trigger(State(self.state), "rollback", {"to": self.to, "why": self.why})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unbar(StateOptions):
-    """let a version that was rolled back serve and compete again"""
-
-    version: Annotated[str, "version of the model", VERSION] = ""
-    why: Annotated[str, "the reason, for the record", WHY] = ""
-
-    def run(self) -> None:
-        serving.trigger(State(self.state), "unbar", {"version": self.version, "why": self.why})
-
-
-@dataclass(frozen=True)
 class Doctor(ImageOptions):
     """check this machine"""
 
@@ -85,5 +39,5 @@ class Doctor(ImageOptions):
         return preflight.doctor(self.state, self.image)
 
 
-COMMANDS = (Demo, Stop, Clean, Status, History, Rollback, Unbar, Doctor)
+COMMANDS = (Demo, Stop, Clean, Doctor)
 INTERRUPTED = "What was started runs on; the same command resumes, `make demo-stop` ends it."

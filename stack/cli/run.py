@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from dags.retraining import patience
-from stack.cli import board, cloud, local
+from stack.cli import board, cloud, local, running
 from stack.common.console import say_indented
 from stack.common.errors import StackError
 from stack.common.options import add_options
 
 TARGETS = {"stop": "demo-stop", "clean": "demo-clean"}  # what make calls them
-GROUPS = (local, cloud, board)
+GROUPS = (local, running, cloud, board)
 COMMANDS = {command.__name__.lower(): command for group in GROUPS for command in group.COMMANDS}
 
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """The exit status: 0, 1 for what is wrong, 130 for Ctrl-C."""
+    """The exit status: 0, 1 for what is wrong, 130 for Ctrl-C; a command may have its own (`status`)."""
     try:
         options = vars(parser().parse_args())
     except StackError as problem:
@@ -40,7 +40,8 @@ def main() -> int:
     group = next(each for each in GROUPS if isinstance(command, each.COMMANDS))
     patience.log.addHandler(Said())
     try:
-        return 1 if command.run() is False else 0
+        result = command.run()
+        return result if type(result) is int else 1 if result is False else 0
     except StackError as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
@@ -55,9 +56,9 @@ def main() -> int:
         return 1
 
 
-def in_a_sentence(problem: Exception, state: Path) -> str | None:
+def in_a_sentence(problem: Exception, state: Path | None) -> str | None:
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
-        return f"The disk of {state} is full. Make room."
+        return f"The disk of {state or Path()} is full. Make room."
     return patience.sentence(problem)
 
 

@@ -8,6 +8,7 @@ import yandexcloud
 from yandex.cloud.lockbox.v1.secret_pb2 import Secret
 
 from dags.retraining.patience import FRESH
+from local_cloud import pricing
 from stack.cloud.account import Account, storage_endpoint
 from stack.cloud.outputs import Outputs
 from stack.common import lockbox, release
@@ -55,8 +56,10 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             cluster(outputs),
             uploaded,
             jobs_secret,
-            asdict(outputs.quality),
-            asdict(outputs.score),
+            quality=asdict(outputs.quality),
+            score=asdict(outputs.score),
+            budget=asdict(outputs.budget),
+            prices=pricing.hour_of(asdict(outputs.dataproc)),
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
 Record = TypeVar("Record")
@@ -129,6 +130,14 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """Above which no cluster is made, at list prices: of a run, and of a month's runs; 0 is none."""
+
+    run: float
+    month: float
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -219,6 +228,7 @@ class Outputs:
     dataproc: Dataproc
     quality: Quality
     score: Score
+    budget: Budget
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver
@@ -236,6 +246,20 @@ class Outputs:
             StackError: something is missing that outputs.tf has.
         """
         return record(cls, value | {"raw": value}, "outputs")
+
+    @classmethod
+    def kept(cls, deployment: Deployment) -> "Outputs":
+        """Those of what was made from this folder.
+
+        Raises:
+            StackError: nothing was made from here.
+        """
+        raw = deployment.load("outputs", None)
+        if not raw:
+            raise StackError(
+                f"{deployment.folder} has no deployment: `make bootstrap` makes one. CLOUD=… names another."
+            )
+        return cls.parse(raw)
 
 
 def record(kind: type[Record], value: dict[str, Any], where: str) -> Record:

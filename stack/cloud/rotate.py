@@ -24,11 +24,9 @@ PENDING = "rotation"  # what Lockbox has made and the machines may not have take
 
 def rotate(deployment: Deployment, yes: bool) -> None:
     """Raises StackError if nothing was made from here, or a run is under way whose jobs hold the old passwords."""
-    raw = deployment.load("outputs", None)
-    if not raw:
-        raise StackError(f"{deployment.folder} has no deployment: `make bootstrap` makes one. CLOUD=… names another.")
+    outputs = Outputs.kept(deployment)
     with exclusive(deployment, "make rotate", "CLOUD"):
-        account, outputs = log_in(deployment, reach=True), Outputs.parse(raw)
+        account = log_in(deployment, reach=True)
         neighbours.require_same(deployment)
         pause.require_running(account, read_settings(deployment))
         refuse_during_a_run(deployment, account)

@@ -8,7 +8,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stack.cloud import registry
 from stack.cloud.deployment import Deployment
@@ -32,17 +35,44 @@ run "plan" {
 """
 
 
-def find_sizes(deployment: Deployment) -> tuple[str, CostInputs]:
-    """(what they are of, the sizes)."""
-    built = deployment.load("outputs", {})
-    if "cost_inputs" in built:
-        return "what was built", CostInputs.parse(built["cost_inputs"])
+@dataclass(frozen=True)
+class Sized:
+    """What is paid for, of what (`of`, for a person), and the budget of its runs (`run`, `month`; 0 is none)."""
+
+    of: str
+    sizes: CostInputs
+    budget: Mapping[str, float]
+
+    @classmethod
+    def parse(cls, of: str, outputs: Mapping[str, Any]) -> "Sized":
+        """Of Terraform's outputs, name -> value."""
+        return cls(of, CostInputs.parse(outputs["cost_inputs"]), outputs.get("budget") or {})
+
+
+def built(deployment: Deployment) -> Sized | None:
+    """What was deployed from here, if anything was."""
+    outputs = deployment.load("outputs", {})
+    return Sized.parse("what was built", outputs) if "cost_inputs" in outputs else None
+
+
+def configured(deployment: Deployment) -> Sized:
+    """What the settings say now."""
+    return Sized.parse("the configuration, nothing is built yet", planned(deployment))
+
+
+def default(deployment: Deployment) -> Sized:
+    """What the module says where the settings say nothing."""
+    return Sized.parse("the defaults", planned(deployment, with_settings=False))
+
+
+def planned(deployment: Deployment, with_settings: bool = True) -> dict[str, Any]:
+    """Name -> value of the outputs that a plan knows."""
     with tempfile.TemporaryDirectory() as folder:
-        return "the configuration, nothing is built yet", plan(deployment, Path(folder) / "terraform")
+        return plan(deployment, Path(folder) / "terraform", with_settings)
 
 
-def plan(deployment: Deployment, copy: Path) -> CostInputs:
-    """The sizes of the configuration, planned by `terraform test` in a copy of the module.
+def plan(deployment: Deployment, copy: Path, with_settings: bool = True) -> dict[str, Any]:
+    """The outputs of the configuration, planned by `terraform test` in a copy of the module.
 
     Raises:
         StackError: Terraform refuses the configuration; with its message.
@@ -53,7 +83,7 @@ def plan(deployment: Deployment, copy: Path) -> CostInputs:
     registry.require_provider(deployment, "cost")
     copy.mkdir()
     for file in deployment.terraform.iterdir():
-        if file.is_file():
+        if file.is_file() and (with_settings or not file.name.endswith((".tfvars", ".tfvars.json"))):
             shutil.copy(file, copy)
     for neighbour in deployment.project.iterdir():  # the module reads requirements/
         if neighbour.name != copy.name:
@@ -74,7 +104,7 @@ def plan(deployment: Deployment, copy: Path) -> CostInputs:
     events = [json.loads(line) for line in tested.stdout.splitlines()]
     for event in events:
         if event["type"] == "test_plan":
-            return CostInputs.parse(event["test_plan"]["output_changes"]["cost_inputs"]["after"])
+            return {name: each.get("after") for name, each in event["test_plan"]["output_changes"].items()}
     problems = [event["diagnostic"] for event in events if event["type"] == "diagnostic"]
     text = "\n".join(f"{each['summary']}: {each['detail']}" for each in problems if each["severity"] == "error")
     raise StackError(f"Terraform refuses the configuration in {deployment.terraform}:\n{text or tested.stderr[-1500:]}")

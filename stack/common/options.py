@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser, options: type, target: str) -> 
         else:
             variable = more[0] if more else Variable()
             settings["type"] = reader(kind, variable.name or each.name.upper(), variable, target)
-            if kind is Path:
+            if kind is Path and each.default is not None:
                 settings["default"] = str(each.default)
         parser.add_argument(f"--{each.name.replace('_', '-')}", **settings)
 

@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from stack.common.envs import LOCKS, ROOT
@@ -81,15 +80,14 @@ def retraining_variable(
     cluster: Mapping[str, Any],
     release: str,
     trainer_secret: str,
-    quality: Mapping[str, Any] = MappingProxyType({}),
-    score: Mapping[str, Any] = MappingProxyType({}),
+    **parts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The Airflow variable `fraud_retraining`; dags/retraining/settings.py says what it must hold.
 
     Args:
         buckets: the names of the buckets `lake`, `jobs` and `logs`.
         cluster: what a run's cluster is made of, without its bucket and its packages.
-        quality, score: what is asked of the lake's rows, and what the scoring gives; what is not said has the
+        parts: what else its keys may say, such as `quality`, `score`, `budget` and `prices`; what is not said has the
             application's own default.
     """
     return {
@@ -100,6 +98,5 @@ def retraining_variable(
         "experiment": EXPERIMENT,
         "mlflow_secret_id": trainer_secret,
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
-        "quality": dict(quality),
-        "score": dict(score),
+        **{name: dict(part) for name, part in parts.items()},
     }

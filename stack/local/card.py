@@ -74,11 +74,3 @@ def show(state: State, console: Console, seconds: float) -> None:
     weeks = state.load("progress", {"cycles": 0})["cycles"]
     grid.add_row("next", f"`make demo WEEKS={weeks + 1}` brings another week; `make demo-stop` stops everything")
     console.print(Panel(grid, title="fraud-retraining", expand=False))
-
-
-def show_clusters(state: State, console: Console) -> None:
-    """Every cluster ever made here, the living ones first."""
-    table = Table("cluster", "alive", "seconds", "cost", title="Data Proc clusters")
-    for cluster in sorted(usage(state.folder / "cloud"), key=lambda c: c.deleted is not None):
-        table.add_row(cluster.name, "no" if cluster.deleted else "yes", f"{cluster.seconds:.0f}", str(cluster.cost))
-    console.print(table)

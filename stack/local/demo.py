@@ -1,6 +1,7 @@
 """`make demo`: the whole system on this machine, until WEEKS retraining cycles are done."""
 
 import contextlib
+import math
 import re
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ ENDPOINT = Variable(
     arrivals.PUBLIC_STORAGE,
     lambda text: re.fullmatch(r"https?://[^\s/]+/?", text),
 )
+MONEY = Variable("", "roubles from 0 on", "50", lambda value: 0 <= value < math.inf)
 SCHEDULE = Variable("", "a cron expression in UTC", "*/15 * * * *", require_cron)
 
 
@@ -60,6 +62,10 @@ class Options(StateOptions):
     engine: Annotated[
         Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
     ] = None
+    run_budget: Annotated[
+        float | None, "of a run at list prices, above which none starts; 0: none; it is kept", MONEY
+    ] = None
+    month_budget: Annotated[float | None, "of all runs of a month; 0: none; it is kept", MONEY] = None
     force: Annotated[bool, "go on if memory is short"] = False
 
 
@@ -73,6 +79,13 @@ class Choices:
     customers: int = 5000
     seed: int = 0
     schedule: str = "*/15 * * * *"
+    run_budget: float = 0
+    month_budget: float = 0
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """As the variable has it."""
+        return {"run": self.run_budget, "month": self.month_budget}
 
     @classmethod
     def of(cls, state: State, options: Options) -> "Choices":
@@ -125,7 +138,7 @@ def bring_up(state: State, choices: Choices) -> None:
         deploy.make_buckets(state)
         mlflow_server(state).permit()
         s3 = deploy.object_store(state)
-        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), choices.image)
+        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), choices.image, choices.budget)
         dags = release.dag_files({"schedule": choices.schedule})
         release.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)
@@ -200,13 +213,3 @@ def clean(state: State) -> None:
             )
         shutil.rmtree(state.folder)
         say(f"removed {state.folder}")
-
-
-def status(state: State) -> None:
-    """Says what runs, and which clusters were made, how long they lived and what they would have cost."""
-    if not (state.exists and supervisor.is_running(state)):
-        say(f"nothing runs in {state.folder}; `make demo` starts it")
-        return
-    for name in supervisor.PROGRAMS:
-        say(f"{name:24}{supervisor.status_of(state, name)}")
-    card.show_clusters(state, console)

@@ -3,11 +3,14 @@
 The same steps serve one machine and the cloud; all of them can be run again.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import yandexcloud
 
-from dags.retraining.patience import FRESH
+from dags.retraining.patience import FRESH, Patience
+from local_cloud import pricing
 from stack.common.lockbox import let_read, put_for_airflow, put_secret, secrets_by_name
 from stack.common.release import TRAINER_SECRET, retraining_variable
 from stack.common.storage import REGION, storage_client
@@ -27,7 +30,7 @@ def make_buckets(state: State) -> None:
         s3.create_bucket(Bucket=name)
 
 
-def sdk(state: State) -> yandexcloud.SDK:
+def sdk(state: State, patience: Patience = FRESH) -> yandexcloud.SDK:
     """The cloud's SDK in the name of the deployer."""
     key = {
         "id": DEPLOYER_KEY,
@@ -37,9 +40,11 @@ def sdk(state: State) -> yandexcloud.SDK:
     made = yandexcloud.SDK(
         endpoint=state.cloud_endpoint, service_account_key=key, root_certificates=state.ca.read_bytes()
     )
-    return FRESH.sdk(made)
+    return patience.sdk(made)
 
 
+VARIABLE = "airflow/variables/fraud_retraining"
+NO_BUDGET: Mapping[str, float] = MappingProxyType({})
 # Of what YARN gives to a cluster, a machine with few cores has no use for more than two of each host.
 COMPUTE_PRESETS = {"local": "s3-c4-m16", "yarn": "s3-c2-m8"}
 
@@ -60,9 +65,9 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
     }
 
 
-def put_secrets(state: State, release: str, image: str) -> None:
+def put_secrets(state: State, release: str, image: str, budget: Mapping[str, float] = NO_BUDGET) -> None:
     """Lockbox: what jobs need to reach MLflow, and Airflow's connections and variables."""
-    cloud, secrets = sdk(state), state.secrets
+    cloud, secrets, cluster = sdk(state), state.secrets, local_cluster(image, state.engine)
     known = secrets_by_name(cloud, FOLDER_ID)
     account = {"username": "trainer", "password": secrets["mlflow_trainer_password"]}
     trainer = put_secret(cloud, FOLDER_ID, known, TRAINER_SECRET, account)
@@ -84,8 +89,8 @@ def put_secrets(state: State, release: str, image: str) -> None:
     values: dict[str, dict[str, Any]] = {
         "airflow/connections/mlflow": mlflow,
         "airflow/connections/object_storage": storage,
-        "airflow/variables/fraud_retraining": retraining_variable(
-            {name: name for name in BUCKETS}, local_cluster(image, state.engine), release, trainer
+        VARIABLE: retraining_variable(
+            {name: name for name in BUCKETS}, cluster, release, trainer, budget=budget, prices=pricing.hour_of(cluster)
         ),
     }
     put_for_airflow(cloud, FOLDER_ID, known, values)

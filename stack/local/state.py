@@ -84,3 +84,8 @@ class State(KeptFolder):
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
+
+    @property
+    def airflow_logs(self) -> Path:
+        """Of tasks."""
+        return self.folder / "airflow" / "logs"

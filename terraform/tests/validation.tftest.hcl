@@ -528,6 +528,22 @@ run "score_of_half_a_card" {
   expect_failures = [var.score]
 }
 
+run "budget_below_nothing" {
+  command = plan
+  variables {
+    budget = { run = -1 }
+  }
+  expect_failures = [var.budget]
+}
+
+run "budget_of_a_run_above_the_month" {
+  command = plan
+  variables {
+    budget = { run = 50, month = 40 }
+  }
+  expect_failures = [var.budget]
+}
+
 run "retention_nothing_kept" {
   command = plan
   variables {

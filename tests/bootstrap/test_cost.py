@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from local_cloud import pricing
+from stack.cloud import cost
 from stack.cloud.outputs import CostInputs
 from stack.cloud.price_list import PRICES, line, retrain, standing
+from stack.cloud.sizes import Sized
 from stack.common.envs import ROOT
 from tests.bootstrap.cloud_fixture import CloudFixture
 
@@ -58,6 +61,15 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
     assert retrain(CostInputs.parse(slower), 30).amount == pytest.approx(hour / 2)
 
 
+def test_an_hour_of_a_cluster_is_what_a_run_of_an_hour_costs() -> None:
+    """What the DAGs are told, by host, and what `make cost` says."""
+    hour = pricing.hour_of(SIZES["cluster"])
+    assert hour["currency"] == "RUB"
+    assert hour["master_hour"] + 2 * hour["compute_hour"] == pytest.approx(retrain(CostInputs.parse(SIZES), 60).amount)
+    unknown = pricing.hour_of(SIZES["cluster"] | {"preemptible": True, "master_preset": "z9-c2-m8"})
+    assert unknown == {"currency": "RUB"}
+
+
 def test_a_disk_of_data_is_paid_for_besides_the_system() -> None:
     machine = SIZES["machines"]["mlflow"] | {"disk_gib": 20, "data_disk_gib": 100}
     sizes = CostInputs.parse(SIZES | {"machines": {"database": machine}})
@@ -104,6 +116,11 @@ def test_before_anything_is_built_the_configuration_is_priced(untouched: CloudFi
     untouched.settings('airflow = { worker = { min = 2, max = 4, preset = "c2-m8" } }\n')
     _, large = run_cost(untouched)
     untouched.settings()
+    assert "the settings change nothing of the cost of the defaults" in small
+    assert "What the settings change of the cost of the defaults" in large
+    assert "per month, what stands: " in large
+    more = float(large.split("per month, what stands: ")[1].split("(+")[1].split(")")[0].replace(",", ""))
+    assert more == pytest.approx(total(large) - total(small), abs=0.02)
     assert "│ Airflow worker           │ Airflow vCPU" in large
     assert total(large) - total(small) == pytest.approx((3 * 2.50 + 12 * 0.84) * 720, abs=0.02)
     assert untouched.calls() == []
@@ -120,6 +137,42 @@ def test_a_configuration_that_terraform_refuses_is_said(untouched: CloudFixture)
     untouched.settings()
     assert status == 1
     assert 'zone is "nowhere", which has no subnet' in printed
+
+
+def sized(budget: dict[str, float] | None = None, **changed: Any) -> Sized:
+    return Sized("the defaults", CostInputs.parse(SIZES | changed), budget or {})
+
+
+def test_a_change_is_told_line_by_line_and_in_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    after = sized(airflow={"scheduler": {"count": 2, "preset": "c2-m8"}}, public_addresses=1, nat_gateways=0)
+    found = {(each.what, each.item): each.more for each in cost.changes(sized(), after)}
+    assert found["Airflow scheduler", "Airflow vCPU"] == pytest.approx(2 * 720 * 2.50)
+    assert found["Airflow scheduler", "Airflow RAM GB"] == pytest.approx(8 * 720 * 0.84)
+    assert found["from the internet", "public address"] is None, "a price that is not known is no 0"
+    assert ("machine mlflow", "disk network-ssd GB") not in found
+    cost.difference(sized(), after, 30, 4)
+    said = capsys.readouterr().out
+    assert f"(+{2 * 720 * 2.50 + 8 * 720 * 0.84:,.2f})" in said
+    assert "not in this difference, for want of a known price: NAT gateway, public address" in said
+
+
+def test_what_goes_costs_less_and_a_larger_cluster_costs_each_run_more(capsys: pytest.CaptureFixture[str]) -> None:
+    cost.difference(sized(), sized(airflow=None, cluster=SIZES["cluster"] | {"compute_count": 4}), 30, 4)
+    said = capsys.readouterr().out
+    assert f"(-{2 * 720 * 2.50 + 8 * 720 * 0.84:,.2f})" in said
+    once = [retrain(each.sizes, 30) for each in (sized(), sized(cluster=SIZES["cluster"] | {"compute_count": 4}))]
+    assert f"per retrain: {once[0]} -> {once[1]}" in said
+
+
+def test_a_budget_that_no_run_keeps_is_said_before_it_is_applied() -> None:
+    once = retrain(sized().sizes, 30)
+    assert once.amount == pytest.approx(13.7, abs=0.5)
+    said = list(cost.over(sized({"run": 10, "month": 50}), once, 4))
+    assert [text.partition(":")[0] for text in said] == ["budget of a run", "budget of a month"]
+    assert said[0].endswith("no run would start")
+    assert list(cost.over(sized({"run": 20, "month": 60}), once, 4)) == []
+    unknown = retrain(sized(cluster=SIZES["cluster"] | {"preemptible": True}).sizes, 30)
+    assert "a run has no known price: no run would start" in next(cost.over(sized({"run": 10}), unknown, 4))
 
 
 @pytest.mark.parametrize("said", ["--minutes=0", "--minutes=abc", "--minutes=nan", "--runs=-1", "--runs=inf"])

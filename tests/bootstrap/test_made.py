@@ -13,6 +13,7 @@ from yandex.cloud.vpc.v1.address_service_pb2 import CreateAddressRequest, Delete
 from yandex.cloud.vpc.v1.address_service_pb2_grpc import AddressServiceStub
 
 from dags.retraining import plan, settings
+from local_cloud import pricing
 from stack.cloud import quota_needs
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
@@ -74,6 +75,8 @@ def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finis
     assert plan.limits(told["quality"]) == ["--max-quarantine=0.01", "--late-days=31"]
     scoring = plan.make_score(told, "http://mlflow", plan.Run("manual__1", datetime(2026, 1, 1, tzinfo=UTC)))
     assert scoring["score"]["args"][-1] == "--budget=100"
+    assert told["budget"] == {"run": 0, "month": 0}
+    assert told["prices"] == pricing.hour_of(outputs["cost_inputs"]["cluster"])
     assert plan.run_name("manual__1", datetime(2026, 1, 1, tzinfo=UTC))
 
 

@@ -19,7 +19,7 @@ from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersReque
 from yandex.cloud.dataproc.v1.subcluster_service_pb2_grpc import SubclusterServiceStub
 from yandexcloud.operations import OperationError
 
-from dags.retraining import clusters, plan
+from dags.retraining import clusters, costs, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 from dags.retraining.patience import Patience
 from tests.support.airflow import CLUSTER
@@ -53,6 +53,7 @@ def worker(cloud: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", cloud.address["ca"])
     monkeypatch.setenv("YC_METADATA_ADDR", cloud.address["metadata"]["airflow"])
     monkeypatch.setattr(clusters, "POLL", 0.2)
+    monkeypatch.setattr(costs, "open_ledger", lambda: costs.Ledger(None, "a lake that is away"))
     yield
     cloud.faults()
     for cluster in alive(cloud):

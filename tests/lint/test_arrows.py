@@ -35,6 +35,7 @@ ARROWS = {
     "stack/cloud": {
         "stack.cloud",
         "stack.common",
+        "stack.running",
         "local_cloud",
         "dags.retraining.clusters",
         "dags.retraining.patience",
@@ -42,12 +43,23 @@ ARROWS = {
     },
     "stack/board": {"stack.board", "stack.common"},
     "stack/common": {"stack.common", "dags.retraining.patience"},
+    # The screen asks both kinds of systems the same. What is late, overdue or too dear is said where the DAGs say it.
+    "stack/running": {
+        "stack.running",
+        "stack.common",
+        "dags.retraining.clusters",
+        "dags.retraining.costs",
+        "dags.retraining.history",
+        "dags.retraining.lake",
+        "dags.retraining.monitoring",
+        "dags.retraining.patience",
+    },
     "stack/local": {
         "stack.local",
         "stack.common",
+        "stack.running",
         "local_cloud",
         "simulator",
-        "dags.retraining.history",
         "dags.retraining.patience",
         "dags.retraining.scores",
         "dags.retraining.settings",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from stack.local import airflow_api
+from stack.running import airflow_api
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.setattr(airflow_api, "PAUSE", 0)
     url = f"http://127.0.0.1:{http.server_address[1]}"
-    state.client = airflow_api.Airflow(SimpleNamespace(url=lambda _: url, secrets={"airflow_password": "p"}))  # type: ignore[arg-type]
+    state.url = url
+    state.client = airflow_api.Airflow(airflow_api.Login(url, "p"))
     yield state
     http.shutdown()
     http.server_close()

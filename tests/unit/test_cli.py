@@ -1,6 +1,7 @@
 """The command line: what each command takes, and how it ends if something is wrong."""
 
 import errno
+import json
 import sys
 from pathlib import Path
 
@@ -10,18 +11,20 @@ import requests
 from botocore.exceptions import ClientError, EndpointConnectionError
 from yandexcloud.operations import OperationError, OperationResult
 
-from stack.cli import run
+from stack.cli import run, running
 from stack.common.envs import ROOT
 from stack.local import demo
 
 HERE = {"state": Path(".demo").absolute()}
 CLOUD = {"state": Path(".cloud").absolute(), "project": ROOT, "mirror": ""}
+WHICH: dict[str, object] = {"state": None, "cloud": None}  # the one that is there
 BOOTSTRAP = {"yes": False, "force": False, "schedule": None, "only": "", "adopt": ""}
 DEMO = {
     "weeks": 1,
     "port": None,
     **dict.fromkeys(("lake", "lake_endpoint", "image", "customers", "seed", "schedule")),  # as they were chosen before
     "engine": None,
+    **dict.fromkeys(("run_budget", "month_budget")),
     "force": False,
 }
 
@@ -32,7 +35,8 @@ DEMO = {
         ("demo", HERE | DEMO),
         ("stop", HERE),
         ("clean", HERE),
-        ("status", HERE),
+        ("status", WHICH | {"json": False}),
+        ("history", WHICH),
         ("doctor", HERE | {"image": "2.2"}),
         ("bootstrap", CLOUD | BOOTSTRAP),
         ("destroy", CLOUD | {"yes": False}),
@@ -106,3 +110,63 @@ def test_a_fault_of_this_program_keeps_its_traceback(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "argv", ["stack", "stop", "--state", str(tmp_path)])
     with pytest.raises(KeyError, match="ours"):
         run.main()
+
+
+# ------------------------------------------------------------------------------------------------ which system is meant
+def there(folder: Path, *names: str) -> None:
+    """A demo, or a deployment, in its usual folder."""
+    for name in names:
+        (folder / name).mkdir()
+        (folder / name / {".demo": "ports.json", ".cloud": "journal.json"}[name]).write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "kind", "where"),
+    [
+        ((), {}, "demo", ".demo"),
+        ((".demo",), {}, "demo", ".demo"),
+        ((".cloud",), {}, "cloud", ".cloud"),
+        ((".demo", ".cloud"), {"cloud": Path(".cloud")}, "cloud", ".cloud"),
+        ((".cloud",), {"state": Path("other")}, "demo", "other"),
+    ],
+)
+def test_the_system_that_is_there_is_meant_or_the_one_that_was_said(
+    names: tuple[str, ...],
+    said: dict[str, Path],
+    kind: str,
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there(tmp_path, *names)
+    system = running.Which(**said).system()
+    assert (system.kind, system.where.name) == (kind, where)
+
+
+@pytest.mark.parametrize("said", [[], ["--state", ".demo", "--cloud", ".cloud"]])
+def test_of_two_systems_a_person_says_which(
+    said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there(tmp_path, ".demo", ".cloud")
+    monkeypatch.setattr(sys, "argv", ["stack", "status", *said])
+    assert run.main() == 2
+    assert "STATE=" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["stack", "rollback", "--why", "it finds nothing", *said])
+    assert run.main() == 1, "nothing is moved on a guess"
+
+
+def test_what_is_not_there_cannot_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["stack", "status", "--state", str(tmp_path / "x"), "--json"])
+    assert run.main() == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["exit_status"], told["serving"]["state"]) == ("demo", 2, "unknown")
+    assert told["serving"]["why"] == f"nothing runs in {tmp_path / 'x'}: `make demo` starts it"
+    monkeypatch.setattr(sys, "argv", ["stack", "status", "--cloud", str(tmp_path / "y")])
+    assert run.main() == 2
+    assert f"{tmp_path / 'y'} has no deployment: `make bootstrap` makes one" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dags.retraining import settings
+from local_cloud import pricing
 from stack.common.release import retraining_variable
-from stack.local import deploy
+from stack.local import demo, deploy
 from tests.support.variable import SETTINGS
 
 NAME = settings.VARIABLE
@@ -43,7 +44,12 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     written = retraining_variable(
-        dict.fromkeys(("lake", "jobs", "logs"), "b"), deploy.local_cluster("2.2", "local"), "r", "s"
+        dict.fromkeys(("lake", "jobs", "logs"), "b"),
+        cluster := deploy.local_cluster("2.2", "local"),
+        "r",
+        "s",
+        budget=demo.Choices(run_budget=50).budget,
+        prices=pricing.hour_of(cluster),
     )
     assert read(monkeypatch, json.loads(json.dumps(written)))["release"] == "r"
     assert read(monkeypatch, SETTINGS)["stack"] == ""

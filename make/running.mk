@@ -1,0 +1,28 @@
+##@ A running system: the demo, or one in the cloud (STATE=… or CLOUD=… says which, if both are there)
+SAID = $(if $(filter-out file undefined,$(origin $(1))),--$(2) '$($(1))')
+OF_WHICH = $(call SAID,STATE,state) $(call SAID,CLOUD,cloud)
+WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
+
+.PHONY: status logs ui ssh history rollback unbar
+status: stack-env ## One screen: what serves, data, drift, next runs, clusters, costs, machines [JSON=1]; docs/operations.md
+	@$(STACK) status $(OF_WHICH) $(if $(JSON),--json)
+
+logs: stack-env ## The end of a log: [OF=<program, service or DAG/task>]; without OF what there is
+	@$(STACK) logs $(OF_WHICH) $(if $(OF),--of '$(OF)')
+
+ui: stack-env ## Where the pages of Airflow and MLflow are and how to log in; a tunnel, where one is needed
+	@$(STACK) ui $(OF_WHICH)
+
+ssh: stack-env ## Log in to a machine of the cloud [HOST=mlflow]
+	@$(STACK) ssh $(OF_WHICH) $(if $(HOST),--host '$(HOST)')
+
+history: stack-env ## What served when, by whose decision and why
+	@$(STACK) history $(OF_WHICH)
+
+rollback: stack-env ## WHY=<reason> [TO=<version>]: back to a version that served before; the one that is left is barred
+	$(WHY_IS_SAID)
+	@$(STACK) rollback $(OF_WHICH) --why '$(WHY)' $(if $(TO),--to '$(TO)')
+
+unbar: stack-env ## VERSION=<version> WHY=<reason>: a version that was rolled back may serve and compete again
+	$(WHY_IS_SAID) $(or $(VERSION),$(error VERSION=<version of the model> is missing))
+	@$(STACK) unbar $(OF_WHICH) --version '$(VERSION)' --why '$(WHY)'
