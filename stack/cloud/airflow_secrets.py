@@ -57,6 +57,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             jobs_secret,
             asdict(outputs.quality),
             asdict(outputs.score),
+            asdict(outputs.promotion),
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)

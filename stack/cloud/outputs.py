@@ -129,6 +129,14 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """Who decides that a better model serves, and how many hours a person has to answer."""
+
+    mode: str
+    hours: float
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -219,6 +227,7 @@ class Outputs:
     dataproc: Dataproc
     quality: Quality
     score: Score
+    promotion: Promotion
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver

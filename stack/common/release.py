@@ -83,14 +83,15 @@ def retraining_variable(
     trainer_secret: str,
     quality: Mapping[str, Any] = MappingProxyType({}),
     score: Mapping[str, Any] = MappingProxyType({}),
+    promotion: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The Airflow variable `fraud_retraining`; dags/retraining/settings.py says what it must hold.
 
     Args:
         buckets: the names of the buckets `lake`, `jobs` and `logs`.
         cluster: what a run's cluster is made of, without its bucket and its packages.
-        quality, score: what is asked of the lake's rows, and what the scoring gives; what is not said has the
-            application's own default.
+        quality, score, promotion: what is asked of the lake's rows, what the scoring gives, who decides that a
+            better model serves; what is not said has the application's own default.
     """
     return {
         "lake_bucket": buckets["lake"],
@@ -102,4 +103,5 @@ def retraining_variable(
         "cluster": {**cluster, "bucket": buckets["logs"], "properties": pip_properties(cluster["image"])},
         "quality": dict(quality),
         "score": dict(score),
+        "promotion": dict(promotion),
     }

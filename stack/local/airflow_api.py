@@ -94,5 +94,9 @@ class Airflow:
     def xcom(self, run_id: str, task_id: str, key: str = "return_value", dag: str = DAG) -> Any:
         return self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
 
+    def answer_url(self, run_id: str, task_id: str) -> str:
+        """Where a person answers what a task of the retrain asks."""
+        return f"{self.run_url(run_id)}/tasks/{task_id}/required_actions"
+
     def run_url(self, run_id: str, dag: str = DAG) -> str:
         return f"{self.url}/dags/{dag}/runs/{run_id}"

@@ -15,7 +15,13 @@ from stack.local.airflow_api import DAG, SCORE, Airflow
 from stack.local.memory import Peak
 from stack.local.state import State
 
-SHOWN = {"running": "…", "success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "failed, will retry"}
+SHOWN = {
+    "running": "…",
+    "success": "[green]done[/]",
+    "failed": "[red]failed[/]",
+    "up_for_retry": "failed, will retry",
+    "deferred": "[yellow]waits for your answer[/]",
+}
 NOT_DONE = {DAG: "Nothing was promoted.", SCORE: "What was not scored stays to be scored."}
 AGAIN = dict.fromkeys((DAG, SCORE), "`make demo`")
 CYCLE_TIMEOUT = 3600  # seconds after which a cycle that does not end is given up
@@ -156,6 +162,9 @@ class Watch:
             if status not in SHOWN or event in self.seen:
                 continue
             self.seen.add(event)
+            if status == "deferred":
+                say(f"  {task_id} {SHOWN[status]}: {self.airflow.answer_url(run_id, task_id)}")
+                continue
             seconds = "" if status == "running" else f" {seconds_of(task):.0f} s"
             say(f"  {task_id} {SHOWN[status]}{seconds}")
 

@@ -60,7 +60,12 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
     }
 
 
-def put_secrets(state: State, release: str, image: str) -> None:
+def promotion(hours: int) -> dict[str, Any]:
+    """Who decides that a better model serves: a person who has so many hours, or nobody but the comparison."""
+    return {"mode": "approval", "hours": hours} if hours else {"mode": "automatic"}
+
+
+def put_secrets(state: State, release: str, image: str, approval: int = 0) -> None:
     """Lockbox: what jobs need to reach MLflow, and Airflow's connections and variables."""
     cloud, secrets = sdk(state), state.secrets
     known = secrets_by_name(cloud, FOLDER_ID)
@@ -85,7 +90,11 @@ def put_secrets(state: State, release: str, image: str) -> None:
         "airflow/connections/mlflow": mlflow,
         "airflow/connections/object_storage": storage,
         "airflow/variables/fraud_retraining": retraining_variable(
-            {name: name for name in BUCKETS}, local_cluster(image, state.engine), release, trainer
+            {name: name for name in BUCKETS},
+            local_cluster(image, state.engine),
+            release,
+            trainer,
+            promotion=promotion(approval),
         ),
     }
     put_for_airflow(cloud, FOLDER_ID, known, values)

@@ -528,6 +528,30 @@ run "score_of_half_a_card" {
   expect_failures = [var.score]
 }
 
+run "promotion_by_nobody" {
+  command = plan
+  variables {
+    promotion = { mode = "manual" }
+  }
+  expect_failures = [var.promotion]
+}
+
+run "promotion_without_time" {
+  command = plan
+  variables {
+    promotion = { mode = "approval", hours = 0 }
+  }
+  expect_failures = [var.promotion]
+}
+
+run "promotion_longer_than_a_week" {
+  command = plan
+  variables {
+    promotion = { mode = "approval", hours = 168 }
+  }
+  expect_failures = [var.promotion]
+}
+
 run "retention_nothing_kept" {
   command = plan
   variables {

@@ -73,6 +73,7 @@ OUTPUTS: dict[str, Any] = {
     },
     "quality": {"max_quarantine": 0.01, "refunds": False, "late_days": 31},
     "score": {"budget": 100},
+    "promotion": {"mode": "automatic", "hours": 48},
     "deployer": {"service_account_id": "id-deployer", "storage_secret_id": "id-deployer-storage"},
     "connections": {},
     "handed_over": {"database_password": None, "airflow_admin_password": None},

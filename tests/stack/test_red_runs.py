@@ -30,6 +30,7 @@ def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, cycled:
         "cluster.train": "failed",
         "cluster.delete": "success",
         "decide": "upstream_failed",
+        "approve": "upstream_failed",
         "promote": "upstream_failed",
         "report": "upstream_failed",
     }
