@@ -139,9 +139,8 @@ def _who_triggered(dag_run: Any) -> str | None:
     """Whose form or call made a run, by Airflow's own log of what people do; it is written right before the run."""
     from airflow.models import Log
     from airflow.utils.session import create_session
-    from sqlalchemy import or_
 
-    asks = or_(Log.event.like("%trigger%"), Log.event.like("%dag_run%"))
+    asks = Log.event.like("%trigger%") | Log.event.like("%dag_run%")
     with create_session() as session:
         of_this = session.query(Log.owner).filter(Log.dag_id == dag_run.dag_id, Log.task_id.is_(None), asks)
         last = of_this.filter(Log.dttm <= (dag_run.queued_at or dag_run.start_date)).order_by(Log.dttm.desc()).first()
