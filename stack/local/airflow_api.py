@@ -1,5 +1,6 @@
 """Airflow's REST API as the operator uses it: unpause, announce data, watch runs."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -93,6 +94,12 @@ class Airflow:
 
     def xcom(self, run_id: str, task_id: str, key: str = "return_value", dag: str = DAG) -> Any:
         return self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
+
+    def answer(self, run_id: str) -> dict[str, str] | None:
+        """What a person answered to the retrain's question whether a version may serve; None: nobody was asked."""
+        with contextlib.suppress(requests.HTTPError):  # there is no such value
+            return dict(self.xcom(run_id, "approve"))
+        return None
 
     def answer_url(self, run_id: str, task_id: str) -> str:
         """Where a person answers what a task of the retrain asks."""

@@ -27,8 +27,8 @@ interrupted; its runs took {minutes} minutes. After every case it is asserted
 The jobs are stand-ins of five seconds ([tests/drill/stand_in](../tests/drill/stand_in)): they go the whole way of a job
 (object store, `spark-submit`, Lockbox, MLflow's server) and record a run, a version and a decision to promote, so that
 every green run must move the alias. Where it says *real* it is the Spark application itself, for `score` on a small
-lake. What Airflow takes five minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s; the
-DAGs' delays are theirs.
+lake. What Airflow takes five minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s;
+the DAGs' delays are theirs.
 
 {missing}| Case | What was done | Jobs | Run | Cluster deleted by | Champion | Alert | Seconds |
 |---|---|---|---|---|---|---|---|
