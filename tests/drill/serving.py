@@ -1,8 +1,6 @@
 """The world of the cases of `score` and `rollback`: a small lake, versions that can be loaded, a history."""
 
 import json
-import os
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,14 +9,26 @@ from typing import Any
 
 from dags.retraining import history
 from simulator import Generator
-from stack.common.envs import ROOT, python_of
 from tests.drill import findings
 from tests.drill.stack import DrillStack
 from tests.drill.world import World
+from tests.support import image_python
+from tests.support.running_stack import RunningStack
 
+HERE = Path(__file__).parent
 NAME, FIRST = "serving", date(2018, 4, 1)
 VERSIONS = ("1", "2", "3")
 SERVES, GOES_BACK_TO = "2", "1"
+
+
+def register_small_models(stack: RunningStack, model: str, experiment: str, count: int) -> None:
+    """Versions that can be loaded and look at one feature only, made in a second."""
+    told = {
+        "MLFLOW_TRACKING_URI": stack.state.url("mlflow"),
+        "MLFLOW_TRACKING_USERNAME": "trainer",
+        "MLFLOW_TRACKING_PASSWORD": stack.state.secrets["mlflow_trainer_password"],
+    }
+    image_python.run(HERE / "small_model.py", model, experiment, str(count), **told)
 
 
 @dataclass
@@ -31,23 +41,8 @@ class Serving:
     def enter(self) -> None:
         self.world = World(self.drill, NAME)
         self.world.enter()
-        secrets = self.drill.state.secrets
-        account = {
-            "MLFLOW_TRACKING_USERNAME": "trainer",
-            "MLFLOW_TRACKING_PASSWORD": secrets["mlflow_trainer_password"],
-        }
-        self.python(
-            "small_model", NAME, str(len(VERSIONS)), MLFLOW_TRACKING_URI=self.drill.state.url("mlflow"), **account
-        )
+        register_small_models(self.drill, NAME, NAME, len(VERSIONS))
         self.generator = Generator(seed=7, customers=200, terminals=400, start=FIRST)
-
-    def python(self, script: str, *arguments: str, **environment: str) -> str:
-        """What a script beside this file prints, run by image 2.2's Python."""
-        told = os.environ | {"PYTHONPATH": f"{ROOT / 'spark_app'}:{ROOT}", **environment}
-        command = [python_of("spark-image-2.2"), Path(__file__).with_name(f"{script}.py"), *arguments]
-        done = subprocess.run(command, env=told, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
 
     def bring_day(self) -> None:
         """One more day of transactions, of which nobody is told."""
@@ -80,4 +75,6 @@ class Serving:
             "AWS_ACCESS_KEY_ID": secrets["object_store_key"],
             "AWS_SECRET_ACCESS_KEY": secrets["object_store_secret"],
         }
-        return dict(json.loads(self.python("all_scored", self.drill.state.url("object_store"), NAME, **key)))
+        return dict(
+            json.loads(image_python.run(HERE / "all_scored.py", self.drill.state.url("object_store"), NAME, **key))
+        )

@@ -1,4 +1,4 @@
-"""Registers versions of a model that looks at one feature, as image 2.2's client does: NAME HOW_MANY."""
+"""Registers versions of a model that looks at one feature, as image 2.2's client does: MODEL EXPERIMENT HOW_MANY."""
 
 import sys
 
@@ -12,10 +12,10 @@ from mlflow.exceptions import MlflowException
 from fraud_retraining.model import PARAMETERS
 
 
-def main(name: str, count: int) -> None:
+def main(name: str, experiment: str, count: int) -> None:
     rows = pd.DataFrame({"tx_amount": np.random.default_rng(1).gamma(2, 40, 500)})
     labels = (rows["tx_amount"] > 180).astype(int)
-    mlflow.set_experiment(name)
+    mlflow.set_experiment(experiment)
     for version in range(count):
         booster = xgboost.train(PARAMETERS, xgboost.DMatrix(rows, labels), 3 + version)
         with mlflow.start_run():
@@ -29,4 +29,4 @@ def main(name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(*sys.argv[1:3], int(sys.argv[3]))
