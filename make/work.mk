@@ -53,4 +53,4 @@ role-readmes: python ## Make roles/*/README.md anew from their argument_specs
 
 screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)
 	@$(ENVS) dev
-	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_browser.py
+	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_two_weeks.py tests/stack/test_browser.py

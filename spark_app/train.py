@@ -3,7 +3,7 @@
 import argparse
 from datetime import date
 
-from fraud_retraining import credentials, jobs, tracking
+from fraud_retraining import __version__, credentials, jobs, tracking
 from fraud_retraining.arguments import add_mlflow
 from fraud_retraining.lake import Lake
 from fraud_retraining.training import Request, Settings, retrain
@@ -12,7 +12,7 @@ from fraud_retraining.training import Request, Settings, retrain
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    request = Request(options.run_id, options.model, options.as_of, options.dry_run)
+    request = Request(options.run_id, options.model, options.as_of, options.dry_run, options.release)
     decision = retrain(Lake(spark, options.lake), client, request, Settings())
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
@@ -27,5 +27,6 @@ if __name__ == "__main__":
         type=date.fromisoformat,
         help="day of the retrain, YYYY-MM-DD (default: day after the newest complete day)",
     )
+    parser.add_argument("--release", default=__version__, help="names the code, for the record (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
     jobs.run(parser, job)

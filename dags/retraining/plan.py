@@ -148,7 +148,7 @@ def limits(quality: dict[str, Any]) -> list[str]:
 def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks of `retrain` need, as one JSON object. A dry run uses no files up."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""))
-    train = mlflow(settings, tracking_uri)
+    train = ["--release", settings["release"], *mlflow(settings, tracking_uri)]
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
     fill = fill_of(settings, run)

@@ -21,7 +21,6 @@ from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.model import predict
 
 RUN_TAG = "retrain_run_id"
-DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
 UNTIL_TAG = "trained_until"  # of a version: the last day of its train window
 BARRED_TAG = "barred"  # why a version may not compete: set by a rollback, emptied by `unbar`
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version

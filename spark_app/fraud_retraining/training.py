@@ -10,11 +10,23 @@ from typing import Any, Dict, List, Optional, Tuple
 import mlflow
 import pandas as pd
 import xgboost
+from mlflow.entities import DatasetInput
 from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame
 from sklearn.metrics import average_precision_score
 
-from fraud_retraining import __version__, dataset, days, drift, features, model, report, tournament, tracking
+from fraud_retraining import (
+    __version__,
+    dataset,
+    days,
+    descriptions,
+    drift,
+    features,
+    model,
+    report,
+    tournament,
+    tracking,
+)
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics
@@ -47,13 +59,15 @@ class Request:
     """What a retrain is asked for.
 
     ``model`` is the registered model's name; ``as_of`` is the day of the retrain, the day after the newest complete one
-    if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be.
+    if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be. ``release``
+    names the code that does it.
     """
 
     run_id: str
     model: str
     as_of: Optional[date] = None
     dry_run: bool = False
+    release: str = __version__
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,9 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
         The content of ``decision.json``.
     """
     tags = {tracking.RUN_TAG: request.run_id, "dry_run": str(request.dry_run)}
+    tags.update(descriptions.run_tags(request.release))
     with mlflow.start_run(run_name=request.run_id, tags=tags) as run:
+        descriptions.describe_experiment(client, run.info.experiment_id)
         data = load(lake, request.as_of, settings)
         with step("train") as say:
             booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
@@ -129,6 +145,9 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
                 rows = drift.sample(data.test, entrants.test_rows)
                 say(drift.record(lake, request.model, decision, rows, entrants.boosters))
         with step("record"):
+            client.log_inputs(run.info.run_id, inputs(lake, data, entrants))
+            if entrants.challenger.version not in (None, UNREGISTERED):
+                descriptions.describe_version(client, request.model, decision, run.info)
             record(decision, data, settings, entrants, row_quality(lake, request.run_id))
         return decision
 
@@ -263,6 +282,12 @@ def row_quality(lake: Lake, run_id: str) -> Dict[str, int]:
     return {"prepared_rows": found["prepared"], "quarantined_rows": sum(by_rule.values()), **by_rule}
 
 
+def inputs(lake: Lake, data: Data, entrants: Entrants) -> List[DatasetInput]:
+    """The rows that were trained on and tested with, for MLflow."""
+    rows = {"train": data.counts["train_rows"], "test": entrants.test_rows}
+    return descriptions.inputs(lake.files.path("prepared"), data.digest, data.split.to_dict(), rows, data.train.columns)
+
+
 def record(
     decision: Dict[str, Any],
     data: Data,
@@ -282,7 +307,7 @@ def record(
         mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
     text = report.markdown(decision, {**counts, **quality}, {**chosen, **gate})
     mlflow.log_text(text, "report.md")
-    mlflow.set_tag(tracking.DESCRIPTION_TAG, text.split("## Settings")[0])  # what the run's page shows first
+    mlflow.set_tag(descriptions.DESCRIPTION_TAG, text.split("## Settings")[0])  # what the run's page shows first
     mlflow.log_text(report.model_card(decision), "model_card.md")
     for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, entrants.booster).items():
         mlflow.log_figure(figure, f"plots/{name}")

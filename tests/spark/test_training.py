@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
-from fraud_retraining import dataset, model, offline, quality, scoring, tracking, training
+from fraud_retraining import dataset, descriptions, model, offline, quality, scoring, tracking, training
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.lake import Lake
@@ -84,7 +86,10 @@ def client(mlflow_uri):
 @pytest.fixture(scope="module")
 def decisions(lake, client):
     """The first retrain, its model promoted; then a week later the second."""
-    first = training.retrain(lake, client, training.Request("run-1", "fraud", FIRST), SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "trainer")
+        request = training.Request("run-1", "fraud", FIRST, release="abc")
+        first = training.retrain(lake, client, request, SETTINGS)
     client.set_registered_model_alias("fraud", "champion", first["winner"])
     return first, training.retrain(lake, client, training.Request("run-2", "fraud", SECOND), SETTINGS)
 
@@ -109,11 +114,50 @@ def test_the_first_model_is_promoted_and_everything_recorded(client, decisions):
         "model_card.md",
         "plots",
     }
-    import json
-
     assert json.loads(artifact(client, first, "decision.json")) == json.loads(json.dumps(first))
     assert first["reason"] in artifact(client, first, "report.md")
     assert first["reason"] in run.data.tags["mlflow.note.content"]
+
+
+def test_the_experiment_opens_on_its_runs_and_says_what_they_are(client, decisions):
+    tags = client.get_experiment_by_name("fraud-retraining").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "Each run is one retrain" in tags["mlflow.note.content"]
+    client.set_experiment_tag("1", "mlflow.note.content", "a person's own words")
+    descriptions.describe_experiment(client, "1")
+    assert client.get_experiment("1").tags["mlflow.note.content"] == "a person's own words"
+
+
+def test_a_run_names_its_user_its_code_and_its_data(lake, client, decisions):
+    first = client.get_run(decisions[0]["mlflow_run_id"])
+    names = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "release")
+    assert [first.data.tags[name] for name in names] == ["trainer", "fraud_retraining abc", "JOB", "abc"]
+    used = {one.dataset.name: one for one in first.inputs.dataset_inputs}
+    windows = decisions[0]["windows"]
+    assert set(used) == {"{} {} .. {}".format(name, *windows[name]) for name in ("train", "test")}
+    assert {one.dataset.digest for one in used.values()} == {first.data.params["data_digest"]}
+    for name, metric, context in (("train", "train_rows", "training"), ("test", "test_rows", "evaluation")):
+        one = used["{} {} .. {}".format(name, *windows[name])]
+        assert json.loads(one.dataset.source) == {"uri": lake.files.path("prepared")}
+        assert json.loads(one.dataset.profile) == {"num_rows": first.data.metrics[metric]}
+        assert {"tx_amount"} < {column["name"] for column in json.loads(one.dataset.schema)["mlflow_colspec"]}
+        assert [(tag.key, tag.value) for tag in one.tags] == [("mlflow.data.context", context)]
+
+
+def test_a_version_says_what_it_is_and_how_to_load_it(client, decisions, lake):
+    assert "| `champion` | serves" in client.get_registered_model("fraud").description
+    text = client.get_model_version("fraud", "2").description
+    assert text.startswith(f"{decisions[1]['action']}: {decisions[1]['reason']}.")
+    assert "| test | {} .. {} |".format(*decisions[1]["windows"]["test"]) in text
+    sides = [decisions[1][side]["metrics"]["average_precision"] for side in ("challenger", "champion")]
+    assert "| average precision | {:.3f} | {:.3f} |".format(*sides) in text
+    (code,) = re.findall(r"```python\n(.*?)\n```", text, re.S)
+    assert len(code.splitlines()) == 5
+    rows = training.load(lake, SECOND, SETTINGS).test.limit(20).toPandas()
+    found = {"rows": rows}
+    exec(code, found)  # noqa: S102  the very words of the description
+    booster, _ = tracking.load_boosters("fraud", [tracking.Version("2", "earlier")], ALL_FEATURES)
+    assert np.array_equal(found["scores"], model.predict(booster["2"], rows))
 
 
 def test_the_rows_that_broke_rules_are_metrics_of_the_run_that_prepared_them(lake, client, decisions):
