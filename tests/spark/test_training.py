@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import socket
 import subprocess
 import time
 import urllib.request
 from datetime import date, timedelta
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -95,8 +97,6 @@ def decisions(lake, client):
 
 
 def artifact(client, decision, name):
-    import mlflow
-
     return mlflow.artifacts.load_text(f"runs:/{decision['mlflow_run_id']}/{name}")
 
 
@@ -110,12 +110,14 @@ def test_the_first_model_is_promoted_and_everything_recorded(client, decisions):
     assert run.data.metrics["average_precision"] == first["challenger"]["metrics"]["average_precision"]
     assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
         "decision.json",
+        "report.html",
         "report.md",
+        "report.json",
         "model_card.md",
-        "plots",
     }
     assert json.loads(artifact(client, first, "decision.json")) == json.loads(json.dumps(first))
     assert first["reason"] in artifact(client, first, "report.md")
+    assert first["reason"] in artifact(client, first, "report.json")
     assert first["reason"] in run.data.tags["mlflow.note.content"]
 
 
@@ -172,6 +174,42 @@ def test_the_rows_that_broke_rules_are_metrics_of_the_run_that_prepared_them(lak
     assert sum(report["quarantined"].values()) == metrics["quarantined_rows"] > 0
     later = client.get_run(decisions[1]["mlflow_run_id"]).data.metrics
     assert not [name for name in later if name.startswith("quarantined_")]
+
+
+def test_the_report_draws_what_the_lake_and_the_retrain_know(lake, client, decisions):
+    first, second = (json.loads(artifact(client, one, "report.json")) for one in decisions)
+    prepared = lake.files.read_json("runs/run-1/prepare.json")
+    assert (first["quality"]["rows"], first["quality"]["quarantined"]) == (prepared["rows"], prepared["quarantined"])
+    assert [one["name"] for one in first["quality"]["files"]] == prepared["files"]
+    assert first["comparison"] is None
+    assert first["first"]["floor"] == SETTINGS.gate.floor
+    assert second["absent"]["quality"] == "This run prepared no raw file: all of them were prepared before."
+    assert second["comparison"]["gain"] == pytest.approx(decisions[1]["comparison"]["gain"], rel=1e-5)
+    assert {(one["version"], one["kind"]) for one in second["history"]["points"]} >= {("1", "chosen"), ("1", "retrain")}
+    assert {one["kind"] for one in second["kinds"]} == {"1", "2", "3"}
+    assert sum(one["frauds"] for one in second["kinds"]) == second["counts"]["test_frauds"]
+    for found, decision in ((first, decisions[0]), (second, decisions[1])):
+        measured = decision["challenger"]["metrics"]["card_precision_100"]
+        assert found["budgets"][0]["precision"] == pytest.approx(measured, rel=1e-5)
+        assert {one["name"] for one in found["drift"]} == set(ALL_FEATURES)
+        assert {one["name"] for one in found["steps"]} >= {"features", "train", "score", "register", "decide"}
+
+
+def test_the_model_card_is_with_the_model_and_its_lines_score(client, decisions, spark, tmp_path, monkeypatch):
+    """The five lines of the card, as they stand there, on what ``make features`` writes."""
+    folder = mlflow.artifacts.download_artifacts("models:/fraud/1", dst_path=str(tmp_path))
+    card = (Path(folder) / "model_card.md").read_text(encoding="utf-8")
+    assert card == artifact(client, decisions[0], "model_card.md")
+    assert f"data fingerprint: {client.get_run(decisions[0]['mlflow_run_id']).data.params['data_digest']}" in card
+    write(tmp_path / "lake", "2018-04-01.txt", [line(number) for number in range(50)])
+    offline.write_features(spark, str(tmp_path / "lake"), str(tmp_path / "features"))
+    code = card.split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) == 5
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.py").write_text(code)
+    found = runpy.run_path("lines.py")
+    assert len(found["rows"]) == 50
+    assert found["rows"]["score"].between(0, 1).all()
 
 
 def test_of_a_large_week_whole_customers_are_scored(lake, client, decisions):
@@ -280,7 +318,7 @@ def test_training_is_deterministic(lake):
 
 def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, decisions):
     run = client.get_run(decisions[0]["mlflow_run_id"])
-    client.create_model_version("fraud", f"{run.info.artifact_uri}/plots", run.info.run_id)  # no model
+    client.create_model_version("fraud", f"{run.info.artifact_uri}/nothing", run.info.run_id)  # no model
     versions = tracking.competitors(client, "fraud", earlier=5)
     assert [(one.version, one.role) for one in versions] == [("1", "champion"), ("3", "earlier"), ("2", "earlier")]
     boosters, skipped = tracking.load_boosters("fraud", versions, ALL_FEATURES)
