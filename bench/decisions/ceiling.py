@@ -19,6 +19,7 @@ from simulator.transactions import (
     SOLD_CARD_HOURS,
     SOLD_CARDS,
     TIMES,
+    Compromises,
 )
 
 from fraud_retraining.features import DAY, DELAY_DAYS, HIGH_RATIO, SPELL_DAYS
@@ -35,8 +36,9 @@ def ceiling(world: World, rows: Rows, columns: dict[str, np.ndarray]) -> np.ndar
         for name in ("prices", "terminal_share", "card_share", "sold_share")
     )
     times = rows.amount / prices / world.population().mean_amount[rows.customer]
+    lone = lone_fraud(card, sold)
     genuine = (
-        (1 - terminal * bad_terminal(columns, day, rows.second % DAY, card))
+        (1 - terminal * bad_terminal(columns, day, rows.second % DAY, lone))
         * (1 - by_card(card * bad_card(columns, card), times))
         * (1 - by_night(sold, times, rows.second % DAY))
     )
@@ -44,15 +46,24 @@ def ceiling(world: World, rows: Rows, columns: dict[str, np.ndarray]) -> np.ndar
     return np.where(large, 1.0, 1 - genuine)
 
 
-def bad_terminal(columns: dict[str, np.ndarray], day: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+def lone_fraud(card: np.ndarray, sold: np.ndarray) -> np.ndarray:
+    """Probability that a row is a fraud of a card without an amount that is unusually high."""
+    low = norm.cdf(HIGH, CARD_FRAUD_FACTOR, CARD_FRAUD_FACTOR / 2)
+    return card * active(COMPROMISED_CUSTOMERS) * low + sold * active(SOLD_CARDS)
+
+
+def active(compromises: Compromises) -> float:
+    """Share of the members that are compromised on a day."""
+    return compromises.days * compromises.count / compromises.of
+
+
+def bad_terminal(columns: dict[str, np.ndarray], day: np.ndarray, second: np.ndarray, lone: np.ndarray) -> np.ndarray:
     """Probability that the terminal is compromised now: each day on which it may have begun is as likely.
 
-    Or else all its frauds are of cards whose raised amount is not unusual.
+    Or else all its frauds are of cards: `lone` is the probability of one.
     """
-    spell, leak = COMPROMISED_TERMINALS, COMPROMISED_CUSTOMERS
+    spell = COMPROMISED_TERMINALS
     chance = spell.count / spell.of
-    low = norm.cdf(HIGH, CARD_FRAUD_FACTOR, CARD_FRAUD_FACTOR / 2)
-    of_cards = share * leak.days * leak.count / leak.of * low
     now = day + second / DAY
     good, begun, newest = (
         np.floor(now - np.nan_to_num(columns[name], nan=nan))
@@ -64,7 +75,7 @@ def bad_terminal(columns: dict[str, np.ndarray], day: np.ndarray, second: np.nda
     )
     first = np.maximum(good, newest - spell.days)  # the spell began after this day, and not after `begun`
     active = np.clip(begun - np.maximum(first, day - spell.days), 0, None)
-    seen = chance * np.maximum(begun - first, 1) + of_cards ** columns["terminal_id_spell_length"]
+    seen = chance * np.maximum(begun - first, 1) + lone ** columns["terminal_id_spell_length"]
     fresh = chance * np.minimum(day - good, spell.days)
     return np.where(columns["terminal_id_spell_length"] > 0, np.maximum(chance * active / seen, chance), fresh)
 
@@ -94,7 +105,7 @@ def by_card(risk: np.ndarray, times: np.ndarray) -> np.ndarray:
 def by_night(share: np.ndarray, times: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Probability that the number of a sold card was used."""
     end = SOLD_CARD_HOURS * 3600
-    risk = share * SOLD_CARDS.count / SOLD_CARDS.of * SOLD_CARDS.days
+    risk = share * active(SOLD_CARDS)
     inside = TIMES.cdf(DAY) - TIMES.cdf(1)
     fraud = risk * GENUINE.pdf(times / SOLD_CARD_AMOUNT) / SOLD_CARD_AMOUNT * (second <= end) / end
     at = norm.pdf(second, TIMES.mean, TIMES.stdev) / inside
