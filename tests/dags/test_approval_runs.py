@@ -123,7 +123,7 @@ def test_approved_it_serves_with_the_name_of_who_did(asking: World, monkeypatch:
     assert told["why"] == "because; the figures are right"
     asked, ended = asking.alerts
     assert asked.startswith("*retrain waits for your approval of version 2*\nbecause\n")
-    assert "http://mlflow.test/#/experiments/7/runs/m/artifacts/report.md" in asked
+    assert "http://mlflow.test/#/experiments/7/runs/m/artifacts/report.html" in asked
     assert ("/tasks/approve/required_actions" if compat.ASKS_PEOPLE else "/dags/approve/trigger?version=2") in asked
     assert ended.startswith("*retrain: promote, approved by ann (the figures are right)*")
 

@@ -53,17 +53,22 @@ def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_
     page.locator(".react-flow__node >> text=success").nth(7).wait_for(timeout=900_000)  # the page refreshes itself
     page.goto(f"{airflow.run_url(run_id)}/tasks/report")
     page.get_by_label("Full screen").click()
-    link = page.get_by_role("dialog").locator("a[href*='report.md']").first
+    link = page.get_by_role("dialog").locator("a[href*='report.html']").first
     link.wait_for()
     shoot(page, "airflow-log")
     in_mlflow.goto(link.get_attribute("href"))
-    in_mlflow.wait_for_selector("text=challenger")
+    wait_for_report(in_mlflow)
     assert stack.aliases() == aliases
+
+
+def wait_for_report(page: Any) -> None:
+    """MLflow shows a page that is an artifact in a frame of its own."""
+    page.frame_locator("iframe").get_by_role("heading", name="Retrain").first.wait_for()
 
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
-    in_mlflow.wait_for_selector("text=challenger")
+    wait_for_report(in_mlflow)
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()
