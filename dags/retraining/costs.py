@@ -1,14 +1,16 @@
 """What the clusters of runs have cost, by records in the lake; and the budget above which no cluster is made.
 
 `costs/YYYY-MM/<cluster id>.json` says what an hour of a cluster costs. It is written when the cluster was made and, if
-that did not come about, before it is deleted; `….end.json` says when it was gone and what it has cost. The month is the
-one in which it was made, in UTC. A cluster whose end nobody has recorded is counted for as long as it may have lived.
+that did not come about, before it is deleted; `….end.json` says all that again, when it was gone and what it has cost.
+The month is the one in which it was made, in UTC. A cluster whose end nobody has recorded is counted for as long as it
+may have lived.
 
 The deployment says what an hour of a host costs, its disk included (`prices` in the variable, by the price lists of the
 operator's tool). Where a price is not known an amount is null; no amount is a guess.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,8 @@ from typing import Any
 
 from dags.retraining import clusters, lake
 
-PREFIX = "costs/"
+PREFIX, END = "costs/", ".end"
+READERS = 8  # records that are read at once
 ASSUMED = timedelta(minutes=30)  # of a run's cluster, as long as none is on record
 RECENT = 10  # runs, of which the longest says how long the next one takes
 SWEPT = timedelta(hours=1)  # after its expiry a cluster is gone, by the DAG `sweep`
@@ -93,31 +96,27 @@ class Ledger:
                 seconds = (now - datetime.fromisoformat(told["created"])).total_seconds()
                 amount = None if told["per_hour"] is None else round(told["per_hour"] * seconds / 3600, 4)
                 ended = {"ended": now.isoformat(timespec="seconds"), "seconds": seconds, "amount": amount}
-                lake.write_new(self.s3, self.bucket, key(cluster_id, month, ".end"), ended)
+                lake.write_new(self.s3, self.bucket, key(cluster_id, month, END), told | ended)
                 return
 
     # -------------------------------------------------------------------------------------------- read
     def month(self, now: datetime) -> list[Spent]:
         """Every cluster that was made in that month, oldest first; what is not ended is counted until `now`."""
-        names = set(lake.names(self.s3, self.bucket, f"{PREFIX}{now:%Y-%m}/"))
-        found = []
-        for name in names:
-            if name.endswith(".end.json"):
-                continue
-            told = lake.read(self.s3, self.bucket, f"{PREFIX}{now:%Y-%m}/{name}")
-            half = name.replace(".json", ".end.json")
-            end = lake.read(self.s3, self.bucket, f"{PREFIX}{now:%Y-%m}/{half}") if half in names else None
-            if told:
-                found.append(spent(told, end, now))
-        return sorted(found, key=lambda one: one.created)
+        prefix = f"{PREFIX}{now:%Y-%m}/"
+        names = set(lake.names(self.s3, self.bucket, prefix))
+        # The second half has all of the first.
+        wanted = [name for name in names if name.replace(".json", f"{END}.json") not in names]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda name: lake.read(self.s3, self.bucket, prefix + name), wanted)
+            return sorted((spent(told, now) for told in found if told), key=lambda one: one.created)
 
     def recent(self, now: datetime) -> list[Spent]:
         """Clusters of this month and the one before, oldest first."""
         return [*self.month(last_month(now)), *self.month(now)]
 
-    def estimate(self, dag: str, per_hour: float, now: datetime) -> Estimate:
+    def estimate(self, dag: str, per_hour: float, recent: Sequence[Spent]) -> Estimate:
         """What a run would cost: by the longest of the last ones, or as is assumed if there is none."""
-        lengths = [one.seconds for one in self.recent(now) if one.dag == dag and one.ended]
+        lengths = [one.seconds for one in recent if one.dag == dag and one.ended]
         if lengths:
             seconds, why = max(lengths[-RECENT:]), f"the longest of the last {min(len(lengths), RECENT)}"
         else:
@@ -127,8 +126,12 @@ class Ledger:
         return Estimate(amount, words)
 
     # -------------------------------------------------------------------------------------------- the budget
-    def over(self, dag: str, hosts: int, now: datetime) -> str | None:
-        """Why no cluster may be made now, in words for a person; None if it may, or if there is no budget."""
+    def over(self, dag: str, hosts: int, now: datetime, recent: Sequence[Spent] | None = None) -> str | None:
+        """Why no cluster may be made now, in words for a person; None if it may, or if there is no budget.
+
+        Args:
+            recent: `recent(now)`, if it is known already.
+        """
         of_run, of_month = self.budget.get("run") or 0, self.budget.get("month") or 0
         if not (of_run or of_month):
             return None
@@ -139,14 +142,15 @@ class Ledger:
                 "hour of this cluster costs is not known: no cluster was made. Put the price into "
                 f"local_cloud/prices.json and deploy again, or take the budget away ({RAISE})."
             )
-        estimate = self.estimate(dag, per_hour, now)
+        recent = self.recent(now) if recent is None else recent
+        estimate = self.estimate(dag, per_hour, recent)
         if of_run and estimate.amount > of_run:
             return (
                 f"A run of {dag} would cost about {estimate.words}, and the budget of a run is {of_run:g} "
                 f"{self.currency}: no cluster was made. Take fewer hosts (`compute_hosts`, when you trigger it), or "
                 f"raise budget.run ({RAISE})."
             )
-        so_far = self.month(now)
+        so_far = of_month_of(recent, now)
         known = sum(one.amount for one in so_far if one.amount is not None)
         unknown = sum(one.amount is None for one in so_far)
         if of_month and known + estimate.amount > of_month:
@@ -162,16 +166,31 @@ class Ledger:
 RAISE = "`budget` in terraform.tfvars, then `make bootstrap`; in the demo `make demo RUN_BUDGET=… MONTH_BUDGET=…`"
 
 
-def spent(told: Mapping[str, Any], end: Mapping[str, Any] | None, now: datetime) -> Spent:
+def of_month_of(found: Sequence[Spent], now: datetime) -> list[Spent]:
+    """Those that were made in the month of `now`."""
+    return [one for one in found if (one.created.year, one.created.month) == (now.year, now.month)]
+
+
+def spent(told: Mapping[str, Any], now: datetime) -> Spent:
+    """A cluster by the newest half of its record."""
     created = datetime.fromisoformat(told["created"])
-    if end:
-        ended, seconds, amount = datetime.fromisoformat(end["ended"]), end["seconds"], end["amount"]
+    if ended := told.get("ended"):
+        seconds, amount = told["seconds"], told["amount"]
     else:
         last = min(now, expiry(told["expires"], now) + SWEPT)
-        ended, seconds = None, max((last - created).total_seconds(), 0)
+        seconds = max((last - created).total_seconds(), 0)
         amount = None if told["per_hour"] is None else told["per_hour"] * seconds / 3600
-    at_most = told["at_most"] or not end
-    return Spent(told["cluster"], told["name"], told["dag"], told["run"], created, ended, seconds, amount, at_most)
+    return Spent(
+        cluster=told["cluster"],
+        name=told["name"],
+        dag=told["dag"],
+        run=told["run"],
+        created=created,
+        ended=datetime.fromisoformat(ended) if ended else None,
+        seconds=seconds,
+        amount=amount,
+        at_most=told["at_most"] or not ended,
+    )
 
 
 def expiry(label: str, now: datetime) -> datetime:

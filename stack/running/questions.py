@@ -70,11 +70,12 @@ def service(system: System) -> Found:
         for name, one in found["versions"].items()
     ]
     monday, money = found["week"][0], found["alerts"]["money"]
+    record, _ = last_move(system)
     problems = [
         f"version {one.version} did worse in the week of {monday} than it had promised: `make rollback`, if the "
         "version before was better"
         for one in versions
-        if one.worse
+        if one.worse and record and one.version == record.serves
     ]
     return shape.Week(monday, versions, money["frauds"], money["caught"]), problems
 
@@ -209,11 +210,11 @@ def alive(system: System) -> Found:
 
 def costs(system: System) -> Found:
     book, now = book_of_costs(system), datetime.now(UTC)
-    month, spec = book.month(now), system.told()["cluster"]
-    ended = [one for one in book.recent(now) if one.ended]
+    recent, spec = book.recent(now), system.told()["cluster"]
+    month, ended = ledger.of_month_of(recent, now), [one for one in recent if one.ended]
     last = max(ended, key=lambda one: one.created, default=None)
     hosts = spec.get("max_hosts") or spec["compute_count"]
-    problems = list(filter(None, [book.over(RETRAIN, hosts, now)]))
+    problems = list(filter(None, [book.over(RETRAIN, hosts, now, recent)]))
     of_last = (
         None if last is None else shape.LastRun(last.name, last.dag, round(last.seconds), last.amount, last.at_most)
     )

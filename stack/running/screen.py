@@ -18,13 +18,14 @@ NAMES = {"schedule": "next runs", "service": "in service"}
 
 # ------------------------------------------------------------------------------------------------ words
 def ago(moment: str | None, now: datetime) -> str:
-    """`2026-11-27 06:00 UTC (3 h ago)`, or `(in 2 days)`."""
+    """`06:00 (3 h ago)`, of another day `2026-11-29 06:00 (in 2 days)`; in UTC, as the headline says."""
     if not moment:
         return "never"
     then = datetime.fromisoformat(moment).astimezone(UTC)
     seconds = (now - then).total_seconds()
     span = length(abs(seconds))
-    return f"{then:%Y-%m-%d %H:%M} UTC ({f'{span} ago' if seconds >= 0 else f'in {span}'})"
+    day = "" if then.date() == now.date() else f"{then:%Y-%m-%d} "
+    return f"{day}{then:%H:%M} ({f'{span} ago' if seconds >= 0 else f'in {span}'})"
 
 
 def length(seconds: float) -> str:
@@ -155,7 +156,7 @@ def headline(whole: Screen) -> Text:
     parts = [f"{problems} need{'s' if problems == 1 else ''} a person"] if problems else []
     parts += [f"{unknown} could not be asked"] if unknown else []
     style = "bold red" if problems else "bold yellow" if unknown else "bold green"
-    said = Text(f"{whole.kind} in {whole.where}: ")
+    said = Text(f"{whole.kind} in {whole.where}, {datetime.fromisoformat(whole.asked):%Y-%m-%d %H:%M} UTC: ")
     return said.append(", ".join(parts) or "all is well", style)
 
 

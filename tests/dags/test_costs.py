@@ -51,9 +51,8 @@ def test_above_the_budget_no_cluster_is_made_and_people_are_told(
     told(monkeypatch, **budget)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     begun = {"cluster": "c", "name": "n", "dag": "score", "run": "r", "created": now, "expires": "", "per_hour": 16.0}
-    lake.write_new(world.s3, "lake", costs.key("c", datetime.now(UTC)), begun | {"at_most": False})
-    end = {"ended": now, "seconds": 1800, "amount": 8.0}
-    lake.write_new(world.s3, "lake", costs.key("c", datetime.now(UTC), ".end"), end)
+    end = {"at_most": False, "ended": now, "seconds": 1800, "amount": 8.0}
+    lake.write_new(world.s3, "lake", costs.key("c", datetime.now(UTC), costs.END), begun | end)
     world.put("raw/2018-04-01.txt", b"rows")
     state, tasks, _ = world.run("retrain")
     assert (state, tasks["cluster.create"], tasks["cluster.train"]) == (FAILED, FAILED, UPSTREAM)

@@ -1,7 +1,10 @@
 """The first cycle, by the command a person types: there was no champion."""
 
+import json
 from collections import Counter
 from typing import Any
+
+import pytest
 
 from local_cloud.report import usage
 from tests.stack.demo import DAYS, Demo
@@ -81,6 +84,30 @@ def test_the_promotion_is_on_record(stack: Demo, first: Any) -> None:
     told = stack.make("history").stdout
     decision = stack.last()["decision"]
     assert f"promote by run {decision['run_id']}, champion: version none -> {decision['winner']}" in told
+
+
+def test_the_screen_shows_what_the_cycle_has_made(stack: Demo, first: Any) -> None:
+    """By the demo's own endpoints; what the last run has cost is what the cloud's own books say, too."""
+    done = stack.make("status", JSON=1)
+    told = json.loads(done.stdout)
+    decision, last = stack.last()["decision"], usage(stack.state.folder / "cloud")[-1]
+    assert (told["unknown"], told["problems"], told["exit_status"], done.returncode) == ([], [], 0, 0)
+    serving, decided, costs = (told[name]["value"] for name in ("serving", "decision", "costs"))
+    assert (serving["version"], serving["reason"]) == (stack.champion(), decision["reason"])
+    assert (decided["action"], decided["run"]) == (decision["action"], decision["run_id"])
+    assert told["mlflow"]["value"]["champion"] == serving["version"]
+    assert (told["clusters"]["value"], told["data"]["value"]["unused"]) == ([], [])
+    assert (costs["last_run"]["name"], costs["last_run"]["at_most"], costs["clusters"]) == (last.name, False, 2)
+    assert costs["last_run"]["cost"] == pytest.approx(last.cost.amount, rel=0.2, abs=0.1)
+    shown = stack.make("status").stdout
+    assert f"version {serving['version']} since" in shown
+    assert "all is well" in shown
+
+
+def test_a_log_is_read_by_its_name(stack: Demo, first: Any) -> None:
+    assert "job | " in stack.make("logs", OF="retrain/cluster.train").stdout
+    assert "retrain/cluster.delete" in stack.make("logs", OF="retrain/nothing").stderr
+    assert "object-store" in stack.make("logs", OF="nothing").stderr
 
 
 def test_it_takes_less_memory_than_promised(stack: Demo, first: Any) -> None:

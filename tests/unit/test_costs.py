@@ -116,7 +116,10 @@ def test_the_longest_of_the_last_ten_runs_says_how_long_the_next_one_takes(s3: A
     for day in range(11, 1, -1):
         lived(book, f"c{day}", NOW - timedelta(days=day), 12 + day)
     lived(book, "other", NOW - timedelta(days=1), 500, dag="score")
-    assert book.estimate("retrain", 26, NOW).words == "9.97 RUB (26.00 an hour, 23 minutes: the longest of the last 10)"
+    assert (
+        book.estimate("retrain", 26, book.recent(NOW)).words
+        == "9.97 RUB (26.00 an hour, 23 minutes: the longest of the last 10)"
+    )
     assert book.over("retrain", 2, NOW) is None
     assert "the longest of the last 1)" in (book.over("score", 2, NOW) or "")
 

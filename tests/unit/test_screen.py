@@ -186,9 +186,10 @@ def put(s3: Any, key: str, value: Any) -> None:
 def lived(s3: Any, minutes: float) -> None:
     """A cluster of this month on record."""
     told = {"cluster": "c", "name": "fraud-1", "dag": "retrain", "run": "r", "created": questions.iso(NOW)}
-    put(s3, costs.key("c", NOW), told | {"expires": "", "per_hour": 26.0, "at_most": False})
+    told |= {"expires": "", "per_hour": 26.0, "at_most": False}
+    put(s3, costs.key("c", NOW), told)
     end = {"ended": questions.iso(NOW), "seconds": minutes * 60, "amount": 26 * minutes / 60}
-    put(s3, costs.key("c", NOW, ".end"), end)
+    put(s3, costs.key("c", NOW, costs.END), told | end)
 
 
 # ------------------------------------------------------------------------------------------------ what it finds
@@ -242,6 +243,13 @@ def late(system: Fake) -> None:
 def worse(system: Fake) -> None:
     versions = {"2": WEEK["versions"]["2"] | {"worse": True}}  # type: ignore[index]
     put(system.s3, "service/2018-07-09.json", WEEK | {"versions": versions})
+
+
+def test_a_version_that_was_left_may_have_done_worse(system: Fake) -> None:
+    versions = {"1": WEEK["versions"]["2"] | {"worse": True}}  # type: ignore[index]
+    put(system.s3, "service/2018-07-09.json", WEEK | {"versions": versions})
+    whole = asking.ask(system)
+    assert (whole.exit_status, whole.service.state) == (0, "well")
 
 
 def over_budget(system: Fake) -> None:
@@ -465,12 +473,13 @@ def test_it_fits_the_terminal_and_has_no_colours_where_nobody_sees_them(system: 
     text = printed(asking.ask(system), width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert "\x1b" not in text
-    assert text.startswith("cloud in /somewhere/.cloud: all is well")
+    assert text.startswith("cloud in /somewhere/.cloud, ")
+    assert text.splitlines()[0].endswith(" UTC: all is well")
     for said in (
         "ok serving",
         "version 2 since",
         "13.00 RUB",
-        "last verified restore 2026-11-23 03:00 UTC",
+        "last verified restore 2026-11-23 03:00 (",
         "66 days left",
     ):
         assert said in " ".join(text.split())
@@ -479,4 +488,7 @@ def test_it_fits_the_terminal_and_has_no_colours_where_nobody_sees_them(system: 
 def test_spans_are_told_in_the_unit_that_fits() -> None:
     spans = [screen.length(seconds) for seconds in (90, 150, 7300, 200_000)]
     assert spans == ["90 s", "2 min", "2 h", "2 days"]
-    assert screen.ago((NOW + timedelta(hours=5)).isoformat(), NOW).endswith("(in 5 h)")
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC)
+    assert screen.ago("2026-11-27T17:00:00+00:00", noon) == "17:00 (in 5 h)"
+    assert screen.ago("2026-11-25T11:30:00Z", noon) == "2026-11-25 11:30 (2 days ago)"
+    assert screen.ago(None, noon) == "never"
