@@ -15,7 +15,7 @@ def answer(params: dict, dag_run: Any = None) -> str:
     """Leaves the answer for the run of `retrain` that waits for it."""
     from dags.retraining import approval, compat, lake, settings
 
-    given = approval.answer(params["answer"], compat.who(dag_run), params["why"] or "")
+    given = approval.answer(params["answer"], compat.who(dag_run), params["why"])
     try:
         return approval.take(lake.client(), settings.read()["lake_bucket"], params["version"], given)
     except ValueError as refused:
@@ -30,7 +30,7 @@ if not ASKS_PEOPLE:
         params={
             "version": Param(type="string", pattern="^[1-9][0-9]*$", description="version of the model that waits"),
             "answer": Param(type="string", enum=["approved", "refused"], description="whether it may serve"),
-            "why": Param(None, type=["null", "string"], description="for the record"),
+            "why": Param(type="string", minLength=3, description="the reason, for the record"),
         },
         tags=["fraud", "serving"],
         **alike("approve", minutes=10),

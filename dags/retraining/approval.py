@@ -69,7 +69,7 @@ def subject(question: Mapping[str, Any]) -> str:
 def text(question: Mapping[str, Any]) -> str:
     """What a person must know to answer, as Markdown."""
     until = question["until"][:16].replace("T", " ")
-    stays = f"version {question['champion']} stays champion" if question["champion"] else "nothing serves yet"
+    stays = f"version {question['champion']} stays champion" if question["champion"] else "still nothing serves"
     return (
         f"{question['reason']}\n\n[The report of this retrain]({question['report']})\n\n"
         f"Without an answer until {until} UTC {stays}."

@@ -22,7 +22,7 @@ from tests.support.cloud import FOLDER
 NEEDED = {  # what must be said
     "rollback": {"why": "because"},
     "unbar": {"version": "1", "why": "because"},
-    "approve": {"version": "1", "answer": "approved"},
+    "approve": {"version": "1", "answer": "approved", "why": "because"},
 }
 
 

@@ -1,10 +1,12 @@
 """What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
 
+from html import escape
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from stack.common import release
 from tests.stack.browser import log_in, shoot
 from tests.stack.demo import Demo
 
@@ -73,3 +75,28 @@ def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()
     in_mlflow.wait_for_selector("text=average_precision")
+
+
+def test_the_experiment_opens_on_its_runs(stack: Demo, cycled: None, in_mlflow: Any) -> None:
+    experiment = stack.last()["report_url"].split("/experiments/")[1].split("/")[0]
+    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/experiments/{experiment}")
+    in_mlflow.wait_for_url(f"**/experiments/{experiment}/runs*")
+    in_mlflow.wait_for_selector(f"text={stack.last()['decision']['run_id']}")
+    shoot(in_mlflow, "mlflow-experiment")
+
+
+def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None, in_mlflow: Any) -> None:
+    decision = stack.last()["decision"]
+    version = decision["challenger"]["version"]
+    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/models/{release.MODEL}/versions/{version}")
+    in_mlflow.wait_for_selector(f"text={decision['reason'][:40]}")
+    in_mlflow.wait_for_selector(f"text=models:/{release.MODEL}/{version}")
+    shoot(in_mlflow, "mlflow-version")
+
+
+def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
+    told = stack.make("history").stdout
+    assert stack.last()["decision"]["reason"] in told
+    page.set_content(f"<pre style='font: 15px monospace; white-space: pre-wrap'>$ make history\n{escape(told)}</pre>")
+    page.set_viewport_size({"width": 1440, "height": 360})
+    shoot(page, "history")
