@@ -60,6 +60,7 @@ ARROWS = {
         "stack.running",
         "local_cloud",
         "simulator",
+        "dags.retraining.history",
         "dags.retraining.patience",
         "dags.retraining.scores",
         "dags.retraining.settings",

@@ -103,8 +103,8 @@ def commands_of(document: Path) -> list[str]:
 
 def quoted(document: Path) -> list[str]:
     """What stands in quotes of code in its prose; what is translated there is Cyrillic."""
-    every = re.findall(r"`([^`\n]+)`", prose(document.read_text()))
-    return sorted(each for each in every if not re.search(r"[А-Яа-яЁё…]|folder", each))
+    every = re.findall(r"`([^`]+)`", prose(document.read_text()))
+    return sorted(" ".join(each.split()) for each in every if not re.search(r"[А-Яа-яЁё…]|folder", each))
 
 
 def figures(document: Path) -> list[str]:
