@@ -3,7 +3,7 @@ STATE ?= .demo
 IN_STATE := --state '$(STATE)'
 WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
-.PHONY: demo demo-stop demo-clean status history rollback unbar doctor
+.PHONY: demo demo-stop demo-clean status report history rollback unbar doctor
 demo: stack-env ## The whole system on this machine, until WEEKS retraining cycles are done [ENGINE=yarn: jobs on a real YARN]
 	@$(STACK) demo $(IN_STATE) $(if $(IMAGE),--image='$(IMAGE)') $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
@@ -18,6 +18,9 @@ demo-clean: stack-env ## Stop it and remove all its state
 
 status: stack-env ## What runs, which clusters are alive and what they cost
 	@$(STACK) status $(IN_STATE)
+
+report: stack-env ## [RUN=<name of a retrain>]: what was decided and why, as a page in the browser
+	@$(STACK) report $(IN_STATE) $(if $(RUN),--of '$(RUN)')
 
 history: stack-env ## What served when, by whose decision and why
 	@$(STACK) history $(IN_STATE)

@@ -1,10 +1,11 @@
 """The commands of one machine: `make demo` and what belongs to it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from stack.common.options import Variable
-from stack.local import demo, preflight, serving
+from stack.local import demo, preflight, reports, serving
 from stack.local.options import ImageOptions, StateOptions
 from stack.local.state import State
 
@@ -53,6 +54,21 @@ class History(StateOptions):
         serving.show_history(State(self.state))
 
 
+RUN = Variable(
+    "RUN", "the name of a retrain", "fraud-retrain-20180702t064012-1a2b3c4d", re.compile(r"[a-z][-a-z0-9]*").fullmatch
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(StateOptions):
+    """open the report of a retrain in a browser, and say where it is"""
+
+    of: Annotated[str, "name of the retrain (default: the newest)", RUN] = ""
+
+    def run(self) -> None:
+        reports.show(State(self.state), self.of)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rollback(StateOptions):
     """go back to a version that served before, and bar the one that is left"""
@@ -85,5 +101,5 @@ class Doctor(ImageOptions):
         return preflight.doctor(self.state, self.image)
 
 
-COMMANDS = (Demo, Stop, Clean, Status, History, Rollback, Unbar, Doctor)
+COMMANDS = (Demo, Stop, Clean, Status, Report, History, Rollback, Unbar, Doctor)
 INTERRUPTED = "What was started runs on; the same command resumes, `make demo-stop` ends it."

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -69,6 +70,17 @@ def show_graph(page: Any) -> None:
     page.locator(".react-flow__controls-fitview").click()
 
 
+def report_in(page: Any) -> Any:
+    """The report, which MLflow shows in a frame."""
+    return page.frame_locator("iframe")
+
+
+def words_of(day: str) -> str:
+    """2018-06-25 as 25 Jun 2018."""
+    found = date.fromisoformat(day)
+    return f"{found.day} {found:%b %Y}"
+
+
 def test_the_graph_is_green_in_airflow(stack: Demo, cycled: None, page: Any) -> None:
     log_in(stack, page)
     page.goto(stack.last()["run_url"])
@@ -105,17 +117,20 @@ def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_
     page.locator(".react-flow__node >> text=success").nth(7).wait_for(timeout=900_000)  # the page refreshes itself
     page.goto(f"{airflow.run_url(run_id)}/tasks/report")
     page.get_by_label("Full screen").click()
-    link = page.get_by_role("dialog").locator("a[href*='report.md']").first
+    link = page.get_by_role("dialog").locator("a[href*='report.html']").first
     link.wait_for()
     shoot(page, "airflow-log")
     in_mlflow.goto(link.get_attribute("href"))
-    in_mlflow.wait_for_selector("text=challenger")
+    report_in(in_mlflow).get_by_text("A dry run, nothing moves").first.wait_for()
     assert stack.aliases() == aliases
 
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
-    in_mlflow.wait_for_selector("text=challenger")
+    shown, decision = report_in(in_mlflow), stack.last()["decision"]
+    shown.locator(".headline").wait_for()
+    assert f"as of {words_of(decision['as_of'])}" in shown.locator("h1").inner_text()
+    assert shown.locator("figure svg").count() >= 8
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()
