@@ -212,6 +212,29 @@ def test_the_model_card_is_with_the_model_and_its_lines_score(client, decisions,
     assert found["rows"]["score"].between(0, 1).all()
 
 
+def test_mlflows_viewer_shows_the_report(mlflow_uri, browser, decisions):
+    second = decisions[1]
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    said = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{mlflow_uri}/#/experiments/1/runs/{second['mlflow_run_id']}/artifacts/report.html")
+    shown = page.frame_locator("iframe")
+    shown.get_by_text("Retrain as of 27 May 2018").wait_for(timeout=120_000)
+    assert second["comparison"]["other"] in shown.locator(".headline").inner_text()
+    svg = shown.locator("figure svg").first
+    svg.scroll_into_view_if_needed()
+    assert svg.bounding_box()["width"] > 300
+    colour = svg.locator("text").first.evaluate("each => getComputedStyle(each).fill")
+    assert colour not in ("rgb(0, 0, 0)", "none")  # the style sheet of the page is let in
+    shown.locator("nav a[href='#drift']").click()
+    shown.locator("#drift-title").wait_for()
+    assert said == []
+    if "SCREENSHOTS" in os.environ:
+        page.keyboard.press("Home")
+        page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / "mlflow-report.png")
+    page.close()
+
+
 def test_of_a_large_week_whole_customers_are_scored(lake, client, decisions):
     data = training.load(lake, FIRST, SETTINGS)
     booster, _ = tracking.load_boosters("fraud", [tracking.Version("1", "champion")], data.test.columns)

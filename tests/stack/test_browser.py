@@ -1,6 +1,14 @@
 """What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
 
+<<<<<<< HEAD
 from html import escape
+=======
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+>>>>>>> h-report
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +25,17 @@ def show_graph(page: Any) -> None:
     for button in ("Show Graph", "Expand all task groups", "Collapse Details Panel"):
         page.get_by_label(button).click()
     page.locator(".react-flow__controls-fitview").click()
+
+
+def report_in(page: Any) -> Any:
+    """The report, which MLflow shows in a frame."""
+    return page.frame_locator("iframe")
+
+
+def words_of(day: str) -> str:
+    """2018-06-25 as 25 Jun 2018."""
+    found = date.fromisoformat(day)
+    return f"{found.day} {found:%b %Y}"
 
 
 def test_the_graph_is_green_in_airflow(stack: Demo, cycled: None, page: Any) -> None:
@@ -59,7 +78,11 @@ def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_
     link.wait_for()
     shoot(page, "airflow-log")
     in_mlflow.goto(link.get_attribute("href"))
+<<<<<<< HEAD
     wait_for_report(in_mlflow)
+=======
+    report_in(in_mlflow).get_by_text("A dry run, nothing moves").first.wait_for()
+>>>>>>> h-report
     assert stack.aliases() == aliases
 
 
@@ -70,7 +93,14 @@ def wait_for_report(page: Any) -> None:
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
+<<<<<<< HEAD
     wait_for_report(in_mlflow)
+=======
+    shown, decision = report_in(in_mlflow), stack.last()["decision"]
+    shown.locator(".headline").wait_for()
+    assert f"as of {words_of(decision['as_of'])}" in shown.locator("h1").inner_text()
+    assert shown.locator("figure svg").count() >= 8
+>>>>>>> h-report
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()

@@ -56,6 +56,9 @@ def history(report: Report) -> Optional[Figure]:
         )
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.margins(x=0.09, y=0.12)
+    known = sorted(days(report.history.points))
+    if known and known[0] == known[-1]:
+        axes.set_xlim(known[0] - timedelta(14), known[0] + timedelta(14))
     axes.set_ylabel("average precision")
     for kind, marker in KINDS.items():
         filled = "none" if kind == "service" else MUTED
