@@ -1,14 +1,7 @@
 """What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
 
-<<<<<<< HEAD
-from html import escape
-=======
-import os
-import shutil
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
->>>>>>> h-report
+from html import escape
 from typing import Any
 from urllib.parse import unquote
 
@@ -78,29 +71,16 @@ def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_
     link.wait_for()
     shoot(page, "airflow-log")
     in_mlflow.goto(link.get_attribute("href"))
-<<<<<<< HEAD
-    wait_for_report(in_mlflow)
-=======
     report_in(in_mlflow).get_by_text("A dry run, nothing moves").first.wait_for()
->>>>>>> h-report
     assert stack.aliases() == aliases
-
-
-def wait_for_report(page: Any) -> None:
-    """MLflow shows a page that is an artifact in a frame of its own."""
-    page.frame_locator("iframe").get_by_role("heading", name="Retrain").first.wait_for()
 
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
-<<<<<<< HEAD
-    wait_for_report(in_mlflow)
-=======
     shown, decision = report_in(in_mlflow), stack.last()["decision"]
     shown.locator(".headline").wait_for()
     assert f"as of {words_of(decision['as_of'])}" in shown.locator("h1").inner_text()
     assert shown.locator("figure svg").count() >= 8
->>>>>>> h-report
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()

@@ -10,8 +10,8 @@ import pytest
 
 from dags.retraining import history
 from stack.common import lockbox, release
-from stack.local import serving
 from stack.local.state import FOLDER_ID
+from stack.local.system import DemoSystem
 from tests.drill.serving import register_small_models
 from tests.drill.webhook import Webhook
 from tests.stack.browser import log_in, shoot
@@ -51,7 +51,7 @@ def versions(stack: Demo) -> list[dict[str, Any]]:
 
 
 def records(stack: Demo) -> list[history.Record]:
-    book = serving.book(stack.state)
+    book = history.Book(*DemoSystem(stack.state).lake(), None, release.MODEL)
     assert book.broken() == []
     return book.records()
 

@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from stack.common.errors import StackError
-from stack.local import reports
+from stack.running import reports
+from stack.running.system import Mlflow
 
 PAGES = {"a": {name: f"{name} of a" for name in reports.FILES}, "b": {"decision.json": "{}"}}
 NEWEST_FIRST = [("b", "run-b"), ("a", "run-a")]
@@ -57,25 +60,26 @@ class MLflow(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def system(tmp_path: Path) -> Iterator[Any]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), MLflow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(reports, "require_running", lambda _: None)
-    url = f"http://127.0.0.1:{server.server_port}"
-    yield SimpleNamespace(folder=tmp_path, url=lambda _: url, secrets={"mlflow_admin_password": "open sesame"})
+    session = requests.Session()
+    session.auth = ("admin", "open sesame")
+    mlflow = Mlflow(f"http://127.0.0.1:{server.server_port}", session)
+    yield SimpleNamespace(where=tmp_path, require=lambda: None, mlflow=lambda: nullcontext(mlflow))
     server.shutdown()
     server.server_close()
 
 
-def test_the_report_of_a_run_is_written_with_its_data_and_card(state: Any) -> None:
-    page = reports.fetch(state, "run-a")
-    assert page == state.folder / "reports" / "run-a" / "report.html"
+def test_the_report_of_a_run_is_written_with_its_data_and_card(system: Any) -> None:
+    page = reports.fetch(system, "run-a")
+    assert page == system.where / "reports" / "run-a" / "report.html"
     assert {file.name: file.read_text() for file in page.parent.iterdir()} == PAGES["a"]
 
 
-def test_a_run_that_is_not_there_and_one_without_a_report_are_said(state: Any) -> None:
+def test_a_run_that_is_not_there_and_one_without_a_report_are_said(system: Any) -> None:
     with pytest.raises(StackError, match=r"MLflow knows no finished retrain RUN=run-c: `make history`"):
-        reports.fetch(state, "run-c")
+        reports.fetch(system, "run-c")
     with pytest.raises(StackError, match=r"The run run-b has no report\.html: .* `make report RUN=…`"):
-        reports.fetch(state, "")  # the newest
-    assert not (state.folder / "reports").exists()
+        reports.fetch(system, "")  # the newest
+    assert not (system.where / "reports").exists()
