@@ -1,7 +1,7 @@
 """What a cluster's hosts and disks cost, by `prices.json` and `presets.json`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,3 +62,19 @@ def cost(groups: Iterable[Hosts], running: float, existing: float) -> Cost:
             else:
                 amount += quantity * entry["price"] / (PRICES["hours_per_month"] if entry["per"] == "month" else 1)
     return Cost(None if missing else amount, missing=tuple(dict.fromkeys(missing)))
+
+
+def hourly(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cluster's master and each compute host cost an hour; nothing if one of the prices is not known.
+
+    Args:
+        spec: presets, disks and `preemptible` as Airflow's variable has them in its `cluster`.
+    """
+    disk = (spec.get("disk_type") or "network-ssd", spec["disk_gib"] * _GIB)
+    if not {spec["master_preset"], spec["compute_preset"]} <= PRESETS.keys():
+        return {}
+    master = cost([Hosts(spec["master_preset"], *disk, 1)], 1, 1)
+    compute = cost([Hosts(spec["compute_preset"], *disk, 1, bool(spec.get("preemptible")))], 1, 1)
+    if master.amount is None or compute.amount is None:
+        return {}
+    return {"master": round(master.amount, 4), "compute": round(compute.amount, 4), "currency": master.currency}

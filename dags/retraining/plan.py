@@ -151,6 +151,7 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     train = mlflow(settings, tracking_uri)
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
+    train += price(settings["cluster"], run)
     fill = fill_of(settings, run)
     return {
         "run": name,
@@ -159,6 +160,15 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
         "prepare": job(settings, name, "prepare", fill.for_stages(), *limits(settings.get("quality", {}))),
         "train": job(settings, name, "train", fill.for_barriers(), *train),
     }
+
+
+def price(spec: dict[str, Any], run: Run) -> list[str]:
+    """What a job is told of its cluster's price, if the deployment knows it: that of the hosts it begins with."""
+    known = spec.get("price")
+    if not known:
+        return []
+    hourly = known["master"] + known["compute"] * (run.hosts or spec["compute_count"])
+    return [f"--price-per-hour={hourly:.4f}", "--currency", known["currency"]]
 
 
 def make_score(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:

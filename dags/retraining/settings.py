@@ -60,6 +60,7 @@ KEYS: dict[str, Any] = {
         "ssh_public_keys": list,
         "security_group_ids": list,
         "properties": Properties(""),
+        "price": {"master": NUMBER, "compute": NUMBER, "currency": str},  # per hour and host
     },
     "spark": Properties("spark."),
     "score": {"budget": int},

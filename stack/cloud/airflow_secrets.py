@@ -8,6 +8,7 @@ import yandexcloud
 from yandex.cloud.lockbox.v1.secret_pb2 import Secret
 
 from dags.retraining.patience import FRESH
+from local_cloud import pricing
 from stack.cloud.account import Account, storage_endpoint
 from stack.cloud.outputs import Outputs
 from stack.common import lockbox, release
@@ -82,4 +83,5 @@ def cluster(outputs: Outputs) -> dict[str, Any]:
         **asdict(outputs.dataproc),
         "max_hosts": outputs.dataproc.compute_max_count,
     }
+    spec["price"] = pricing.hourly(spec)
     return {name: value for name, value in spec.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import Any
 import yandexcloud
 
 from dags.retraining.patience import FRESH
+from local_cloud import pricing
 from stack.common.lockbox import let_read, put_for_airflow, put_secret, secrets_by_name
 from stack.common.release import TRAINER_SECRET, retraining_variable
 from stack.common.storage import REGION, storage_client
@@ -46,7 +47,7 @@ COMPUTE_PRESETS = {"local": "s3-c4-m16", "yarn": "s3-c2-m8"}
 
 def local_cluster(image: str, engine: str) -> dict[str, Any]:
     """The cluster of one machine's cloud; Terraform's output `dataproc` says the same of the real one."""
-    return {
+    spec = {
         "folder_id": FOLDER_ID,
         "image": image,
         "zone": ZONE,
@@ -58,6 +59,7 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
         "disk_gib": 20,  # three clusters fit a new cloud, should one be left behind
         "hours": 6,
     }
+    return spec | {"price": pricing.hourly(spec)}
 
 
 def put_secrets(state: State, release: str, image: str) -> None:

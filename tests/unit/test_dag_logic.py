@@ -55,6 +55,14 @@ def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
     ]
 
 
+def test_the_training_job_is_told_what_its_cluster_costs() -> None:
+    spec = SETTINGS["cluster"] | {"price": {"master": 10.5, "compute": 20.25, "currency": "RUB"}}
+    told = plan.make(SETTINGS | {"cluster": spec}, "http://mlflow", replace(RUN, hosts=3))["train"]["args"]
+    assert told[-3:] == ["--price-per-hour=71.2500", "--currency", "RUB"]
+    unknown = plan.make(SETTINGS | {"cluster": spec | {"price": {}}}, "http://mlflow", RUN)["train"]["args"]
+    assert not [word for word in unknown if "price" in word]
+
+
 def test_the_plan_of_score_passes_on_what_the_deployment_says() -> None:
     told = SETTINGS | {"score": {"budget": 30}, "quality": {"refunds": True}, "stack": "blue"}
     made = plan.make_score(told, "http://mlflow", RUN)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dags.retraining import settings
+from local_cloud.pricing import Hosts, cost
 from stack.common.release import retraining_variable
 from stack.local import deploy
 from tests.support.variable import SETTINGS
@@ -46,6 +47,9 @@ def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch)
         dict.fromkeys(("lake", "jobs", "logs"), "b"), deploy.local_cluster("2.2", "local"), "r", "s"
     )
     assert read(monkeypatch, json.loads(json.dumps(written)))["release"] == "r"
+    price = written["cluster"]["price"]
+    hosts = [Hosts(written["cluster"][f"{role}_preset"], "network-ssd", 20 << 30, 1) for role in ("master", "compute")]
+    assert [price["master"], price["compute"]] == [pytest.approx(cost([each], 1, 1).amount, abs=1e-4) for each in hosts]
     assert read(monkeypatch, SETTINGS)["stack"] == ""
 
 
