@@ -31,7 +31,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--release", default=__version__, help="names the code, for the record (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
-    parser.add_argument("--owner", default="", help="who answers for the model; stands on its card")
+    parser.add_argument("--owner", default="fraud-retraining", help="who answers for the model; stands on its card")
     parser.add_argument("--price-per-hour", type=float, help="of the whole cluster; the report tells each step's cost")
     parser.add_argument("--currency", default="", help="of that price")
     jobs.run(parser, job)
