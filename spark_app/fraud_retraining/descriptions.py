@@ -11,14 +11,22 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, RunInfo
 from mlflow.tracking import MlflowClient
 
 DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the page of an experiment or a run
-KIND_TAG = "mlflow.experimentKind"  # without it the experiment opens on traces of agents, of which there are none
+KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"
 
-EXPERIMENT = """Each run is one retrain: a challenger is trained on the newest weeks and compared with all versions that
-may serve, on the same week. `decision.json` says what was decided, `report.md` why, `model_card.md` what the model is
-for. What served when, and by whose decision: `make history`."""
+# Whether MLflow 3.17 shows training or traces of agents is its reader's own switch, or what an address says.
+VIEW = "workflowType=machine_learning"
 
-MODEL = """Ranks card transactions by the probability of fraud. Each version is the challenger of one retrain.
+EXPERIMENT = (
+    "Each run is one retrain: a challenger is trained on the newest weeks and compared, on the same week, with all"
+    " versions that may serve. `decision.json` says what was decided, `report.md` why, `model_card.md` what the model"
+    " is for. What served when, and by whose decision: `make history`."
+)
+
+MODEL = """Ranks card transactions by the probability of fraud. Each version is the challenger of
+[one retrain]({runs}).
+
+**Aliases**
 
 | Alias | Version |
 |---|---|
@@ -26,32 +34,41 @@ MODEL = """Ranks card transactions by the probability of fraud. Each version is 
 | `challenger` | was trained last |
 | `previous` | served before the champion |
 
-| Tag of a version | Says |
+**Tags of a version**
+
+| Tag | Says |
 |---|---|
 | `trained_until` | the last day of its training |
 | `promoted` | by which run, and whose approval, it came to serve |
 | `barred` | why it serves no more, since a rollback |
 
-Nobody moves `champion` here: `make rollback` (or the DAG `rollback`) does, on record."""
+**Nobody moves** `champion` here: `make rollback` (or the DAG `rollback`) does, on record."""
 
-VERSION = """{action}: {reason}.
+VERSION = """**{action}**: {reason}.
+
+**Days**
 
 | window | days |
 |---|---|
 {windows}
 
-| of the test week | this version | champion then |
+**Figures of the test week**
+
+| measure | this version | champion then |
 |---|---|---|
 {figures}
+
+**To load it**
 
 ```python
 {example}
 ```
 
-`rows` is a pandas DataFrame with the features of the signature. [The retrain]({page})."""
+`rows` is a pandas DataFrame with the features of the signature; the account is in `MLFLOW_TRACKING_USERNAME` and
+`MLFLOW_TRACKING_PASSWORD`. [Its retrain]({page}), [all retrains]({runs})."""
 
 EXAMPLE = """import mlflow, xgboost
-mlflow.set_tracking_uri("{uri}")  # account: MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD
+mlflow.set_tracking_uri("{uri}")
 booster = mlflow.xgboost.load_model("models:/{model}/{version}")
 data = xgboost.DMatrix(rows[booster.feature_names])
 scores = booster.predict(data)"""
@@ -68,14 +85,15 @@ def describe_experiment(client: MlflowClient, experiment_id: str) -> None:
 
 def describe_version(client: MlflowClient, model: str, decision: Mapping[str, Any], run: RunInfo) -> None:
     """Say of the challenger's version what was decided, on which days, with which figures, and how it is loaded."""
-    if not client.get_registered_model(model).description:  # else a person's words, or ours
-        client.update_registered_model(model, MODEL)
     uri = mlflow.get_tracking_uri()
-    page = f"{uri}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-    client.update_model_version(model, decision["challenger"]["version"], version_text(model, decision, page, uri))
+    runs = f"{uri}/#/experiments/{run.experiment_id}/runs"
+    links = {"page": f"{runs}/{run.run_id}?{VIEW}", "runs": f"{runs}?{VIEW}"}
+    if not client.get_registered_model(model).description:  # else a person's words, or ours
+        client.update_registered_model(model, MODEL.format(**links))
+    client.update_model_version(model, decision["challenger"]["version"], version_text(model, decision, uri, links))
 
 
-def version_text(model: str, decision: Mapping[str, Any], page: str, uri: str) -> str:
+def version_text(model: str, decision: Mapping[str, Any], uri: str, links: Mapping[str, str]) -> str:
     """The description of the challenger's version, as Markdown."""
     sides = [decision["challenger"], decision["champion"] or {}]
     figures = [
@@ -88,7 +106,7 @@ def version_text(model: str, decision: Mapping[str, Any], page: str, uri: str) -
         windows="\n".join(f"| {name} | {first} .. {last} |" for name, (first, last) in decision["windows"].items()),
         figures="\n".join(figures),
         example=EXAMPLE.format(uri=uri, model=model, version=decision["challenger"]["version"]),
-        page=page,
+        **links,
     )
 
 

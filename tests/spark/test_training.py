@@ -149,7 +149,8 @@ def test_a_run_names_its_user_its_code_and_its_data(lake, client, decisions):
 def test_a_version_says_what_it_is_and_how_to_load_it(client, decisions, lake):
     assert "| `champion` | serves" in client.get_registered_model("fraud").description
     text = client.get_model_version("fraud", "2").description
-    assert text.startswith(f"{decisions[1]['action']}: {decisions[1]['reason']}.")
+    assert text.startswith(f"**{decisions[1]['action']}**: {decisions[1]['reason']}.")
+    assert f"/runs/{decisions[1]['mlflow_run_id']}?workflowType=machine_learning)" in text
     assert "| test | {} .. {} |".format(*decisions[1]["windows"]["test"]) in text
     sides = [decisions[1][side]["metrics"]["average_precision"] for side in ("challenger", "champion")]
     assert "| average precision | {:.3f} | {:.3f} |".format(*sides) in text

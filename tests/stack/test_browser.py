@@ -89,9 +89,10 @@ def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any
 
 def test_the_experiment_opens_on_its_runs(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     experiment = stack.last()["report_url"].split("/experiments/")[1].split("/")[0]
-    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/experiments/{experiment}")
+    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/experiments/{experiment}?workflowType=machine_learning")
     in_mlflow.wait_for_url(f"**/experiments/{experiment}/runs*")
     in_mlflow.wait_for_selector(f"text={stack.last()['decision']['run_id']}")
+    in_mlflow.get_by_label("Close").first.click()
     shoot(in_mlflow, "mlflow-experiment")
 
 
@@ -101,6 +102,7 @@ def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None,
     in_mlflow.goto(f"{stack.state.url('mlflow')}/#/models/{release.MODEL}/versions/{version}")
     in_mlflow.wait_for_selector(f"text={decision['reason'][:40]}")
     in_mlflow.wait_for_selector(f"text=models:/{release.MODEL}/{version}")
+    in_mlflow.get_by_label("Close").first.click()
     shoot(in_mlflow, "mlflow-version")
 
 
