@@ -3,10 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-from dags.retraining import alerts, settings
+from dags.retraining import alerts, approval, settings
+from dags.retraining.asking import Approval
 from dags.retraining.cluster_group import on_cluster
 from dags.retraining.compat import DAG, DECIDED, Param, task, when_due_or_announced
 from dags.retraining.graphs import QUICK, alike
+
+# An attempt that waits is not slow: on Airflow 2 its time goes on while it waits.
+WAITING = approval.LONGEST + timedelta(hours=1)
 
 
 @task(multiple_outputs=True, **QUICK)
@@ -49,15 +53,16 @@ def decide(run: str) -> dict:
 
 
 @task(outlets=[DECIDED], **QUICK)
-def promote(decision: dict) -> str:
-    """Moves the alias `champion`, if that is the decision and the champion is still the one that was compared."""
+def promote(decision: dict, answer: dict | None) -> str:
+    """Moves the alias `champion`, if that is the decision, nobody has refused it, and the champion is still the one
+    that was compared."""
     from dags.retraining import compat, history, registry
 
     client, uri = registry.connect()
+    link = registry.report_url(uri, client, decision["mlflow_run_id"])
+    asked = approval.is_wanted(settings.read(), decision)
     try:
-        return history.promote(
-            history.open_book(client), decision, registry.report_url(uri, client, decision["mlflow_run_id"])
-        )
+        return history.promote(history.open_book(client), decision, link, answer, asked)
     except history.Refused as refused:
         raise compat.AirflowFailException(str(refused)) from None
 
@@ -76,7 +81,7 @@ def report(run: str, etags: dict[str, str], decision: dict, promoted: str) -> st
 with DAG(
     "retrain",
     schedule=when_due_or_announced(settings.deployed()["schedule"], "fraud-lake"),
-    dagrun_timeout=timedelta(hours=6),
+    dagrun_timeout=timedelta(hours=6) + approval.LONGEST,
     params={
         "force": Param(False, type="boolean", description="retrain although nothing is new"),
         "as_of": Param(
@@ -102,4 +107,5 @@ with DAG(
     train = on_cluster(plan, ["prepare", "train"])
     decision = decide(plan["run"])
     train >> decision
-    report(plan["run"], plan["etags"], decision, promote(decision))
+    answer = Approval(task_id="approve", decision=decision, **QUICK | {"execution_timeout": WAITING})
+    report(plan["run"], plan["etags"], decision, promote(decision, answer.output))

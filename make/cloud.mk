@@ -2,13 +2,19 @@
 CLOUD ?= .cloud
 IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
-.PHONY: bootstrap rotate destroy cost
+.PHONY: bootstrap rotate pause resume destroy cost
 bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
 	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)')
 
 rotate: stack-env ## New passwords and certificates for MLflow: its machines, Airflow and the jobs have them afterwards
 	@$(STACK) rotate $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force)
+
+pause: stack-env ## Stop Airflow, the machines and the database, which are paid for by the hour; everything is kept
+	@$(STACK) pause $(IN_CLOUD) $(if $(YES),--yes)
+
+resume: stack-env ## Start them again, and wait until MLflow answers
+	@$(STACK) resume $(IN_CLOUD)
 
 destroy: stack-env ## Remove all of it, with its data, and say what is left
 	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)

@@ -7,7 +7,8 @@ demo: stack-env ## The whole system on this machine, until WEEKS retraining cycl
 	@$(STACK) demo $(IN_STATE) $(if $(IMAGE),--image='$(IMAGE)') $(if $(WEEKS),--weeks='$(WEEKS)') $(if $(PORT),--port='$(PORT)') \
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
 	  $(if $(CUSTOMERS),--customers='$(CUSTOMERS)') $(if $(SEED),--seed='$(SEED)') \
-	  $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(ENGINE),--engine='$(ENGINE)') $(if $(FORCE),--force) \
+	  $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(ENGINE),--engine='$(ENGINE)') \
+	  $(if $(APPROVAL),--approval='$(APPROVAL)') $(if $(FORCE),--force) \
 	  $(if $(RUN_BUDGET),--run-budget='$(RUN_BUDGET)') $(if $(MONTH_BUDGET),--month-budget='$(MONTH_BUDGET)')
 
 demo-stop: stack-env ## Stop it; everything is kept

@@ -3,9 +3,12 @@ SAID = $(if $(filter-out file undefined,$(origin $(1))),--$(2) '$($(1))')
 OF_WHICH = $(call SAID,STATE,state) $(call SAID,CLOUD,cloud)
 WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
-.PHONY: status logs ui ssh history rollback unbar
+.PHONY: status report logs ui ssh history rollback unbar
 status: stack-env ## One screen: what serves, data, drift, next runs, clusters, costs, machines [JSON=1]; docs/operations.md
 	@$(STACK) status $(OF_WHICH) $(if $(JSON),--json)
+
+report: stack-env ## What was decided and why, as a page in the browser [RUN=<name of a retrain>]
+	@$(STACK) report $(OF_WHICH) $(if $(RUN),--of '$(RUN)')
 
 logs: stack-env ## The end of a log: [OF=<program, service or DAG/task>]; without OF what there is
 	@$(STACK) logs $(OF_WHICH) $(if $(OF),--of '$(OF)')

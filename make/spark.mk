@@ -15,7 +15,7 @@ features: stack-env ## LAKE=<folder of raw files> OUT=<folder>: features of ever
 	@$(ENVS) spark-image-$(SPARK_IMAGE)
 	@$(SPARK) spark_app/features_job.py --lake '$(LAKE)' --out '$(OUT)'
 
-evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train and measure as a retrain on that day would
+evaluate: stack-env ## LAKE=<folder> AS_OF=<YYYY-MM-DD> [OUT=report.json]: train and measure as a retrain then would; report.html beside it
 	$(LAKE_IS_SAID)
 	$(DAY_IS_SAID)
 	@$(ENVS) spark-image-$(SPARK_IMAGE)

@@ -9,14 +9,23 @@ LANES = .envs/stack/bin/python -m tests.support.lanes
 check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
 	@$(LANES) check
 
-# VERIFY=1 has besides what is too long for a quarter of an hour: what CI and `make verify` have.
+# VERIFY=1 has besides what is too long for a quarter of an hour, as `make verify` does.
 test: stack-env ## All that a change must pass, side by side; seconds by target at its end [VERIFY=1] (15 minutes)
 	@$(LANES) test
 
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
 	@VERIFY=1 $(LANES) verify
 
-.PHONY: test-unit test-cloud test-yarn test-terraform test-security test-bootstrap test-specs test-roles test-machines
+.PHONY: test-board test-unit test-cloud test-yarn test-terraform test-security test-bootstrap test-specs test-roles test-machines
+# GitHub's own schema, which an npm package carries.
+SCHEMA := .envs/schema-of-github
+test-board: stack-env ## make board against GitHub's schema (npm brings it)
+	@$(ENVS) dev
+	@if command -v npm > /dev/null && ! cmp -s tests/board/schema/package-lock.json $(SCHEMA)/package-lock.json; then \
+	  mkdir -p $(SCHEMA) && cp tests/board/schema/package*.json $(SCHEMA) && \
+	  { npm ci --prefix $(SCHEMA) --ignore-scripts --no-audit --no-fund > /dev/null || rm $(SCHEMA)/package-lock.json; }; fi
+	@$(DEV_PYTEST) tests/board
+
 test-unit: stack-env ## The operator's tool, the simulator, the DAGs' logic, the arrows between rooms
 	@$(ENVS) dev
 	@$(DEV_PYTEST) tests/unit tests/lint

@@ -39,6 +39,10 @@ lint-changed: stack-env
 	    && .envs/dev/bin/mypy $(TYPED) || exit 1; fi; \
 	  if [ "$$yaml" ]; then .envs/dev/bin/yamllint --strict $$yaml; fi
 
+.PHONY: board
+board: stack-env ## A project of GitHub in line with BOARD=docs/board.yml: says what would change, and with APPLY=1 does it
+	@$(STACK) board $(if $(BOARD),--file '$(BOARD)') $(if $(APPLY),--apply)
+
 .PHONY: lock role-readmes screenshots
 lock: python ## Compile requirements/*.in into hash-locked *.txt [NAMES="mlflow dev"] [UPGRADE=1]
 	@$(ENVS) --lock $(NAMES) $(if $(UPGRADE),--upgrade)
@@ -49,4 +53,4 @@ role-readmes: python ## Make roles/*/README.md anew from their argument_specs
 
 screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)
 	@$(ENVS) dev
-	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_browser.py
+	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_two_weeks.py tests/stack/test_browser.py

@@ -17,8 +17,22 @@ Siblini, Lebichot, Bontempi, 2022, chapter 3). Its loops became draws of whole d
 - Amounts are at least 0.01: an amount of 0 is a fault and nothing else.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from simulator.faults import REAL_FAULTS, Faults
 from simulator.files import COLUMNS, HEADER, GeneratedFile
-from simulator.generator import Generator
+from simulator.worlds import KINDS, Rows, World
 
-__all__ = ["COLUMNS", "HEADER", "REAL_FAULTS", "Faults", "GeneratedFile", "Generator"]
+if TYPE_CHECKING:
+    from simulator.generator import Generator
+
+__all__ = ["COLUMNS", "HEADER", "KINDS", "REAL_FAULTS", "Faults", "GeneratedFile", "Generator", "Rows", "World"]
+
+
+def __getattr__(name: str) -> Any:
+    """The generator of files brings polars, which an image of the cluster has not; its worlds are measured there."""
+    if name == "Generator":
+        from simulator.generator import Generator
+
+        return Generator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,9 @@ class Stream(IntEnum):
     TERMINALS = 3
     CUSTOMERS = 4
     FAULTS = 5
+    SOLD_CARDS = 6
+    CONDUCT = 7
+    LABELS = 8
 
 
 def stream_of(seed: int, stream: Stream, day: int = 0) -> np.random.Generator:

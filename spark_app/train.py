@@ -3,16 +3,18 @@
 import argparse
 from datetime import date
 
-from fraud_retraining import credentials, jobs, tracking
+from fraud_retraining import __version__, credentials, jobs, tracking
 from fraud_retraining.arguments import add_mlflow
 from fraud_retraining.lake import Lake
+from fraud_retraining.reporting.gather import Terms
 from fraud_retraining.training import Request, Settings, retrain
 
 
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    request = Request(options.run_id, options.model, options.as_of, options.dry_run)
+    terms = Terms(options.price_per_hour, options.currency, options.owner)
+    request = Request(options.run_id, options.model, options.as_of, options.dry_run, options.release, terms)
     decision = retrain(Lake(spark, options.lake), client, request, Settings())
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
@@ -27,5 +29,9 @@ if __name__ == "__main__":
         type=date.fromisoformat,
         help="day of the retrain, YYYY-MM-DD (default: day after the newest complete day)",
     )
+    parser.add_argument("--release", default=__version__, help="names the code, for the record (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
+    parser.add_argument("--owner", default="fraud-retraining", help="who answers for the model; stands on its card")
+    parser.add_argument("--price-per-hour", type=float, help="of the whole cluster; the report tells each step's cost")
+    parser.add_argument("--currency", default="", help="of that price")
     jobs.run(parser, job)

@@ -5,6 +5,10 @@ locals {
   lock     = { for pin in regexall("(?m)^([a-z0-9-]+)==([^ ;]+)", file("${path.module}/../requirements/airflow.txt")) : pin[0] => pin[1]... }
   asked    = flatten(regexall("(?m)^([a-z][a-z0-9-]*)", file("${path.module}/../requirements/airflow.in")))
   packages = [for name in local.asked : "${name}==${one(local.lock[name])}" if name != "apache-airflow"]
+
+  # What asks a person waits in the triggerer; on 2.11 it needs none.
+  waits     = var.promotion.mode == "approval" && !startswith(var.airflow.version, "2.")
+  triggerer = var.airflow.triggerer == null && local.waits ? { count = 1, preset = "c1-m2" } : var.airflow.triggerer
 }
 
 resource "yandex_airflow_cluster" "main" {
@@ -33,7 +37,7 @@ resource "yandex_airflow_cluster" "main" {
   scheduler     = { count = var.airflow.scheduler.count, resource_preset_id = var.airflow.scheduler.preset }
   worker        = { min_count = var.airflow.worker.min, max_count = var.airflow.worker.max, resource_preset_id = var.airflow.worker.preset }
   dag_processor = startswith(var.airflow.version, "2.") ? null : { count = var.airflow.dag_processor.count, resource_preset_id = var.airflow.dag_processor.preset }
-  triggerer     = var.airflow.triggerer == null ? null : { count = var.airflow.triggerer.count, resource_preset_id = var.airflow.triggerer.preset }
+  triggerer     = local.triggerer == null ? null : { count = local.triggerer.count, resource_preset_id = local.triggerer.preset }
 
   # It reads the bucket while it is being made.
   depends_on = [

@@ -90,6 +90,11 @@ output "budget" {
   value       = var.budget
 }
 
+output "promotion" {
+  description = "Who decides that a better model serves, and how many hours a person has to answer"
+  value       = var.promotion
+}
+
 output "deployer" {
   value = {
     service_account_id = yandex_iam_service_account.main["deployer"].id

@@ -275,7 +275,7 @@ variable "airflow" {
     webserver      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m4") }), {})
     scheduler      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m4") }), {})
     dag_processor  = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m4") }), {}) # from 3.0 on
-    triggerer      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m2") }))     # none: no task is deferrable
+    triggerer      = optional(object({ count = optional(number, 1), preset = optional(string, "c1-m2") }))     # none: one is made if promotion.mode is "approval" on Airflow 3
     worker         = optional(object({ min = optional(number, 1), max = optional(number, 2), preset = optional(string, "c1-m4") }), {})
     config         = optional(map(map(string)), {})
     connections    = optional(set(string), [])    # of alerts: an empty secret airflow/connections/<prefix>-NAME is made for you to fill
@@ -429,6 +429,24 @@ variable "budget" {
   validation {
     condition     = var.budget.run >= 0 && var.budget.month >= 0 && (var.budget.month == 0 || var.budget.run <= var.budget.month)
     error_message = "budget is ${jsonencode(var.budget)}; roubles from 0 on are expected (0: no budget), for a month no fewer than for a run, such as { run = 50, month = 1500 }."
+  }
+}
+
+variable "promotion" {
+  description = "Who decides that a better model serves: the comparison alone (automatic), or a person besides (approval), who has so many hours to answer in Airflow; without an answer the champion stays"
+  type = object({
+    mode  = optional(string, "automatic")
+    hours = optional(number, 48)
+  })
+  default = {}
+
+  validation {
+    condition     = contains(["automatic", "approval"], var.promotion.mode)
+    error_message = "promotion.mode is \"${var.promotion.mode}\", automatic or approval is expected."
+  }
+  validation {
+    condition     = var.promotion.hours >= 1 && var.promotion.hours <= 144
+    error_message = "promotion.hours is ${var.promotion.hours}; 1 to 144 are expected, for the run that waits keeps the next one waiting."
   }
 }
 

@@ -36,9 +36,12 @@ def failed(context: Any) -> None:
 def decided(context: Any) -> None:
     """`on_success_callback` of the task `report`: what was decided, why, and where to read more."""
     ti = context["ti"]
-    decision = ti.xcom_pull(task_ids="decide")
+    decision, answer = ti.xcom_pull(task_ids="decide"), ti.xcom_pull(task_ids="approve")
+    how = " (dry run)" if decision.get("dry_run") else ""
+    if answer:
+        how = f", {answer['verdict']} by {answer['by']}" + (f" ({answer['why']})" if answer["why"] else "")
     send(
-        f"{context['dag'].dag_id}: {decision['action']}{' (dry run)' if decision.get('dry_run') else ''}",
+        f"{context['dag'].dag_id}: {decision['action']}{how}",
         f"{decision['reason']}\n{ti.xcom_pull(task_ids='report')}",
     )
 

@@ -15,6 +15,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from dags.retraining import settings
 
 AIRFLOW = tuple(int(part) for part in __version__.split(".")[:2])
+ASKS_PEOPLE = AIRFLOW >= (3, 1)  # a task may wait for the answer of a person, who gives it on the task's page
 
 if AIRFLOW >= (3, 0):
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -35,6 +36,7 @@ else:
     from airflow.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
 __all__ = [
+    "ASKS_PEOPLE",
     "DAG",
     "DECIDED",
     "AirflowFailException",
@@ -43,6 +45,7 @@ __all__ = [
     "Param",
     "TaskGroup",
     "TriggerDagRunOperator",
+    "answer_url",
     "connection",
     "cron",
     "failed_tasks",
@@ -128,8 +131,20 @@ def moment(dag_run: Any) -> Any:
 
 def who(dag_run: Any) -> str:
     """Who asked for a run, as far as Airflow tells, and the run."""
-    person = getattr(dag_run, "triggering_user_name", None)
+    person = dag_run.triggering_user_name if AIRFLOW >= (3, 1) else _who_triggered(dag_run)
     return f"{person} in run {dag_run.run_id}" if person else f"run {dag_run.run_id}"
+
+
+def _who_triggered(dag_run: Any) -> str | None:
+    """Whose form or call made a run, by Airflow's own log of what people do; it is written right before the run."""
+    from airflow.models import Log
+    from airflow.utils.session import create_session
+
+    asks = Log.event.like("%trigger%") | Log.event.like("%dag_run%")
+    with create_session() as session:
+        of_this = session.query(Log.owner).filter(Log.dag_id == dag_run.dag_id, Log.task_id.is_(None), asks)
+        last = of_this.filter(Log.dttm <= (dag_run.queued_at or dag_run.start_date)).order_by(Log.dttm.desc()).first()
+    return last[0] if last and str(dag_run.run_type) == "manual" else None
 
 
 def is_backfill(dag_run: Any) -> bool:
@@ -167,3 +182,12 @@ def run_url(dag_id: str, run_id: str) -> str:
     if AIRFLOW >= (3, 0):
         return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
     return f"{conf.get('webserver', 'base_url').rstrip('/')}/dags/{dag_id}/grid?dag_run_id={quote(run_id, safe='')}"
+
+
+def answer_url(dag_id: str, run_id: str, task_id: str, version: str) -> str:
+    """Address of the page on which a person answers the question of a task."""
+    from airflow.configuration import conf
+
+    if ASKS_PEOPLE:
+        return f"{run_url(dag_id, run_id)}/tasks/{task_id}/required_actions"
+    return f"{conf.get('webserver', 'base_url').rstrip('/')}/dags/approve/trigger?version={version}"

@@ -48,6 +48,12 @@ class Estimate:
     words: str
 
 
+def per_hour(prices: Mapping[str, Any], hosts: int) -> float | None:
+    """An hour of a cluster with so many compute hosts, by the variable's prices; None if one is not known."""
+    master, compute = prices.get("master_hour"), prices.get("compute_hour")
+    return None if master is None or compute is None else master + compute * hosts
+
+
 @dataclass(frozen=True)
 class Ledger:
     """The records of one lake. `prices` and `budget` are the variable's; without them nothing is priced or refused."""
@@ -62,9 +68,7 @@ class Ledger:
         return str(self.prices.get("currency", ""))
 
     def per_hour(self, hosts: int) -> float | None:
-        """An hour of a cluster with so many compute hosts; None if a price is not known."""
-        master, compute = self.prices.get("master_hour"), self.prices.get("compute_hour")
-        return None if master is None or compute is None else master + compute * hosts
+        return per_hour(self.prices, hosts)
 
     # -------------------------------------------------------------------------------------------- write
     def begin(self, sdk: Any, cluster: Any) -> None:

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dags.retraining import lake, registry
+from dags.retraining import approval, lake, registry
 
 PREFIX = "history/"
 PROMOTE, ROLLBACK, UNBAR, OBSERVED = "promote", "rollback", "unbar", "observed"
+REFUSED, UNANSWERED = approval.REFUSED, approval.UNANSWERED  # a promotion that a person, or nobody, has not approved
+MOVES = (PROMOTE, ROLLBACK, OBSERVED)  # the others are on record and leave what serves where it is
 DONE, FAILED = "done", "did not happen"
 PATIENCE = timedelta(minutes=15)  # a change that is open for longer has died
 RECENT = 20
@@ -62,7 +64,7 @@ class Record:
     @property
     def serves(self) -> str | None:
         """The version that serves once the record has ended."""
-        moved = self.end is not None and self.end["outcome"] == DONE and self.told["action"] != UNBAR
+        moved = self.end is not None and self.end["outcome"] == DONE and self.told["action"] in MOVES
         return self.told["to"] if moved else self.told["from"]
 
     def is_of(self, change: Change) -> bool:
@@ -139,7 +141,7 @@ class Book:
             return self.apply(last)
         self.observe()
         now = registry.champion(self.client, self.model)
-        if change.action != UNBAR:
+        if change.action in MOVES:
             if now == change.version:
                 return f"version {now} serves already"
             if now != change.expected:
@@ -152,7 +154,7 @@ class Book:
                     f"Version {change.version} of `{self.model}` is barred ({bar}): it serves no more until "
                     f"`make unbar VERSION={change.version} WHY=…`, or the DAG `unbar`."
                 )
-        return self.apply(self.begin(change, now, now if change.action == UNBAR else change.version))
+        return self.apply(self.begin(change, now, change.version if change.action in MOVES else now))
 
     def apply(self, record: Record) -> str:
         """Moves what a record says; every step can be repeated."""
@@ -164,7 +166,7 @@ class Book:
         if told["action"] == UNBAR:
             # Not deleted: an account that may edit a model may not delete anything of it.
             self.client.set_model_version_tag(self.model, version, BARRED_TAG, "")
-        else:
+        elif told["action"] in MOVES:
             if told["action"] == ROLLBACK and before:
                 self.client.set_model_version_tag(self.model, before, BARRED_TAG, told["why"])
             if before:
@@ -247,21 +249,45 @@ def open_book(client: Any) -> Book:
     return Book(lake.client(), known["lake_bucket"], client, known["model"])
 
 
-def promote(book: Book, decision: Mapping[str, Any], link: str = "") -> str:
+def promote(
+    book: Book,
+    decision: Mapping[str, Any],
+    link: str = "",
+    answer: Mapping[str, str] | None = None,
+    asked: bool = False,
+) -> str:
     """Moves `champion` as a retrain's decision says; doing it twice changes nothing. Returns what was done, for people.
 
+    Args:
+        answer: what was answered to the question whether it may (`approval.answer`).
+        asked: a person is to be asked in this deployment.
+
     Raises:
-        Busy, Refused: see `Book.carry_out`.
+        Busy, Refused: see `Book.carry_out`; also if there must be an answer and is none.
     """
     if decision.get("dry_run"):
         return f"dry run, nothing moved; the decision would be: {decision['action']}"
     if decision["action"] != "promote":
         return f"nothing moved: {decision['reason']}"
+    if asked and not answer:
+        raise Refused(
+            f"Version {decision['winner']} of `{book.model}` needs the approval of a person, and nobody was asked or "
+            "has answered: nothing was moved. Clear the task `approve`, and all behind it."
+        )
+    return book.carry_out(change_of(decision, link, answer))
+
+
+def change_of(decision: Mapping[str, Any], link: str, answer: Mapping[str, str] | None) -> Change:
+    """The change that a decision to promote asks for, after what a person has said to it, or nobody."""
     expected = str(decision["champion"]["version"]) if decision["champion"] else None
     sides = {side: (decision.get(side) or {}).get("metrics") or {} for side in ("champion", "challenger")}
     figures = {side: metrics.get("average_precision") for side, metrics in sides.items()}
-    run = f"run {decision['run_id']}"
-    return book.carry_out(Change(PROMOTE, str(decision["winner"]), run, decision["reason"], expected, figures, link))
+    by, why, action = f"run {decision['run_id']}", decision["reason"], PROMOTE
+    if answer:
+        by += f", {answer['verdict']} by {answer['by']}"
+        why = "; ".join(filter(None, (why, answer["why"])))
+        action = PROMOTE if answer["verdict"] == approval.APPROVED else answer["verdict"]
+    return Change(action, str(decision["winner"]), by, why, expected, figures, link)
 
 
 def key(number: int, half: str = "") -> str:
@@ -281,10 +307,10 @@ def bars(client: Any, model: str) -> dict[str, str]:
 def in_words(record: Record) -> str:
     """One line about a change."""
     told, end = record.told, record.end
-    what = (
-        f"version {told['version']} may serve again"
-        if told["action"] == UNBAR
-        else f"champion: version {told['from'] or 'none'} -> {told['to'] or 'none'}"
-    )
+    what = f"champion: version {told['from'] or 'none'} -> {told['to'] or 'none'}"
+    if told["action"] == UNBAR:
+        what = f"version {told['version']} may serve again"
+    elif told["action"] not in MOVES:
+        what = f"version {told['version']} was not promoted, {told['from'] or 'none'} stays champion"
     how = " (under way)" if end is None else "" if end["outcome"] == DONE else f" ({end['outcome']})"
     return f"{told['when'][:16].replace('T', ' ')} {told['action']} by {told['by']}, {what}{how}: {told['why']}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dags.retraining import clusters, executors
+from dags.retraining import clusters, costs, executors
 
 NAME_LIMIT = 63
 DISK_TYPE = "network-ssd"  # if the variable's cluster says none
@@ -148,9 +148,10 @@ def limits(quality: dict[str, Any]) -> list[str]:
 def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks of `retrain` need, as one JSON object. A dry run uses no files up."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""))
-    train = mlflow(settings, tracking_uri)
+    train = ["--release", settings["release"], *mlflow(settings, tracking_uri)]
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
+    train += price(settings, run)
     fill = fill_of(settings, run)
     return {
         "run": name,
@@ -179,6 +180,13 @@ def mlflow(settings: dict[str, Any], tracking_uri: str) -> list[str]:
     """What a job is told of the tracking server."""
     server = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
     return [*server, "--experiment", settings["experiment"], "--model", settings["model"]]
+
+
+def price(settings: dict[str, Any], run: Run) -> list[str]:
+    """What `train` is told of the cluster's price; nothing where it is not known."""
+    prices = settings.get("prices") or {}
+    hour = costs.per_hour(prices, run.hosts or settings["cluster"]["compute_count"])
+    return [] if hour is None else [f"--price-per-hour={hour:g}", f"--currency={prices.get('currency', '')}"]
 
 
 def fill_of(settings: dict[str, Any], run: Run) -> executors.Executors:

@@ -80,4 +80,5 @@ def champion(client: Any, model: str) -> str | None:
 def report_url(uri: str, client: Any, mlflow_run_id: str) -> str:
     """Address of the run's report in MLflow's UI, where its metrics and artifacts are one click away."""
     experiment = client.get_run(mlflow_run_id).info.experiment_id
-    return f"{uri}/#/experiments/{experiment}/runs/{mlflow_run_id}/artifacts/report.md"
+    # Without the last part MLflow 3.17 shows the pages of an experiment as those of an agent, whatever its kind.
+    return f"{uri}/#/experiments/{experiment}/runs/{mlflow_run_id}/artifacts/report.html?workflowType=machine_learning"

@@ -39,6 +39,10 @@ WORDS = {
 }
 
 
+class OneOf(tuple[str, ...]):
+    """The texts of which a value is one."""
+
+
 class Properties(str):
     """A mapping of texts, whose names begin so."""
 
@@ -65,6 +69,7 @@ KEYS: dict[str, Any] = {
     "score": {"budget": int},
     "budget": dict.fromkeys(("run", "month"), NUMBER),
     "prices": {"currency": str, **dict.fromkeys(("master_hour", "compute_hour"), NUMBER)},
+    "promotion": {"mode": OneOf(("automatic", "approval")), "hours": NUMBER},
     "quality": {"max_quarantine": NUMBER, "refunds": bool, "late_days": int},
     "monitor": dict.fromkeys(("max_age_days", "max_quarantine", "max_psi", "max_loss"), NUMBER),
 }
@@ -87,6 +92,9 @@ def wrong(value: Any, kind: Any, where: str) -> Iterator[str]:
         for name, each in names:
             if not name.startswith(kind) or not name or not isinstance(each, str):
                 yield f'{where} has {name!r}: {each!r}, and its entries are like "{kind or "component:"}name": "text"'
+    elif isinstance(kind, OneOf):
+        if value is not None and value not in kind:
+            yield f"{where} is {value!r}, {' or '.join(kind)} is expected"
     elif value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
         yield f"{where} is {value!r}, {WORDS[kind]} is expected"
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import xgboost
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from fraud_retraining import model
 from fraud_retraining.lake import Lake
@@ -23,10 +22,10 @@ BINS = 10
 MOST_ROWS = 200_000  # at which a share of a tenth is known to a thousandth
 
 
-def sample(rows: DataFrame, count: int) -> DataFrame:
-    """About ``MOST_ROWS`` of ``count`` rows, chosen by a hash of ``transaction_id``."""
-    share = round(min(1.0, MOST_ROWS / max(count, 1)) * 1_000_000)
-    return rows.where(F.expr(f"pmod(xxhash64(transaction_id, 7), 1000000) < {share}"))
+def sample(rows: DataFrame, count: int, most: int = MOST_ROWS) -> DataFrame:
+    """About ``most`` of ``count`` rows, chosen by a hash of ``transaction_id``."""
+    share = round(min(1.0, most / max(count, 1)) * 1_000_000)
+    return rows.where(f"pmod(xxhash64(transaction_id, 7), 1000000) < {share}")
 
 
 def observe(rows: DataFrame, booster: xgboost.Booster, features: Sequence[str]) -> pd.DataFrame:

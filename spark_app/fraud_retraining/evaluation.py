@@ -20,11 +20,13 @@ METRICS = ("average_precision", "roc_auc", "card_precision_100", "brier", "calib
 
 @dataclass(frozen=True)
 class ScoredWeek:
-    """Labels, customers and days of the scored rows."""
+    """Labels, customers and days of the scored rows; amounts, and kinds of fraud (0 of a genuine row) where known."""
 
     labels: np.ndarray
     customers: np.ndarray
     days: np.ndarray
+    amounts: Optional[np.ndarray] = None
+    kinds: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         frauds = int(self.labels.sum())

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import Callable, Iterator, List
+from typing import Callable, Dict, Iterator, List, Optional
 
 from py4j.java_gateway import JavaGateway
 from py4j.protocol import Py4JError
@@ -52,15 +52,22 @@ def session(name: str, barrier: bool = True) -> SparkSession:
 
 
 @contextmanager
-def step(name: str) -> Iterator[Callable[[str], None]]:
-    """Log one line with the seconds when a step is done; the yielded function sets what it says."""
+def step(name: str, seconds: Optional[Dict[str, float]] = None) -> Iterator[Callable[[str], None]]:
+    """Log one line with the seconds when a step is done; the yielded function sets what it says.
+
+    Args:
+        seconds: where they are kept, too, by the name of the step.
+    """
     started, said = time.monotonic(), [name]
 
     def say(text: str) -> None:
         said[0] = f"{name}: {text}"
 
     yield say
-    log.info("%s (%.1f s)", said[0], time.monotonic() - started)
+    took = time.monotonic() - started
+    if seconds is not None:
+        seconds[name] = round(took, 1)
+    log.info("%s (%.1f s)", said[0], took)
 
 
 def run(

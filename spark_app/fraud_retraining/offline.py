@@ -23,6 +23,7 @@ from fraud_retraining import (
     preparation,
     quality,
     scoring,
+    tournament,
     tracking,
     training,
 )
@@ -31,6 +32,8 @@ from fraud_retraining.intake import Raw
 from fraud_retraining.jobs import log
 from fraud_retraining.lake import RAW_FORM, FileInfo, Files, not_raw, sort_out
 from fraud_retraining.output import check_apart, check_content, check_folder
+from fraud_retraining.reporting import gather
+from fraud_retraining.reporting.content import Report
 from fraud_retraining.survey import Batch, survey
 
 # A transaction of amount 0 is a fault of the lake, and a transaction of the handbook: its features are computed.
@@ -153,6 +156,13 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
     Returns:
         windows, rows, metrics with 95 % intervals over resampled customers, settings, seconds.
     """
+    return evaluate_and_report(spark, folder, as_of, resamples)[0]
+
+
+def evaluate_and_report(
+    spark: SparkSession, folder: str, as_of: date, resamples: int = 200
+) -> Tuple[Dict[str, Any], Report]:
+    """The result of ``evaluate``, and its report."""
     started = time.monotonic()
     settings = training.Settings()
     files = Files(spark, folder)
@@ -165,18 +175,25 @@ def evaluate(spark: SparkSession, folder: str, as_of: date, resamples: int = 200
     amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
     resampled = evaluation.resampled_metrics(week, scores, resamples, settings.seed)
     spread = evaluation.spread(resampled)
-    return {
+    measured = evaluation.metrics(week, scores)
+    found = {
         "as_of": as_of.isoformat(),
         "windows": split.to_dict(),
         "rows": {**data.counts, "test_rows": len(scored), "test_frauds": int(week.labels.sum())},
-        **{
-            name: {"value": value, "interval": spread[name]} for name, value in evaluation.metrics(week, scores).items()
-        },
+        **{name: {"value": value, "interval": spread[name]} for name, value in measured.items()},
         "amount_only_average_precision": amount_only,
         "resamples": {"drawn": resamples, "with_both_classes": len(resampled)},
         "settings": {**asdict(settings), **model.PARAMETERS, "resamples": resamples},
         "seconds": round(time.monotonic() - started, 1),
     }
+    candidate = tournament.Candidate("evaluated", training.CHALLENGER, measured, scores)
+    names = settings.features
+    sampled = gather.samples(data.train, data.counts["train_rows"], data.test, len(scored), names)
+    parts = {
+        **gather.of_week(week, [candidate], [], settings.seed),
+        **gather.of_inputs(booster, None, sampled, names, settings.seed),
+    }
+    return found, gather.evaluation(week, candidate, found, parts)
 
 
 def read(files: Files, as_of: date, settings: training.Settings) -> Tuple[dataset.Split, DataFrame]:

@@ -6,10 +6,11 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Iterable
+from typing import Dict, Iterable
 
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.lake import Files
+from fraud_retraining.reporting import pages
 
 PARTS = r"part-.*\.parquet|_SUCCESS"
 CHECKSUM = r"\..*\.crc"
@@ -57,7 +58,24 @@ def check_file(lake: Files, out: str) -> None:
         raise RetrainingError(f"OUT={out} is there and is no earlier report; choose another name")
 
 
+def beside(out: str) -> Dict[Path, str]:
+    """Where the report of an evaluation lies whose JSON object is ``out``, and which of ``pages.written`` is there."""
+    return {
+        Path(out).with_suffix(suffix): name
+        for suffix, name in ((".html", pages.PAGE), (".md", pages.SHORT), (".figures.json", pages.DATA))
+    }
+
+
+def check_report(lake: Files, out: str) -> None:
+    """Raise unless ``out`` and the report beside it can be written: each is new or of an earlier evaluation."""
+    for path in (Path(out), *beside(out)):
+        check_file(lake, str(path))
+
+
 def is_report(path: Path) -> bool:
+    if path.suffix in pages.MARKS:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return pages.MARKS[path.suffix] in file.read(1000)
     try:
         found = json.loads(path.read_text(encoding="utf-8") or "{}")
     except ValueError:

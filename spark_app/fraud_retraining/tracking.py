@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -21,7 +23,6 @@ from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.model import predict
 
 RUN_TAG = "retrain_run_id"
-DESCRIPTION_TAG = "mlflow.note.content"  # Markdown that MLflow's UI shows on the run's page
 UNTIL_TAG = "trained_until"  # of a version: the last day of its train window
 BARRED_TAG = "barred"  # why a version may not compete: set by a rollback, emptied by `unbar`
 PROMOTED_TAG = "promoted"  # set by whoever moves the alias `champion` to a version
@@ -181,6 +182,21 @@ def register(client: MlflowClient, model: str, booster: xgboost.Booster, example
     created = mlflow.register_model(logged.model_uri, model, tags={UNTIL_TAG: until.isoformat()})
     client.set_registered_model_alias(model, "challenger", created.version)
     return str(created.version)
+
+
+def keep_card(client: MlflowClient, model: str, version: Optional[str], text: str) -> None:
+    """Put the model card among the files of a registered version: whoever downloads the model has it."""
+    if version is None or not version.isdigit():
+        return
+    found = client.get_model_version(model, version)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model_card.md")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        if getattr(found, "model_id", None):
+            client.log_model_artifact(found.model_id, path)
+        else:  # a client before MLflow 3 keeps a model's files with those of its run
+            client.log_artifact(found.run_id, path, "model")
 
 
 def flat(prefix: str, values: Mapping[str, float]) -> Dict[str, float]:

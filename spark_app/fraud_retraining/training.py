@@ -10,21 +10,23 @@ from typing import Any, Dict, List, Optional, Tuple
 import mlflow
 import pandas as pd
 import xgboost
+from mlflow.entities import DatasetInput
 from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame
 from sklearn.metrics import average_precision_score
 
-from fraud_retraining import __version__, dataset, days, drift, features, model, report, tournament, tracking
+from fraud_retraining import __version__, dataset, days, descriptions, drift, features, model, tournament, tracking
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.jobs import log, step
 from fraud_retraining.lake import Lake, prepared_days, unlabelled_days
-from fraud_retraining.quality import RULE_NAMES
+from fraud_retraining.reporting import gather, pages, records
+from fraud_retraining.reporting.gather import Terms
 from fraud_retraining.tournament import Candidate, Gate
 from fraud_retraining.tracking import Version
 
-KEYS = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud"]
+KEYS = ["transaction_id", "tx_datetime", "customer_id", "tx_amount", "tx_fraud", "tx_fraud_scenario"]
 CHALLENGER = "challenger"
 UNREGISTERED = "unregistered"  # stands for the challenger's version in a dry run
 
@@ -47,13 +49,16 @@ class Request:
     """What a retrain is asked for.
 
     ``model`` is the registered model's name; ``as_of`` is the day of the retrain, the day after the newest complete one
-    if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be.
+    if None; a dry run registers nothing and leaves nothing in the lake: its decision is what it would be. ``release``
+    names the code that does it.
     """
 
     run_id: str
     model: str
     as_of: Optional[date] = None
     dry_run: bool = False
+    release: str = __version__
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True)
@@ -97,21 +102,24 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
         The content of ``decision.json``.
     """
     tags = {tracking.RUN_TAG: request.run_id, "dry_run": str(request.dry_run)}
+    tags.update(descriptions.run_tags(request.release))
+    seconds: Dict[str, float] = {}
     with mlflow.start_run(run_name=request.run_id, tags=tags) as run:
-        data = load(lake, request.as_of, settings)
-        with step("train") as say:
+        descriptions.describe_experiment(client, run.info.experiment_id)
+        data = load(lake, request.as_of, settings, seconds)
+        with step("train", seconds) as say:
             booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
             say(f"{booster.num_boosted_rounds()} trees, {len(settings.features)} features")
         versions = tracking.competitors(client, request.model, settings.earlier)
-        with step("score") as say:
+        with step("score", seconds) as say:
             fair, late = tracking.fair(versions, data.split.test)
             entrants = score(data, request.model, booster, fair, settings.most_scored)
             entrants = replace(entrants, skipped=[*late, *entrants.skipped])
             say(f"{len(entrants.week.labels)} test rows, {len(entrants.candidates)} models")
-        with step("register") as say:
+        with step("register", seconds) as say:
             entrants, text = register(entrants, client, request, data)
             say(text)
-        with step("decide") as say:
+        with step("decide", seconds) as say:
             unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
             if unmeasured:
                 verdict = tournament.not_comparable(unmeasured)
@@ -125,15 +133,24 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
             "dry_run": request.dry_run,
         }
         if not request.dry_run:
-            with step("watch") as say:
+            with step("watch", seconds) as say:
                 rows = drift.sample(data.test, entrants.test_rows)
                 say(drift.record(lake, request.model, decision, rows, entrants.boosters))
+        with step("report") as say:
+            quality = records.quality(lake, request.run_id)
+            found = gather.retrain(lake, request, settings, data, entrants, decision, quality, seconds)
+            written = pages.written(found)
+            say(found.headline)
         with step("record"):
-            record(decision, data, settings, entrants, row_quality(lake, request.run_id))
+            client.log_inputs(run.info.run_id, inputs(lake, data, entrants))
+            if entrants.challenger.version not in (None, UNREGISTERED):
+                descriptions.describe_version(client, request.model, decision, run.info)
+            record(decision, data, settings, entrants, records.as_metrics(quality), written)
+            tracking.keep_card(client, request.model, entrants.challenger.version, written[pages.CARD])
         return decision
 
 
-def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
+def load(lake: Lake, as_of: Optional[date], settings: Settings, seconds: Optional[Dict[str, float]] = None) -> Data:
     """Train and test rows of a retrain on ``as_of`` out of the prepared lake."""
     manifests = list(lake.manifests().values())
     rows_by_day = prepared_days(manifests)
@@ -151,7 +168,7 @@ def load(lake: Lake, as_of: Optional[date], settings: Settings) -> Data:
     first = first_day_needed(split)
     used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
     digest = hashlib.sha256(" ".join(used).encode()).hexdigest()[:16]
-    data = make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest)
+    data = make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest, seconds)
     return replace(data, why=why)
 
 
@@ -160,9 +177,16 @@ def first_day_needed(split: Split) -> date:
     return split.train.first - timedelta(features.HISTORY_DAYS)
 
 
-def make_data(prepared: DataFrame, as_of: date, split: Split, settings: Settings, digest: str) -> Data:
+def make_data(
+    prepared: DataFrame,
+    as_of: date,
+    split: Split,
+    settings: Settings,
+    digest: str,
+    seconds: Optional[Dict[str, float]] = None,
+) -> Data:
     """Features of prepared rows from ``first_day_needed`` on, cut into train and test."""
-    with step("features") as say:
+    with step("features", seconds) as say:
         rows = features.all_features(prepared)
         rows = dataset.between(rows, dataset.Days(split.train.first, split.test.last)).persist()
         train = dataset.between(rows, split.train)
@@ -211,6 +235,8 @@ def scored_week(scored: pd.DataFrame) -> ScoredWeek:
         labels=scored["tx_fraud"].to_numpy(),
         customers=scored["customer_id"].to_numpy(),
         days=scored["tx_datetime"].dt.floor("D").astype("int64").to_numpy(),
+        amounts=scored["tx_amount"].to_numpy("float64"),
+        kinds=scored["tx_fraud_scenario"].to_numpy("float64") if "tx_fraud_scenario" in scored else None,
     )
 
 
@@ -253,14 +279,10 @@ def describe(data: Data, versions: List[Version], entrants: Entrants, verdict: D
     }
 
 
-def row_quality(lake: Lake, run_id: str) -> Dict[str, int]:
-    """Rows that this run's ``prepare`` prepared and quarantined, by rule; empty if it did not run."""
-    path = f"runs/{run_id}/prepare.json"
-    if not lake.files.exists(path):
-        return {}
-    found = lake.files.read_json(path)
-    by_rule = {f"quarantined_{rule}": found["quarantined"].get(rule, 0) for rule in RULE_NAMES}
-    return {"prepared_rows": found["prepared"], "quarantined_rows": sum(by_rule.values()), **by_rule}
+def inputs(lake: Lake, data: Data, entrants: Entrants) -> List[DatasetInput]:
+    """The rows that were trained on and tested with, for MLflow."""
+    rows = {"train": data.counts["train_rows"], "test": entrants.test_rows}
+    return descriptions.inputs(lake.files.path("prepared"), data.digest, data.split.to_dict(), rows, data.train.columns)
 
 
 def record(
@@ -269,6 +291,7 @@ def record(
     settings: Settings,
     entrants: Entrants,
     quality: Dict[str, int],
+    written: Dict[str, str],
 ) -> None:
     """Write parameters, metrics and artifacts to the active MLflow run; ``decision.json`` comes last."""
     counts = {**data.counts, "test_rows": len(entrants.week.labels), "test_frauds": int(entrants.week.labels.sum())}
@@ -280,10 +303,7 @@ def record(
     mlflow.log_metrics({**tracking.flat("", entrants.challenger.metrics), **tracking.flat("", {**counts, **quality})})
     for candidate in entrants.candidates:
         mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
-    text = report.markdown(decision, {**counts, **quality}, {**chosen, **gate})
-    mlflow.log_text(text, "report.md")
-    mlflow.set_tag(tracking.DESCRIPTION_TAG, text.split("## Settings")[0])  # what the run's page shows first
-    mlflow.log_text(report.model_card(decision), "model_card.md")
-    for name, figure in report.plots(entrants.week, entrants.candidates, entrants.challenger, entrants.booster).items():
-        mlflow.log_figure(figure, f"plots/{name}")
+    for name, text in written.items():
+        mlflow.log_text(text, name)
+    mlflow.set_tag(descriptions.DESCRIPTION_TAG, written[pages.SHORT])  # what the run's page shows first
     mlflow.log_dict(decision, "decision.json")

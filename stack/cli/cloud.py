@@ -1,4 +1,4 @@
-"""The commands of the cloud: `make bootstrap`, `make rotate`, `make destroy` and `make cost`."""
+"""The commands of the cloud: `make bootstrap`, `rotate`, `pause`, `resume`, `destroy` and `cost`."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dags.retraining.settings import require_cron
-from stack.cloud import bootstrap, cost, destroy, lost, rotate
+from stack.cloud import bootstrap, cost, destroy, lost, pause, rotate
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
 from stack.common.options import Variable
@@ -64,6 +64,24 @@ class Rotate(CloudOptions):
 
 
 @dataclass(frozen=True)
+class Pause(CloudOptions):
+    """stop what is paid for by the hour; everything is kept"""
+
+    yes: Annotated[bool, "ask nothing"] = False
+
+    def run(self) -> None:
+        pause.pause(self.deployment(), self.yes)
+
+
+@dataclass(frozen=True)
+class Resume(CloudOptions):
+    """start it again, and wait until it answers"""
+
+    def run(self) -> None:
+        pause.resume(self.deployment())
+
+
+@dataclass(frozen=True)
 class Cost(CloudOptions):
     """say what it costs per month and per retrain"""
 
@@ -80,5 +98,5 @@ class Cost(CloudOptions):
         cost.show(self.deployment(), self.minutes, self.runs)
 
 
-COMMANDS = (Bootstrap, Rotate, Destroy, Cost)
+COMMANDS = (Bootstrap, Rotate, Pause, Resume, Destroy, Cost)
 INTERRUPTED = "The same command goes on from here."

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from dags.retraining import patience
-from stack.cli import cloud, local, running
+from stack.cli import board, cloud, local, running
 from stack.common.console import say_indented
 from stack.common.errors import StackError
 from stack.common.options import add_options
 
 TARGETS = {"stop": "demo-stop", "clean": "demo-clean"}  # what make calls them
-COMMANDS = {command.__name__.lower(): command for command in (*local.COMMANDS, *running.COMMANDS, *cloud.COMMANDS)}
+GROUPS = (local, running, cloud, board)
+COMMANDS = {command.__name__.lower(): command for group in GROUPS for command in group.COMMANDS}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +37,7 @@ def main() -> int:
         print(f"{problem} Nothing was done.", file=sys.stderr)
         return 1
     command = COMMANDS[options.pop("command")](**options)
-    group = next(each for each in (local, running, cloud) if isinstance(command, each.COMMANDS))
+    group = next(each for each in GROUPS if isinstance(command, each.COMMANDS))
     patience.log.addHandler(Said())
     try:
         result = command.run()

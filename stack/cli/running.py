@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,14 @@ from stack.common.options import Variable
 from stack.local import ui as local_ui
 from stack.local.state import State
 from stack.local.system import DemoSystem
-from stack.running import asking, logs, screen, serving
+from stack.running import asking, logs, reports, screen, serving
 from stack.running.shape import UNKNOWN
 
 DEMO, CLOUD = Path(".demo"), Path(".cloud")
 VERSION = Variable("VERSION", "a version of the model", "3", lambda text: text.isdecimal() and not text.startswith("0"))
+RUN = Variable(
+    "RUN", "the name of a retrain", "fraud-retrain-20180702t064012-1a2b3c4d", re.compile(r"[a-z][-a-z0-9]*").fullmatch
+)
 WHY = Variable("WHY", "a reason, for the record", "it finds nothing", lambda text: len(text.strip()) >= 3)
 
 
@@ -69,6 +73,16 @@ class Status(Which):
         else:
             screen.show(whole, console)
         return whole.exit_status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Which):
+    """open the report of a retrain in a browser, and say where it is"""
+
+    of: Annotated[str, "name of the retrain (default: the newest)", RUN] = ""
+
+    def run(self) -> None:
+        reports.show(self.system(), self.of)
 
 
 @dataclass(frozen=True)
@@ -151,5 +165,5 @@ class Ssh(Which):
         ssh.log_in(system.deployment, self.host, hosts(system.outputs))
 
 
-COMMANDS = (Status, Logs, Ui, Ssh, History, Rollback, Unbar)
+COMMANDS = (Status, Report, Logs, Ui, Ssh, History, Rollback, Unbar)
 INTERRUPTED = "A run that was started in Airflow goes on; `make status` says how it is."

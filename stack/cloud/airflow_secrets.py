@@ -60,6 +60,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             score=asdict(outputs.score),
             budget=asdict(outputs.budget),
             prices=pricing.hour_of(asdict(outputs.dataproc)),
+            promotion=asdict(outputs.promotion),
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)

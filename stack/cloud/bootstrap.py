@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from stack.cloud import card, neighbours, registry
+from stack.cloud import card, neighbours, pause, registry
 from stack.cloud.airflow_secrets import put_airflow_secrets
 from stack.cloud.airflow_version import require_airflow
 from stack.cloud.code import upload_code
@@ -42,6 +42,7 @@ def bootstrap(deployment: Deployment, wishes: Wishes) -> None:
         registry.choose(deployment)
         account = log_in(deployment, reach=not wishes.only)
         neighbours.require_own_prefix(deployment, account)
+        pause.require_running(account, read_settings(deployment))
         remote = remote_state(deployment, account, wishes.yes)
         if wishes.only == "network":
             return make_network(deployment, account, remote, wishes.yes)

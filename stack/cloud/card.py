@@ -35,5 +35,6 @@ def show(deployment: Deployment, outputs: Outputs, way: WayIn, seconds: float) -
     grid.add_row("lake", f"s3://{outputs.buckets.lake}/raw/YYYY-MM-DD.txt")
     grid.add_row("cloud", console_url)
     grid.add_row("this command", f"{seconds:.0f} s; run it again after every change")
-    grid.add_row("next", "`make status` says how it is, `make cost` what it costs; `make destroy` removes it all")
+    grid.add_row("next", "`make status` says how it is, `make cost` what it costs, `make pause` saves most of that,")
+    grid.add_row("", "`make destroy` removes it all")
     console.print(Panel(grid, title="fraud-retraining", expand=False))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from local_cloud import pricing
-from stack.cloud import registry, sizes
+from stack.cloud import pause, registry, sizes
 from stack.cloud.deployment import Deployment
 from stack.cloud.price_list import PRICES, Line, by_use, retrain, standing
 from stack.cloud.sizes import Sized
@@ -65,6 +65,7 @@ def sums(now: Sized, minutes: float, runs: float) -> None:
         )
     else:
         say(f"per month: {known(lines):,.2f} {CURRENCY} that stand, and {runs:g} retrains without a known price")
+    say(f"while it is paused (`make pause`): {pause.amounts(now.sizes)}")
     for said in over(now, once, runs):
         say(f"[red]{said}[/]")
     say(f"not in these sums, for want of a known price: {', '.join(unknown) or 'nothing'}; nor traffic")

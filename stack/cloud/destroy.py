@@ -12,7 +12,7 @@ from yandex.cloud.compute.v1.snapshot_service_pb2 import DeleteSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from dags.retraining import clusters
-from stack.cloud import buckets, leftovers, neighbours, registry
+from stack.cloud import buckets, leftovers, neighbours, pause, registry
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.infrastructure import REMOVAL, main_module, passwords
@@ -23,6 +23,8 @@ from stack.cloud.terraform import Terraform
 from stack.common.console import confirm, console, say, step
 from stack.common.errors import StackError
 from stack.common.files import exclusive
+
+PROTECTED = ("PostgreSQL cluster", "Airflow cluster")  # what can be stopped and has a protection to lift
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def remove(deployment: Deployment, target: CloudFolder) -> None:
 def remove_main(deployment: Deployment, target: CloudFolder) -> None:
     """Everything but the remote state."""
     remote = remote_state(deployment, target.account, yes=True)
+    # Of what is stopped the cloud takes no change, and so no protection either.
+    pause.start(target.account.sdk(), target.settings, *PROTECTED)
     with step("clusters of runs"):
         delete_clusters(target)
     with step("contents of buckets"):

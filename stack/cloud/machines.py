@@ -42,6 +42,12 @@ def play(deployment: Deployment) -> None:
     fetch_certificate(deployment)
 
 
+def await_machines(deployment: Deployment) -> None:
+    """Waits until the machines have booted and MLflow answers; changes nothing."""
+    envs.ensure("ansible", say_indented)
+    run_ansible(deployment, "ansible-playbook", str(deployment.project / "ansible" / "playbooks" / "await.yml"))
+
+
 def rotate_machines(deployment: Deployment) -> None:
     """Lets the machines take up every new secret, and issue every certificate anew."""
     envs.ensure("ansible", say_indented)

@@ -138,6 +138,14 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """Who decides that a better model serves, and how many hours a person has to answer."""
+
+    mode: str
+    hours: float
+
+
+@dataclass(frozen=True)
 class Deployer:
     service_account_id: str
     storage_secret_id: str
@@ -229,6 +237,7 @@ class Outputs:
     quality: Quality
     score: Score
     budget: Budget
+    promotion: Promotion
     deployer: Deployer
     connections: dict[str, str]
     handed_over: HandedOver

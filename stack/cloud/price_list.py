@@ -25,6 +25,11 @@ class Line:
     amount: float | None
     source: str
 
+    @property
+    def hourly(self) -> bool:
+        """Whether it is paid for only while it runs: cores and memory; disks and addresses stand."""
+        return self.item.endswith((" vCPU", " RAM GB"))
+
 
 def line(what: str, item: str, quantity: float) -> Line:
     """So many of an item of the price lists, for a month; an item that is on neither has no known price."""

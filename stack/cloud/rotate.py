@@ -6,7 +6,7 @@ In this order: until the machines have taken them up, Airflow and the jobs hold 
 import json
 from dataclasses import asdict
 
-from stack.cloud import airflow_secrets, inventory, leftovers, neighbours
+from stack.cloud import airflow_secrets, inventory, leftovers, neighbours, pause
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.machines import certificate, rotate_machines
@@ -28,6 +28,7 @@ def rotate(deployment: Deployment, yes: bool) -> None:
     with exclusive(deployment, "make rotate", "CLOUD"):
         account = log_in(deployment, reach=True)
         neighbours.require_same(deployment)
+        pause.require_running(account, read_settings(deployment))
         refuse_during_a_run(deployment, account)
         secrets = passwords(outputs)
         confirm(f"New {', '.join(secrets)}, and new certificates? Whoever is logged in to MLflow logs in again.", yes)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from dags.retraining import scores
+from dags.retraining import history, scores
 from local_cloud.report import usage
 from stack.common.release import MODEL
 from stack.local.memory import of_tree
@@ -28,6 +28,15 @@ def metrics_table(decision: dict[str, Any]) -> Table:
         values = [f"{side['metrics'][key]:.3f}" if side and side["metrics"] else "-" for side in sides.values()]
         table.add_row(label, *values)
     return table
+
+
+def champion(decision: dict[str, Any], answer: dict[str, str] | None) -> str:
+    """Who serves after a decision, and who approved of it, if somebody was asked."""
+    refused = answer and answer["verdict"] in (history.REFUSED, history.UNANSWERED)
+    before = decision["champion"] and decision["champion"]["version"]
+    version = before if refused else decision["winner"]
+    said = f" (version {decision['winner']} {answer['verdict']} by {answer['by']})" if answer else ""
+    return (f"{MODEL} version {version}" if version else "none") + said
 
 
 def listed(scored: dict[str, Any] | None) -> str:
@@ -60,7 +69,7 @@ def show(state: State, console: Console, seconds: float) -> None:
     if last:
         decision = last["decision"]
         grid.add_row("decision", f"[bold]{decision['action']}[/]: {decision['reason']}")
-        grid.add_row("champion", f"{MODEL} version {decision['winner']}" if decision["winner"] else "none")
+        grid.add_row("champion", champion(decision, last.get("answer")))
         grid.add_row("metrics", metrics_table(decision))
         grid.add_row("cards to look at", listed(last.get("scored")))
         grid.add_row("report", last["report_url"])

@@ -107,6 +107,7 @@ def run(state: State, files: arrivals.Source, progress: Progress) -> None:
         "run_url": airflow.run_url(run_id),
         "report_url": airflow.xcom(run_id, "report"),
         "decision": airflow.xcom(run_id, "decide"),
+        "answer": airflow.answer(run_id),
         "scored": found,
         "seconds": time.monotonic() - begun,
         "peak_bytes": peak.bytes,

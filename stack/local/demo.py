@@ -59,6 +59,11 @@ class Options(StateOptions):
     schedule: Annotated[str | None, "cron expression of the DAG, UTC (default: */15 * * * *); it is kept", SCHEDULE] = (
         None
     )
+    approval: Annotated[
+        int | None,
+        "hours in which a person approves of a promotion in Airflow (default: 0, nobody is asked); it is kept",
+        FROM_0,
+    ] = None
     engine: Annotated[
         Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
     ] = None
@@ -79,6 +84,7 @@ class Choices:
     customers: int = 5000
     seed: int = 0
     schedule: str = "*/15 * * * *"
+    approval: int = 0
     run_budget: float = 0
     month_budget: float = 0
 
@@ -133,12 +139,15 @@ def bring_up(state: State, choices: Choices) -> None:
             report_started(state, ["object-store", "cloud", "dag-sync"])
             mlflow_server(state).prepare()
             report_started(state, ["mlflow"])
-        report_started(state, ["airflow-api", "airflow-scheduler", "airflow-dag-processor"])
+        waits = ["airflow-triggerer"] if choices.approval else []
+        report_started(state, ["airflow-api", "airflow-scheduler", "airflow-dag-processor", *waits])
     with step("deploying code, settings and secrets"):
         deploy.make_buckets(state)
         mlflow_server(state).permit()
         s3 = deploy.object_store(state)
-        deploy.put_secrets(state, release.upload_jobs(s3, "jobs"), choices.image, choices.budget)
+        deploy.put_secrets(
+            state, release.upload_jobs(s3, "jobs"), choices.image, budget=choices.budget, approval=choices.approval
+        )
         dags = release.dag_files({"schedule": choices.schedule})
         release.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)

@@ -65,7 +65,14 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
     }
 
 
-def put_secrets(state: State, release: str, image: str, budget: Mapping[str, float] = NO_BUDGET) -> None:
+def promotion(hours: int) -> dict[str, Any]:
+    """Who decides that a better model serves: a person who has so many hours, or nobody but the comparison."""
+    return {"mode": "approval", "hours": hours} if hours else {"mode": "automatic"}
+
+
+def put_secrets(
+    state: State, release: str, image: str, *, budget: Mapping[str, float] = NO_BUDGET, approval: int = 0
+) -> None:
     """Lockbox: what jobs need to reach MLflow, and Airflow's connections and variables."""
     cloud, secrets, cluster = sdk(state), state.secrets, local_cluster(image, state.engine)
     known = secrets_by_name(cloud, FOLDER_ID)
@@ -90,7 +97,13 @@ def put_secrets(state: State, release: str, image: str, budget: Mapping[str, flo
         "airflow/connections/mlflow": mlflow,
         "airflow/connections/object_storage": storage,
         VARIABLE: retraining_variable(
-            {name: name for name in BUCKETS}, cluster, release, trainer, budget=budget, prices=pricing.hour_of(cluster)
+            {name: name for name in BUCKETS},
+            cluster,
+            release,
+            trainer,
+            promotion=promotion(approval),
+            budget=budget,
+            prices=pricing.hour_of(cluster),
         ),
     }
     put_for_airflow(cloud, FOLDER_ID, known, values)

@@ -24,6 +24,7 @@ PROGRAMS: dict[str, Callable[[State], Program]] = {
     "airflow-api": airflow_command("api-server"),
     "airflow-scheduler": airflow_command("scheduler"),
     "airflow-dag-processor": airflow_command("dag-processor"),
+    "airflow-triggerer": airflow_command("triggerer"),
 }
 
 READY: dict[str, Callable[[State], bool]] = {
@@ -33,6 +34,7 @@ READY: dict[str, Callable[[State], bool]] = {
     "airflow-api": lambda state: answers(f"{state.url('airflow')}/api/v2/monitor/health"),
     "airflow-scheduler": lambda state: airflow_is_healthy(state, "scheduler"),
     "airflow-dag-processor": lambda state: airflow_is_healthy(state, "dag_processor"),
+    "airflow-triggerer": lambda state: airflow_is_healthy(state, "triggerer"),
     "dag-sync": lambda state: (state.folder / "airflow" / "code" / "dags").exists(),
 }
 

@@ -1,5 +1,6 @@
 """Airflow's REST API as the operator uses it: runs, their tasks and logs, what is due. Airflow 3, and 2.11."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,6 +104,16 @@ class Airflow:
 
     def xcom(self, run_id: str, task_id: str, key: str = "return_value", dag: str = RETRAIN) -> Any:
         return self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
+
+    def answer(self, run_id: str) -> dict[str, str] | None:
+        """What a person answered to the retrain's question whether a version may serve; None: nobody was asked."""
+        with contextlib.suppress(requests.HTTPError):  # there is no such value
+            return dict(self.xcom(run_id, "approve"))
+        return None
+
+    def answer_url(self, run_id: str, task_id: str) -> str:
+        """Where a person answers what a task of the retrain asks."""
+        return f"{self.run_url(run_id)}/tasks/{task_id}/required_actions"
 
     def next_run(self, dag: str) -> tuple[bool, str | None]:
         """(whether the DAG is paused, when its schedule starts the next run)."""

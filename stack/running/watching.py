@@ -11,7 +11,13 @@ from stack.common.errors import StackError
 from stack.common.waiting import wait_until
 from stack.running.airflow_api import RETRAIN, SCORE, Airflow
 
-SHOWN = {"running": "…", "success": "[green]done[/]", "failed": "[red]failed[/]", "up_for_retry": "failed, will retry"}
+SHOWN = {
+    "running": "…",
+    "success": "[green]done[/]",
+    "failed": "[red]failed[/]",
+    "up_for_retry": "failed, will retry",
+    "deferred": "[yellow]waits for your answer[/]",
+}
 NOT_DONE = {RETRAIN: "Nothing was promoted.", SCORE: "What was not scored stays to be scored."}
 AGAIN = dict.fromkeys((RETRAIN, SCORE), "`make demo`")
 TIMEOUT = 3600  # seconds after which a run that does not end is given up
@@ -102,6 +108,9 @@ class Watch:
             if status not in SHOWN or event in self.seen:
                 continue
             self.seen.add(event)
+            if status == "deferred":
+                say(f"  {task_id} {SHOWN[status]}: {self.airflow.answer_url(run_id, task_id)}")
+                continue
             seconds = "" if status == "running" else f" {seconds_of(task):.0f} s"
             say(f"  {task_id} {SHOWN[status]}{seconds}")
 

@@ -196,7 +196,7 @@ run "defaults" {
   }
   assert {
     condition     = one(yandex_airflow_cluster.main).dag_processor.resource_preset_id == "c1-m4" && one(yandex_airflow_cluster.main).triggerer == null && one(yandex_airflow_cluster.main).deletion_protection
-    error_message = "Airflow 3 has a dag_processor; a triggerer is for deferrable tasks, of which there are none."
+    error_message = "Airflow 3 has a dag_processor; a triggerer is for a task that waits for a person, of which there is none."
   }
   assert {
     condition     = length(one(yandex_airflow_cluster.main).pip_packages) >= 3 && alltrue([for package in one(yandex_airflow_cluster.main).pip_packages : can(regex("^[a-z0-9-]+==[0-9][^=]*$", package)) && !startswith(package, "apache-airflow==")])
@@ -223,6 +223,29 @@ run "defaults" {
   assert {
     condition     = length(yandex_monitoring_dashboard.main) == 0
     error_message = "There should be no dashboard unless it is asked for."
+  }
+}
+
+run "a_task_that_waits_for_a_person_needs_a_triggerer" {
+  command = plan
+  variables {
+    promotion = { mode = "approval", hours = 24 }
+  }
+  assert {
+    condition     = one(yandex_airflow_cluster.main).triggerer.count == 1 && output.promotion.mode == "approval" && output.promotion.hours == 24
+    error_message = "On Airflow 3 a question to a person waits in the triggerer: one is expected, and the setting in the output ${jsonencode(output.promotion)}."
+  }
+}
+
+run "on_airflow_2_it_needs_none" {
+  command = plan
+  variables {
+    airflow   = { version = "2.11" }
+    promotion = { mode = "approval" }
+  }
+  assert {
+    condition     = one(yandex_airflow_cluster.main).triggerer == null
+    error_message = "On Airflow 2 a sensor waits: no triggerer is expected."
   }
 }
 

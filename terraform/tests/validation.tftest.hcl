@@ -544,6 +544,30 @@ run "budget_of_a_run_above_the_month" {
   expect_failures = [var.budget]
 }
 
+run "promotion_by_nobody" {
+  command = plan
+  variables {
+    promotion = { mode = "manual" }
+  }
+  expect_failures = [var.promotion]
+}
+
+run "promotion_without_time" {
+  command = plan
+  variables {
+    promotion = { mode = "approval", hours = 0 }
+  }
+  expect_failures = [var.promotion]
+}
+
+run "promotion_longer_than_a_week" {
+  command = plan
+  variables {
+    promotion = { mode = "approval", hours = 168 }
+  }
+  expect_failures = [var.promotion]
+}
+
 run "retention_nothing_kept" {
   command = plan
   variables {

@@ -75,6 +75,18 @@ ROTATE = """---
         dest: "{{ mark }}/ca.crt"
         mode: "0600"
 """
+# The machine answers at once; that it was asked is seen.
+AWAIT = """---
+- name: Machines
+  hosts: mlflow
+  gather_facts: false
+  tasks:
+    - name: Look
+      ansible.builtin.file:
+        path: "{{ mark }}/awaited"
+        state: touch
+        mode: "0600"
+"""
 
 
 class CloudFixture:
@@ -141,6 +153,7 @@ class CloudFixture:
         playbooks = self.project / "ansible" / "playbooks"
         playbooks.mkdir(parents=True)
         (playbooks / "rotate.yml").write_text(ROTATE)
+        (playbooks / "await.yml").write_text(AWAIT)
         marks = self.folder / "machines"
         marks.mkdir()
         variables = self.project / "inventory" / "group_vars" / "all.yml"

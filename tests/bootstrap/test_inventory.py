@@ -74,6 +74,7 @@ OUTPUTS: dict[str, Any] = {
     "quality": {"max_quarantine": 0.01, "refunds": False, "late_days": 31},
     "score": {"budget": 100},
     "budget": {"run": 0, "month": 0},
+    "promotion": {"mode": "automatic", "hours": 48},
     "deployer": {"service_account_id": "id-deployer", "storage_secret_id": "id-deployer-storage"},
     "connections": {},
     "handed_over": {"database_password": None, "airflow_admin_password": None},

@@ -90,6 +90,7 @@ def test_a_job_that_fails_makes_the_run_red_and_its_cluster_goes(world: World) -
         "cluster.train": UPSTREAM,
         "cluster.delete": SUCCESS,
         "decide": UPSTREAM,
+        "approve": UPSTREAM,
         "promote": UPSTREAM,
         "report": UPSTREAM,
     }

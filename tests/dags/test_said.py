@@ -19,7 +19,11 @@ from tests.dags.world import FAILED, SKIPPED, SUCCESS, UPSTREAM, World
 from tests.support.airflow import DAGS, dag_bag
 from tests.support.cloud import FOLDER
 
-NEEDED = {"rollback": {"why": "because"}, "unbar": {"version": "1", "why": "because"}}  # what must be said
+NEEDED = {  # what must be said
+    "rollback": {"why": "because"},
+    "unbar": {"version": "1", "why": "because"},
+    "approve": {"version": "1", "answer": "approved", "why": "because"},
+}
 
 
 @pytest.mark.parametrize("dag_id", sorted(dag_bag(DAGS).dags))

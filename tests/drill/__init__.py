@@ -16,6 +16,7 @@ INPUTS = (
     "requirements/stack.txt",
     "tests/drill",
     "!tests/drill/page.py",
+    "tests/support/image_python.py",
     "tests/support/running_stack.py",
     "tests/support/waiting.py",
 )

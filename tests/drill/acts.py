@@ -17,13 +17,17 @@ def runs(task_id: str) -> Moment:
     return lambda stack, run_id: findings.task(stack, run_id, task_id)["state"] == "running"
 
 
+def has_ended(task_id: str) -> Moment:
+    return lambda stack, run_id: findings.task(stack, run_id, task_id)["state"] == "success"
+
+
 def has_job(task_id: str) -> Moment:
     script = task_id.removeprefix("cluster.")
     return lambda stack, run_id: runs(task_id)(stack, run_id) and findings.job_runs(stack, script)
 
 
 # The worst moment of each task: a cluster is there that nobody knows of yet, a job is under way.
-WORST: dict[str, tuple[str, Moment]] = {
+OF_RETRAIN: dict[str, tuple[str, Moment]] = {
     "check": ("begins", runs("check")),
     "cluster.create": (
         "has a cluster in the making",
@@ -39,6 +43,11 @@ WORST: dict[str, tuple[str, Moment]] = {
     "promote": ("begins", runs("promote")),
     "report": ("begins", runs("report")),
 }
+WORST = OF_RETRAIN | {
+    "cluster.score": ("has a job that runs", has_job("cluster.score")),
+    "choose": ("has ended", has_ended("choose")),
+    "move": ("begins", runs("move")),
+}
 
 
 def when(task_id: str, act: Act) -> Act:
@@ -48,7 +57,7 @@ def when(task_id: str, act: Act) -> Act:
         words, is_there = WORST[task_id]
 
         def is_now() -> bool:
-            ended = stack.has_ended(run_id)  # asked first: what is there while the run goes on is there
+            ended = stack.has_ended(run_id, stack.dag)  # asked first: what is there while the run goes on is there
             if is_there(stack, run_id):
                 return True
             assert not ended, f"the run ended before {task_id} {words}: {findings.summary(stack, run_id)}"
@@ -95,3 +104,8 @@ def sweep_when_expired(stack: DrillStack, run_id: str) -> None:
     """The cluster's life is over while its job hangs; the sweep comes by."""
     wait_until(lambda: findings.has_expired(stack), "the expiry of the cluster")
     assert stack.sweep()["state"] == "success"
+
+
+def give_alias(version: str) -> Act:
+    """Somebody moves the alias in MLflow's page."""
+    return lambda stack, _: findings.give_alias(stack, version)

@@ -2,11 +2,11 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 import psutil
 
 from stack.local import supervisor
-from stack.local.airflow_api import DAG
 from tests.drill.findings import task
 from tests.drill.stack import DrillStack
 
@@ -17,7 +17,12 @@ def program(stack: DrillStack, name: str) -> psutil.Process:
 
 def kill(stack: DrillStack, victim: str, run_id: str, task_id: str) -> None:
     """kill -9 of the process of a running task with its supervisor, or of one of the stack's programs."""
-    if victim == "worker":
+    if victim == "job":
+        script = f"{task_id.removeprefix('cluster.')}.py"
+        jobs = stack.state.folder / "cloud" / "clusters"
+        found = [p for p in psutil.process_iter(["cmdline"]) if is_job(p.info["cmdline"] or (), script, str(jobs))]
+        assert found, f"no process of a job {script}"
+    elif victim == "worker":
         instance = task(stack, run_id, task_id)["id"]
         found = [p for p in psutil.process_iter(["cmdline"]) if instance in " ".join(p.info["cmdline"] or ())]
         assert found, f"no process of the task {task_id} ({instance})"
@@ -27,6 +32,11 @@ def kill(stack: DrillStack, victim: str, run_id: str, task_id: str) -> None:
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def is_job(words: Sequence[str], script: str, folder: str) -> bool:
+    """Whether a process is the job of that script on one of this stack's clusters."""
+    return any(word.endswith(script) for word in words) and any(folder in word for word in words)
 
 
 def freeze(stack: DrillStack, name: str, seconds: float) -> None:
@@ -39,4 +49,4 @@ def freeze(stack: DrillStack, name: str, seconds: float) -> None:
 
 def mark(stack: DrillStack, path: str, **state: str) -> None:
     """What a person does in Airflow's UI: `path` is a run or `<run>/taskInstances/<task>`."""
-    stack.airflow.call("PATCH", f"dags/{DAG}/dagRuns/{path}", json=state)
+    stack.airflow.call("PATCH", f"dags/{stack.dag}/dagRuns/{path}", json=state)

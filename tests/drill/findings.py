@@ -13,7 +13,7 @@ from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from local_cloud.report import Usage, usage
 from stack.common import release
-from stack.local.airflow_api import DAG, SWEEP
+from stack.local.airflow_api import SWEEP
 from tests.drill.stack import DrillStack
 
 
@@ -23,12 +23,13 @@ def seconds_of(text: str | None) -> float:
 
 
 def task(stack: DrillStack, run_id: str, task_id: str) -> dict[str, Any]:
-    return stack.airflow.call("GET", f"dags/{DAG}/dagRuns/{run_id}/taskInstances/{task_id}")
+    return stack.airflow.call("GET", f"dags/{stack.dag}/dagRuns/{run_id}/taskInstances/{task_id}")
 
 
 def summary(stack: DrillStack, run_id: str) -> dict[str, str]:
     """Task -> its state and the number of tries."""
-    return {name: f"{task['state']} ({task['try_number']})" for name, task in stack.airflow.tasks(run_id).items()}
+    tasks = stack.airflow.tasks(run_id, stack.dag)
+    return {name: f"{task['state']} ({task['try_number']})" for name, task in tasks.items()}
 
 
 def has_cluster(stack: DrillStack, status: int) -> bool:
@@ -54,7 +55,7 @@ def job_runs(stack: DrillStack, script: str) -> bool:
 def name_of(stack: DrillStack, run_id: str) -> str | None:
     """The run's name in the plan, or None if there is no plan (yet)."""
     with contextlib.suppress(requests.HTTPError):
-        return str(stack.airflow.xcom(run_id, "check", "run"))
+        return str(stack.airflow.xcom(run_id, "check", "run", stack.dag))
     return None
 
 
@@ -85,7 +86,7 @@ def who_deleted(stack: DrillStack, run_id: str) -> str:
 
 def task_at(stack: DrillStack, run_id: str, moment: float) -> str:
     """Whose doing something of that moment was: the run's `create` or `delete`, or the sweep's."""
-    tasks = stack.airflow.tasks(run_id)
+    tasks = stack.airflow.tasks(run_id, stack.dag)
     if moment < seconds_of(tasks["cluster.create"]["end_date"]):
         return "create"
     sweeps = stack.airflow.call("GET", f"dags/{SWEEP}/dagRuns", params={"order_by": "-id", "limit": 5})["dag_runs"]
@@ -110,3 +111,8 @@ def was_alerted(stack: DrillStack, run_id: str, seconds: float) -> bool:
             break
         time.sleep(0.5)
     return told
+
+
+def give_alias(stack: DrillStack, version: str, model: str = "serving") -> None:
+    """Moves `champion` as a person does in MLflow's page."""
+    stack.mlflow("registered-models/alias", {"name": model, "alias": "champion", "version": version})

@@ -6,25 +6,29 @@ from typing import Any
 
 from tests.drill import INPUTS
 from tests.drill.cases import CASES, SEVERAL_RUNS
+from tests.drill.serving_cases import SERVING
 from tests.support import ROOT
 from tests.support.kept import KeptFile, digest
 
-EXPECTED = (*(case.name for case in CASES), *SEVERAL_RUNS)
+EXPECTED = (*(case.name for case in (*CASES, *SERVING)), *SEVERAL_RUNS)
 HEAD = """# The drill
 
-What befell runs of `retrain` and how they ended: real Airflow with its live scheduler, the unmodified operators, and
-the cloud's API of one machine. `make drill` makes this page and goes on where it was interrupted; its runs took
-{minutes} minutes. After every case it is asserted
+What befell runs of `retrain`, `score` and `rollback` and how they ended: real Airflow with its live scheduler, the
+unmodified operators, and the cloud's API of one machine. `make drill` makes this page and goes on where it was
+interrupted; its runs took {minutes} minutes. After every case it is asserted
 
 - that no cluster of ours is alive, and that no run ever had two at once;
 - that the run is green only if its decision is recorded, the alias moved and the raw file marked as used;
 - that the alias of the champion is as decided, or as before;
-- that an alert came where the run ended red, and only there.
+- that an alert came where the run ended red, and only there;
+- of `score`: that in the end every row has one score, none has two, each by the version that served when its run began;
+- of `rollback`: that the history is complete and its chain unbroken, with one record of the rollback or none.
 
 The jobs are stand-ins of five seconds ([tests/drill/stand_in](../tests/drill/stand_in)): they go the whole way of a job
 (object store, `spark-submit`, Lockbox, MLflow's server) and record a run, a version and a decision to promote, so that
-every green run must move the alias. Where it says *real* it is the Spark application itself. What Airflow takes five
-minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s; the DAGs' delays are theirs.
+every green run must move the alias. Where it says *real* it is the Spark application itself, for `score` on a small
+lake. What Airflow takes five minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s;
+the DAGs' delays are theirs.
 
 {missing}| Case | What was done | Jobs | Run | Cluster deleted by | Champion | Alert | Seconds |
 |---|---|---|---|---|---|---|---|

@@ -72,6 +72,7 @@ class DrillStack(RunningStack):
     orphans: list[psutil.Process] = field(default_factory=list)
     deployed: dict[str, bytes] = field(default_factory=dict)
     real: str = ""
+    dag: str = DAG  # whose run something befalls
 
     def start(self) -> None:
         options = demo.Options(self.state.folder, schedule=SCHEDULE, force=True)

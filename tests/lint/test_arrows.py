@@ -41,6 +41,7 @@ ARROWS = {
         "dags.retraining.patience",
         "dags.retraining.settings",
     },
+    "stack/board": {"stack.board", "stack.common"},
     "stack/common": {"stack.common", "dags.retraining.patience"},
     # The screen asks both kinds of systems the same. What is late, overdue or too dear is said where the DAGs say it.
     "stack/running": {

@@ -7,7 +7,6 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.wrappers_pb2 import BoolValue
-from yandex.cloud.airflow.v1 import cluster_service_pb2 as airflow
 from yandex.cloud.airflow.v1.cluster_service_pb2_grpc import ClusterServiceStub as AirflowStub
 from yandex.cloud.compute.v1.instance_service_pb2_grpc import InstanceServiceStub
 from yandex.cloud.mdb.postgresql.v1 import cluster_pb2, database_pb2, database_service_pb2, user_service_pb2
@@ -16,51 +15,9 @@ from yandex.cloud.mdb.postgresql.v1.cluster_service_pb2_grpc import ClusterServi
 from yandex.cloud.mdb.postgresql.v1.database_service_pb2_grpc import DatabaseServiceStub
 from yandex.cloud.mdb.postgresql.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.support.cloud import DATAPROC, FOLDER, NETWORK, SUBNET, Endpoint, finished, refusal, result
+from tests.support.cloud import DATAPROC, Endpoint, finished, refusal, result
 from tests.support.compute import GIB, instance_request
-
-
-def postgresql_request(name: str, **changes: Any) -> Any:
-    """A cluster of one host; `changes` are paths within the request, joined by two underscores."""
-    request = postgresql.CreateClusterRequest(folder_id=FOLDER, name=name, environment="PRODUCTION", network_id=NETWORK)
-    request.config_spec.version = "17"
-    request.config_spec.resources.resource_preset_id = "s3-c2-m8"
-    request.config_spec.resources.disk_type_id = "network-ssd"
-    request.config_spec.resources.disk_size = 10 * GIB
-    request.host_specs.add(zone_id="ru-central1-a", subnet_id=SUBNET)
-    request.database_specs.add(name="mlflow", owner="mlflow")
-    request.user_specs.add(name="mlflow", password="not-a-secret")
-    return changed(request, changes)
-
-
-def airflow_request(name: str, **changes: Any) -> Any:
-    request = airflow.CreateClusterRequest(folder_id=FOLDER, name=name, admin_password="not-a-secret")
-    request.config.airflow_version = "3.1"
-    for part in ("webserver", "scheduler", "dag_processor"):
-        component = getattr(request.config, part)
-        component.count, component.resources.resource_preset_id = 1, "c1-m4"
-    request.config.worker.min_count, request.config.worker.max_count = 1, 2
-    request.config.worker.resources.resource_preset_id = "c1-m4"
-    request.network.subnet_ids.append(SUBNET)
-    request.code_sync.s3.bucket = "dags"
-    request.service_account_id = DATAPROC
-    return changed(request, changes)
-
-
-def changed(request: Any, changes: dict[str, Any]) -> Any:
-    for path, value in changes.items():
-        *parents, name = path.split("__")
-        target = request
-        for parent in parents:
-            target = target[int(parent)] if parent.isdecimal() else getattr(target, parent)
-        if value is None:
-            target.ClearField(name)
-        elif isinstance(value, list):
-            target.ClearField(name)
-            getattr(target, name).extend(value)
-        else:
-            setattr(target, name, value)
-    return request
+from tests.support.managed import airflow_request, postgresql_request
 
 
 @pytest.mark.parametrize(
@@ -224,3 +181,23 @@ def test_labels_are_held_against_the_strictest_rule_of_all(endpoint: Endpoint, k
     error = refusal(lambda: endpoint.sdk().client(PostgresqlStub).Create(request))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "labels: key" in error.details()
+
+
+def test_what_is_stopped_takes_no_change_and_what_runs_does_not_start(endpoint: Endpoint) -> None:
+    sdk = endpoint.sdk()
+    stub = sdk.client(PostgresqlStub)
+    made = result(sdk, stub.Create(postgresql_request("rests")), cluster_pb2.Cluster)
+    start, stop = (
+        postgresql.StartClusterRequest(cluster_id=made.id),
+        postgresql.StopClusterRequest(cluster_id=made.id),
+    )
+    changed = postgresql.UpdateClusterRequest(
+        cluster_id=made.id, description="x", update_mask=FieldMask(paths=["description"])
+    )
+    assert refusal(lambda: stub.Start(start)).code() == grpc.StatusCode.FAILED_PRECONDITION
+    finished(sdk, stub.Stop(stop))
+    for refused in (lambda: stub.Stop(stop), lambda: stub.Update(changed)):
+        assert "is STOPPED, RUNNING is expected" in str(refusal(refused).details())
+    finished(sdk, stub.Start(start))
+    assert result(sdk, stub.Update(changed), cluster_pb2.Cluster).description == "x"
+    finished(sdk, stub.Delete(postgresql.DeleteClusterRequest(cluster_id=made.id)))

@@ -17,6 +17,7 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "runs/log-metric", {"run_id": "{run}", "key": "k", "value": 1, "timestamp": 1}),
     ("POST", "runs/log-parameter", {"run_id": "{run}", "key": "k", "value": "v"}),
     ("POST", "runs/log-batch", {"run_id": "{run}", "metrics": [{"key": "k", "value": 1, "timestamp": 1, "step": 0}]}),
+    ("POST", "runs/log-inputs", {"run_id": "{run}", "datasets": []}),
     ("POST", "runs/set-tag", {"run_id": "{run}", "key": "k", "value": "v"}),
     ("POST", "runs/delete-tag", {"run_id": "{run}", "key": "k"}),
     ("POST", "registered-models/create", {"name": "a-new-one"}),
@@ -24,6 +25,7 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "registered-models/rename", {"name": "{model}", "new_name": "x"}),
     ("POST", "registered-models/set-tag", {"name": "{model}", "key": "k", "value": "v"}),
     ("POST", "registered-models/alias", {"name": "{model}", "alias": "champion", "version": "1"}),
+    ("PATCH", "model-versions/update", {"name": "{model}", "version": "1", "description": "x"}),
     ("POST", "model-versions/create", {"name": "{model}", "source": "runs:/{run}/model"}),
     ("POST", "users/create", {"username": "somebody", "password": "correct-horse-battery"}),
     ("PATCH", "users/update-admin", {"username": "viewer", "is_admin": True}),
@@ -112,6 +114,18 @@ def test_trainer_writes(server: Server, values: dict[str, str]) -> None:
     again = server.api("trainer", "registered-models/create", {"name": server.model})
     assert (again.status, again.json()["error_code"]) == (400, "RESOURCE_ALREADY_EXISTS")
     assert server.api("airflow", "registered-models/create", {"name": "another"}).status == 403
+
+
+def test_trainer_describes(server: Server, values: dict[str, str]) -> None:
+    """What its pages say is the job's: experiment, model, version and a run's data."""
+    kind = {"experiment_id": values["experiment"], "key": "mlflow.experimentKind", "value": "custom_model_development"}
+    server.made("trainer", "experiments/set-experiment-tag", kind)
+    data = {"name": "train", "digest": "abc", "source_type": "s3", "source": '{"uri": "s3a://lake/prepared"}'}
+    inputs = {"run_id": values["run"], "datasets": [{"dataset": data, "tags": []}]}
+    server.made("trainer", "runs/log-inputs", inputs)
+    for path, of in (("registered-models", {}), ("model-versions", {"version": "1"})):
+        body = {"name": server.model, "description": "words", **of}
+        assert server.api("trainer", f"{path}/update", body, "PATCH").status == 200
 
 
 def test_airflow_promotes(server: Server, values: dict[str, str]) -> None:

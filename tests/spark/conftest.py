@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -31,3 +32,17 @@ def sample() -> Path:
     if not folder:
         pytest.skip("FRAUD_LAKE_SAMPLE names no folder with real files of the lake")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium; it reaches nothing but this machine."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no `chromium` on PATH (Debian: apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright needs a newer Python than image 2.1 has")
+    quiet = ("no-sandbox", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in quiet])
+        yield browser
+        browser.close()

@@ -46,8 +46,8 @@ def submit(folder, job, *arguments, environment=None):
     """Start a job as a cluster does: code as a zip, another working directory, no writable home."""
     archive = folder / "fraud_retraining.zip"
     with zipfile.ZipFile(archive, "w") as packed:
-        for path in sorted((APP / "fraud_retraining").glob("*.py")):
-            packed.write(path, f"fraud_retraining/{path.name}")
+        for path in sorted(path for path in (APP / "fraud_retraining").rglob("*.*") if path.suffix != ".pyc"):
+            packed.write(path, path.relative_to(APP))
     entry = folder / job
     entry.write_text((APP / job).read_text())
     import pyspark

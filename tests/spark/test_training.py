@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import runpy
 import socket
 import subprocess
 import time
 import urllib.request
 from datetime import date, timedelta
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
-from fraud_retraining import dataset, model, offline, quality, scoring, tracking, training
+from fraud_retraining import dataset, descriptions, model, offline, quality, scoring, tracking, training
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.lake import Lake
@@ -84,14 +88,15 @@ def client(mlflow_uri):
 @pytest.fixture(scope="module")
 def decisions(lake, client):
     """The first retrain, its model promoted; then a week later the second."""
-    first = training.retrain(lake, client, training.Request("run-1", "fraud", FIRST), SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "trainer")
+        request = training.Request("run-1", "fraud", FIRST, release="abc")
+        first = training.retrain(lake, client, request, SETTINGS)
     client.set_registered_model_alias("fraud", "champion", first["winner"])
     return first, training.retrain(lake, client, training.Request("run-2", "fraud", SECOND), SETTINGS)
 
 
 def artifact(client, decision, name):
-    import mlflow
-
     return mlflow.artifacts.load_text(f"runs:/{decision['mlflow_run_id']}/{name}")
 
 
@@ -105,15 +110,57 @@ def test_the_first_model_is_promoted_and_everything_recorded(client, decisions):
     assert run.data.metrics["average_precision"] == first["challenger"]["metrics"]["average_precision"]
     assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {
         "decision.json",
+        "report.html",
         "report.md",
+        "report.json",
         "model_card.md",
-        "plots",
     }
-    import json
-
     assert json.loads(artifact(client, first, "decision.json")) == json.loads(json.dumps(first))
     assert first["reason"] in artifact(client, first, "report.md")
+    assert first["reason"] in artifact(client, first, "report.json")
     assert first["reason"] in run.data.tags["mlflow.note.content"]
+
+
+def test_the_experiment_opens_on_its_runs_and_says_what_they_are(client, decisions):
+    tags = client.get_experiment_by_name("fraud-retraining").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "Each run is one retrain" in tags["mlflow.note.content"]
+    client.set_experiment_tag("1", "mlflow.note.content", "a person's own words")
+    descriptions.describe_experiment(client, "1")
+    assert client.get_experiment("1").tags["mlflow.note.content"] == "a person's own words"
+
+
+def test_a_run_names_its_user_its_code_and_its_data(lake, client, decisions):
+    first = client.get_run(decisions[0]["mlflow_run_id"])
+    names = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "release")
+    assert [first.data.tags[name] for name in names] == ["trainer", "fraud_retraining abc", "JOB", "abc"]
+    used = {one.dataset.name: one for one in first.inputs.dataset_inputs}
+    windows = decisions[0]["windows"]
+    assert set(used) == {"{} {} .. {}".format(name, *windows[name]) for name in ("train", "test")}
+    assert {one.dataset.digest for one in used.values()} == {first.data.params["data_digest"]}
+    for name, metric, context in (("train", "train_rows", "training"), ("test", "test_rows", "evaluation")):
+        one = used["{} {} .. {}".format(name, *windows[name])]
+        assert json.loads(one.dataset.source) == {"uri": lake.files.path("prepared")}
+        assert json.loads(one.dataset.profile) == {"num_rows": first.data.metrics[metric]}
+        assert {"tx_amount"} < {column["name"] for column in json.loads(one.dataset.schema)["mlflow_colspec"]}
+        assert [(tag.key, tag.value) for tag in one.tags] == [("mlflow.data.context", context)]
+
+
+def test_a_version_says_what_it_is_and_how_to_load_it(client, decisions, lake):
+    assert "| `champion` | serves" in client.get_registered_model("fraud").description
+    text = client.get_model_version("fraud", "2").description
+    assert text.startswith(f"**{decisions[1]['action']}**: {decisions[1]['reason']}.")
+    assert f"/runs/{decisions[1]['mlflow_run_id']}?workflowType=machine_learning)" in text
+    assert "| test | {} .. {} |".format(*decisions[1]["windows"]["test"]) in text
+    sides = [decisions[1][side]["metrics"]["average_precision"] for side in ("challenger", "champion")]
+    assert "| average precision | {:.3f} | {:.3f} |".format(*sides) in text
+    (code,) = re.findall(r"```python\n(.*?)\n```", text, re.S)
+    assert len(code.splitlines()) == 5
+    rows = training.load(lake, SECOND, SETTINGS).test.limit(20).toPandas()
+    found = {"rows": rows}
+    exec(code, found)  # noqa: S102  the very words of the description
+    booster, _ = tracking.load_boosters("fraud", [tracking.Version("2", "earlier")], ALL_FEATURES)
+    assert np.array_equal(found["scores"], model.predict(booster["2"], rows))
 
 
 def test_the_rows_that_broke_rules_are_metrics_of_the_run_that_prepared_them(lake, client, decisions):
@@ -128,6 +175,65 @@ def test_the_rows_that_broke_rules_are_metrics_of_the_run_that_prepared_them(lak
     assert sum(report["quarantined"].values()) == metrics["quarantined_rows"] > 0
     later = client.get_run(decisions[1]["mlflow_run_id"]).data.metrics
     assert not [name for name in later if name.startswith("quarantined_")]
+
+
+def test_the_report_draws_what_the_lake_and_the_retrain_know(lake, client, decisions):
+    first, second = (json.loads(artifact(client, one, "report.json")) for one in decisions)
+    prepared = lake.files.read_json("runs/run-1/prepare.json")
+    assert (first["quality"]["rows"], first["quality"]["quarantined"]) == (prepared["rows"], prepared["quarantined"])
+    assert [one["name"] for one in first["quality"]["files"]] == prepared["files"]
+    assert first["comparison"] is None
+    assert first["first"]["floor"] == SETTINGS.gate.floor
+    assert second["absent"]["quality"] == "This run prepared no raw file: all of them were prepared before."
+    assert second["comparison"]["gain"] == pytest.approx(decisions[1]["comparison"]["gain"], rel=1e-5)
+    assert {(one["version"], one["kind"]) for one in second["history"]["points"]} >= {("1", "chosen"), ("1", "retrain")}
+    assert {one["kind"] for one in second["kinds"]} == {"1", "2", "3"}
+    assert sum(one["frauds"] for one in second["kinds"]) == second["counts"]["test_frauds"]
+    for found, decision in ((first, decisions[0]), (second, decisions[1])):
+        measured = decision["challenger"]["metrics"]["card_precision_100"]
+        assert found["budgets"][0]["precision"] == pytest.approx(measured, rel=1e-5)
+        assert {one["name"] for one in found["drift"]} == set(ALL_FEATURES)
+        assert {one["name"] for one in found["steps"]} >= {"features", "train", "score", "register", "decide"}
+
+
+def test_the_model_card_is_with_the_model_and_its_lines_score(client, decisions, spark, tmp_path, monkeypatch):
+    """The five lines of the card, as they stand there, on what ``make features`` writes."""
+    folder = mlflow.artifacts.download_artifacts("models:/fraud/1", dst_path=str(tmp_path))
+    card = (Path(folder) / "model_card.md").read_text(encoding="utf-8")
+    assert card == artifact(client, decisions[0], "model_card.md")
+    assert f"data fingerprint: {client.get_run(decisions[0]['mlflow_run_id']).data.params['data_digest']}" in card
+    write(tmp_path / "lake", "2018-04-01.txt", [line(number) for number in range(50)])
+    offline.write_features(spark, str(tmp_path / "lake"), str(tmp_path / "features"))
+    code = card.split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) == 5
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.py").write_text(code)
+    found = runpy.run_path("lines.py")
+    assert len(found["rows"]) == 50
+    assert found["rows"]["score"].between(0, 1).all()
+
+
+def test_mlflows_viewer_shows_the_report(mlflow_uri, browser, decisions):
+    second = decisions[1]
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    said = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{mlflow_uri}/#/experiments/1/runs/{second['mlflow_run_id']}/artifacts/report.html")
+    shown = page.frame_locator("iframe")
+    shown.get_by_text("Retrain as of 27 May 2018").wait_for(timeout=120_000)
+    assert second["comparison"]["other"] in shown.locator(".headline").inner_text()
+    svg = shown.locator("figure svg").first
+    svg.scroll_into_view_if_needed()
+    assert svg.bounding_box()["width"] > 300
+    colour = svg.locator("text").first.evaluate("each => getComputedStyle(each).fill")
+    assert colour not in ("rgb(0, 0, 0)", "none")  # the style sheet of the page is let in
+    shown.locator("nav a[href='#drift']").click()
+    shown.locator("#drift-title").wait_for()
+    assert said == []
+    if "SCREENSHOTS" in os.environ:
+        page.keyboard.press("Home")
+        page.screenshot(path=Path(os.environ["SCREENSHOTS"]) / "mlflow-report.png")
+    page.close()
 
 
 def test_of_a_large_week_whole_customers_are_scored(lake, client, decisions):
@@ -236,7 +342,7 @@ def test_training_is_deterministic(lake):
 
 def test_a_version_that_cannot_be_loaded_is_skipped_with_its_reason(client, decisions):
     run = client.get_run(decisions[0]["mlflow_run_id"])
-    client.create_model_version("fraud", f"{run.info.artifact_uri}/plots", run.info.run_id)  # no model
+    client.create_model_version("fraud", f"{run.info.artifact_uri}/nothing", run.info.run_id)  # no model
     versions = tracking.competitors(client, "fraud", earlier=5)
     assert [(one.version, one.role) for one in versions] == [("1", "champion"), ("3", "earlier"), ("2", "earlier")]
     boosters, skipped = tracking.load_boosters("fraud", versions, ALL_FEATURES)

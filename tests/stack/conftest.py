@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.browser import browser, in_mlflow, page  # noqa: F401  fixtures
 from tests.stack.demo import Demo, new_demo
 
 ORDER = [
@@ -13,6 +14,7 @@ ORDER = [
     "test_lake_on_s3.py",
     "test_first_cycle.py",
     "test_second_cycle.py",
+    "test_two_weeks.py",
     "test_browser.py",
     "test_red_runs.py",
     "test_stop.py",

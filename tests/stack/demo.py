@@ -33,6 +33,7 @@ class Demo(RunningStack):
     """The demo and what was injected into each of its files."""
 
     lake: Path = field(kw_only=True)
+    generator: Generator = field(kw_only=True)
     faults: list[dict[str, int]] = field(default_factory=list)
 
     def make(self, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -41,9 +42,16 @@ class Demo(RunningStack):
             ["make", target, *words], cwd=ROOT, env=as_typed(), capture_output=True, text=True, timeout=2 * 3600
         )
 
-    def demo(self, weeks: int) -> subprocess.CompletedProcess[str]:
+    def write(self, days: int) -> None:
+        """One more file, of so many days after the last ones, in the folder that the demo takes its data from."""
+        place = len(self.faults)
+        covered = sum(DAYS[:place]) + 7 * max(0, place - len(DAYS))
+        made = self.generator.write_file(self.lake, START + timedelta(days=covered), days, compress=place % 2 == 0)
+        self.faults.append(made.faults)
+
+    def demo(self, weeks: int, **variables: object) -> subprocess.CompletedProcess[str]:
         """`make demo`; of its own the DAG runs once, so that no other run comes between those of the tests."""
-        return self.make("demo", WEEKS=weeks, FRAUD_LAKE=self.lake, SCHEDULE=SCHEDULE, FORCE=1)
+        return self.make("demo", WEEKS=weeks, FRAUD_LAKE=self.lake, SCHEDULE=SCHEDULE, FORCE=1, **variables)
 
     def objects(self, bucket: str, prefix: str) -> dict[str, Any]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -64,13 +72,11 @@ class Demo(RunningStack):
 def new_demo() -> Iterator[Demo]:
     """A demo that has not begun; stopped and removed in the end. KEEP_STATE=<folder> keeps a copy to look at."""
     folder = Path(tempfile.mkdtemp(prefix="demo-"))  # short, since a Unix socket lies in it
-    demo = Demo(State(folder / "state"), lake=folder / "lake")
-    demo.lake.mkdir()
     generator = Generator(seed=7, customers=1500, terminals=3000, start=START, faults=MANY_FAULTS)
-    for place, days in enumerate(DAYS):
-        first = START + timedelta(days=sum(DAYS[:place]))
-        made = generator.write_file(demo.lake, first, days, compress=place % 2 == 0)
-        demo.faults.append(made.faults)
+    demo = Demo(State(folder / "state"), lake=folder / "lake", generator=generator)
+    demo.lake.mkdir()
+    for days in DAYS:
+        demo.write(days)
     try:
         yield demo
     finally:

@@ -1,64 +1,15 @@
 """What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import date
+from html import escape
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from stack.common import release
+from tests.stack.browser import log_in, shoot
 from tests.stack.demo import Demo
-
-TIMEOUT = 180_000  # milliseconds; a busy machine draws slowly
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium; it reaches nothing but this machine."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("no `chromium` on PATH (Debian: apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ("no-sandbox", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in quiet])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1440, "height": 720})
-    page.set_default_timeout(TIMEOUT)
-    yield page
-    page.close()
-
-
-def shoot(page: Any, name: str) -> None:
-    """Takes a picture for docs/img if SCREENSHOTS names the folder."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.wait_for_timeout(2000)  # charts draw themselves in
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-@pytest.fixture
-def in_mlflow(stack: Demo, browser: Any) -> Iterator[Any]:
-    """A page of somebody who is logged in to MLflow."""
-    login = {"username": "admin", "password": stack.state.secrets["mlflow_admin_password"]}
-    context = browser.new_context(http_credentials=login, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(TIMEOUT)
-    yield context.new_page()
-    context.close()
-
-
-def log_in(stack: Demo, page: Any) -> None:
-    page.goto(stack.state.url("airflow"))
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", stack.state.secrets["airflow_password"])
-    page.click("button[type=submit]")
-    page.wait_for_selector("text=Dags")
 
 
 def show_graph(page: Any) -> None:
@@ -67,6 +18,17 @@ def show_graph(page: Any) -> None:
     for button in ("Show Graph", "Expand all task groups", "Collapse Details Panel"):
         page.get_by_label(button).click()
     page.locator(".react-flow__controls-fitview").click()
+
+
+def report_in(page: Any) -> Any:
+    """The report, which MLflow shows in a frame."""
+    return page.frame_locator("iframe")
+
+
+def words_of(day: str) -> str:
+    """2018-06-25 as 25 Jun 2018."""
+    found = date.fromisoformat(day)
+    return f"{found.day} {found:%b %Y}"
 
 
 def test_the_graph_is_green_in_airflow(stack: Demo, cycled: None, page: Any) -> None:
@@ -105,18 +67,48 @@ def test_a_person_retrains_by_the_form(stack: Demo, cycled: None, page: Any, in_
     page.locator(".react-flow__node >> text=success").nth(7).wait_for(timeout=900_000)  # the page refreshes itself
     page.goto(f"{airflow.run_url(run_id)}/tasks/report")
     page.get_by_label("Full screen").click()
-    link = page.get_by_role("dialog").locator("a[href*='report.md']").first
+    link = page.get_by_role("dialog").locator("a[href*='report.html']").first
     link.wait_for()
     shoot(page, "airflow-log")
     in_mlflow.goto(link.get_attribute("href"))
-    in_mlflow.wait_for_selector("text=challenger")
+    report_in(in_mlflow).get_by_text("A dry run, nothing moves").first.wait_for()
     assert stack.aliases() == aliases
 
 
 def test_the_run_is_readable_in_mlflow(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     in_mlflow.goto(stack.last()["report_url"])
-    in_mlflow.wait_for_selector("text=challenger")
+    shown, decision = report_in(in_mlflow), stack.last()["decision"]
+    shown.locator(".headline").wait_for()
+    assert f"as of {words_of(decision['as_of'])}" in shown.locator("h1").inner_text()
+    assert shown.locator("figure svg").count() >= 8
     in_mlflow.get_by_label("Close").first.click()  # MLflow's own assistant covers a third of the page
     shoot(in_mlflow, "mlflow-report")
     in_mlflow.get_by_role("tab", name="Overview").click()
     in_mlflow.wait_for_selector("text=average_precision")
+
+
+def test_the_experiment_opens_on_its_runs(stack: Demo, cycled: None, in_mlflow: Any) -> None:
+    experiment = stack.last()["report_url"].split("/experiments/")[1].split("/")[0]
+    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/experiments/{experiment}?workflowType=machine_learning")
+    in_mlflow.wait_for_url(f"**/experiments/{experiment}/runs*")
+    in_mlflow.wait_for_selector(f"text={stack.last()['decision']['run_id']}")
+    in_mlflow.get_by_label("Close").first.click()
+    shoot(in_mlflow, "mlflow-experiment")
+
+
+def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None, in_mlflow: Any) -> None:
+    decision = stack.last()["decision"]
+    version = decision["challenger"]["version"]
+    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/models/{release.MODEL}/versions/{version}")
+    in_mlflow.wait_for_selector(f"text={decision['reason'][:40]}")
+    in_mlflow.wait_for_selector(f"text=models:/{release.MODEL}/{version}")
+    in_mlflow.get_by_label("Close").first.click()
+    shoot(in_mlflow, "mlflow-version")
+
+
+def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
+    told = stack.make("history").stdout
+    assert stack.last()["decision"]["reason"] in told
+    page.set_content(f"<pre style='font: 15px monospace; white-space: pre-wrap'>$ make history\n{escape(told)}</pre>")
+    page.set_viewport_size({"width": 1440, "height": 360})
+    shoot(page, "history")

@@ -55,7 +55,7 @@ def test_every_injected_fault_is_in_quarantine_and_nothing_else(stack: Demo, fir
 
 def test_the_model_and_its_decision_lie_in_the_object_store(stack: Demo, first: Any) -> None:
     keys = stack.objects("artifacts", "mlflow/")
-    for name in ("decision.json", "report.md", "MLmodel"):
+    for name in ("decision.json", "report.html", "report.json", "report.md", "MLmodel", "model_card.md"):
         assert [key for key in keys if key.endswith(name)], name
 
 

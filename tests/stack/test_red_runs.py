@@ -30,6 +30,7 @@ def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, cycled:
         "cluster.train": "failed",
         "cluster.delete": "success",
         "decide": "upstream_failed",
+        "approve": "upstream_failed",
         "promote": "upstream_failed",
         "report": "upstream_failed",
     }
@@ -43,14 +44,14 @@ def test_a_training_that_fails_is_red_and_leaves_no_cluster(stack: Demo, cycled:
 def test_a_broken_lake_file_stops_the_run_with_its_name(stack: Demo, cycled: None) -> None:
     aliases, before = stack.aliases(), stack.run_ids()
     whole = gzip.compress((stack.lake / "2018-06-24.txt").read_bytes())
-    broken = {"Bucket": "lake", "Key": "raw/2018-07-08.txt.gz"}
+    broken = {"Bucket": "lake", "Key": "raw/2018-07-22.txt.gz"}
     stack.s3.put_object(**broken, Body=whole[: len(whole) // 2])
     stack.airflow.announce()
     run_id = stack.wait_for_new_run(before)
     tasks = red_run(stack, run_id)
     assert tasks["cluster.prepare"]["state"] == "failed"
     assert tasks["cluster.delete"]["state"] == "success"
-    assert "2018-07-08.txt.gz" in "\n".join(stack.airflow.log(run_id, "cluster.prepare", 1))
+    assert "2018-07-22.txt.gz" in "\n".join(stack.airflow.log(run_id, "cluster.prepare", 1))
     assert stack.names_alive() == []
     assert stack.aliases() == aliases
     stack.s3.delete_object(**broken)

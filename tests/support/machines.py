@@ -30,9 +30,15 @@ def inside(name: str) -> Host:
 
 
 @cache
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder with a short path, since Unix sockets lie in it; it is removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="lab-")
+
+
+@cache
 def logged_in(name: str) -> Host:
     """The same by one connection, kept open: a third of the time of a short command is its log-in."""
-    socket = Path(tempfile.mkdtemp(prefix="lab-"), "ssh")
+    socket = Path(scratch().name, name)
     return testinfra.get_host(f"ssh://{name}", ssh_config=str(SSH_CONFIG), sudo=True, controlpath=str(socket))
 
 

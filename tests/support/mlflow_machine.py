@@ -3,13 +3,12 @@
 import json
 import os
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.support import ROOT
-from tests.support.machines import ENTER, inside, outside
+from tests.support.machines import ENTER, inside, outside, scratch
 
 MLFLOW, ADDRESS = "stack-mlflow", "10.231.7.21"
 PASSWORDS = {name: f"lab-password-{name}" for name in ("admin", "trainer", "airflow", "viewer")}
@@ -18,7 +17,7 @@ PASSWORDS = {name: f"lab-password-{name}" for name in ("admin", "trainer", "airf
 @cache
 def authority() -> Path:
     """MLflow's authority in a file on this host."""
-    file = Path(tempfile.mkdtemp(prefix="lab-")) / "ca.crt"
+    file = Path(scratch().name, "ca.crt")
     file.write_text(inside(MLFLOW).file("/etc/certificates/tls-proxy/ca.crt").content_string)
     return file
 

@@ -24,7 +24,7 @@ DEMO = {
     "port": None,
     **dict.fromkeys(("lake", "lake_endpoint", "image", "customers", "seed", "schedule")),  # as they were chosen before
     "engine": None,
-    **dict.fromkeys(("run_budget", "month_budget")),
+    **dict.fromkeys(("approval", "run_budget", "month_budget")),
     "force": False,
 }
 
@@ -39,7 +39,10 @@ DEMO = {
         ("history", WHICH),
         ("doctor", HERE | {"image": "2.2"}),
         ("bootstrap", CLOUD | BOOTSTRAP),
+        ("pause", CLOUD | {"yes": False}),
+        ("resume", CLOUD),
         ("destroy", CLOUD | {"yes": False}),
+        ("board", {"file": Path("docs/board.yml").absolute(), "apply": False}),
         ("cost", CLOUD | {"minutes": 30.0, "runs": 4.3}),
     ],
 )

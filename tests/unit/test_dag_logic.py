@@ -65,6 +65,14 @@ def test_the_plan_of_score_passes_on_what_the_deployment_says() -> None:
     assert not [word for word in plan.make_score(SETTINGS, "http://mlflow", RUN)["score"]["args"] if "budget" in word]
 
 
+def test_what_a_cluster_costs_reaches_the_training_job() -> None:
+    prices = {"currency": "RUB", "master_hour": 10.0, "compute_hour": 8.5}
+    made = plan.make(SETTINGS | {"prices": prices}, "http://mlflow", plan.Run("manual__1", BEGUN, hosts=2))
+    assert made["train"]["args"][-2:] == ["--price-per-hour=27", "--currency=RUB"]
+    unknown = plan.make(SETTINGS | {"prices": {"currency": "RUB"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert not [word for word in unknown["train"]["args"] if word.startswith(("--price", "--currency"))]
+
+
 def test_an_as_of_date_reaches_the_training_job_and_no_argument_is_empty() -> None:
     made = plan.make(SETTINGS, "http://mlflow", plan.Run("manual__1", BEGUN, as_of="2018-07-01"))
     assert made["train"]["args"][-2:] == ["--as-of", "2018-07-01"]

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dags.retraining import history, lake
+from dags.retraining import approval, history, lake
 from dags.retraining.history import BARRED_TAG, Book, Busy, Change, Refused
 from tests.support.registry import Models
 
@@ -89,6 +89,71 @@ def test_a_decision_about_another_champion_is_refused(book: Book, now: str | Non
     with pytest.raises(Refused, match=f"Version {now or 'none'} of `fraud` serves, 1 was expected"):
         history.promote(book, decision("promote", "2", "1"))
     assert book.client.moves == 0
+
+
+# ------------------------------------------------------------------------------------------------ approval
+def answered(book: Book, verdict: str, by: str = "ann", why: str = "") -> str:
+    return history.promote(book, decision("promote", "2", "1", "r2"), "", approval.answer(verdict, by, why), asked=True)
+
+
+def test_an_approved_promotion_names_the_run_and_the_person(book: Book) -> None:
+    history.promote(book, decision("promote", "1", None))
+    for _ in range(2):
+        answered(book, approval.APPROVED, why="the figures are right")
+    told = book.records()[-1].told
+    assert (told["by"], told["why"]) == ("run r2, approved by ann", "because; the figures are right")
+    assert (book.client.aliases["champion"], len(book.records())) == ("2", 2)
+
+
+@pytest.mark.parametrize(("verdict", "by"), [(approval.REFUSED, "ann"), (approval.UNANSWERED, "anybody")])
+def test_what_is_not_approved_is_on_record_and_moves_nothing(book: Book, verdict: str, by: str) -> None:
+    history.promote(book, decision("promote", "1", None))
+    moves = book.client.moves
+    for _ in range(2):
+        answered(book, verdict, by)
+    record = book.records()[-1]
+    assert (len(book.records()), book.client.moves, record.serves, record.end is not None) == (2, moves, "1", True)
+    assert f"{verdict} by run r2, {verdict} by {by}, version 2 was not promoted, 1 stays champion" in history.in_words(
+        record
+    )
+    assert (book.observe(), book.broken()) == (None, [])
+    history.promote(book, decision("promote", "2", "1", "r3"))
+    assert book.client.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_nothing_is_promoted_that_nobody_was_asked_about(book: Book) -> None:
+    """A person may mark the task that asks as done."""
+    with pytest.raises(Refused, match="Version 2 of `fraud` needs the approval of a person"):
+        history.promote(book, decision("promote", "2", None), asked=True)
+    assert (book.client.moves, book.records()) == (0, [])
+
+
+def test_an_approval_of_what_was_overtaken_is_refused(book: Book) -> None:
+    three_promotions(book)
+    with pytest.raises(Refused, match="Version 3 of `fraud` serves, 1 was expected"):
+        answered(book, approval.APPROVED)
+    assert book.client.aliases["champion"] == "3"
+
+
+@pytest.mark.parametrize("writes", range(2))
+def test_a_refusal_that_dies_between_two_writes_is_finished_by_its_repetition(
+    book: Book, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    history.promote(book, decision("promote", "1", None))
+    with monkeypatch.context() as patch:
+        dies_after(book, writes, patch)
+        with pytest.raises(Killed):
+            answered(book, approval.REFUSED)
+    answered(book, approval.REFUSED)
+    assert [record.end["outcome"] for record in book.records() if record.end] == ["done", "done"]
+    assert (book.client.aliases, book.broken()) == ({"champion": "1"}, [])
+
+
+@pytest.mark.parametrize("hours", [0, -1, 145])
+def test_an_answer_has_a_time(hours: float) -> None:
+    with pytest.raises(ValueError, match=f"promotion.hours is {hours}, more than 0 and at most 144 are expected"):
+        approval.patience({"promotion": {"mode": "approval", "hours": hours}})
+    assert approval.patience({}) == timedelta(hours=48)
 
 
 # ------------------------------------------------------------------------------------------------ whatever dies

@@ -50,7 +50,9 @@ def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch)
         "s",
         budget=demo.Choices(run_budget=50).budget,
         prices=pricing.hour_of(cluster),
+        promotion=deploy.promotion(48),
     )
+    assert deploy.promotion(0) == {"mode": "automatic"}
     assert read(monkeypatch, json.loads(json.dumps(written)))["release"] == "r"
     assert read(monkeypatch, SETTINGS)["stack"] == ""
 
@@ -64,6 +66,11 @@ def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch)
         (changed(quality={"refunds": "yes"}), f"{NAME}.quality.refunds is 'yes', true or false is expected"),
         (changed(quality={"late_days": True}), f"{NAME}.quality.late_days is True, a whole number is expected"),
         (changed(quality=[]), f"{NAME}.quality is [], an object is expected"),
+        (
+            changed(promotion={"mode": "manual"}),
+            f"{NAME}.promotion.mode is 'manual', automatic or approval is expected",
+        ),
+        (changed(promotion={"hours": "two"}), f"{NAME}.promotion.hours is 'two', a number is expected"),
         (changed(spark={"executor.memory": "1g"}), 'entries are like "spark.name": "text"'),
         (changed(spark={"spark.executor.cores": 2}), 'entries are like "spark.name": "text"'),
         (changed(cluster=SETTINGS["cluster"] | {"max_host": 3}), f"{NAME}.cluster has max_host, and its keys are"),

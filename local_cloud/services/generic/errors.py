@@ -22,6 +22,10 @@ def busy(row: Row, status: str) -> ApiError:
     return precondition(f"{row.kind} {row.key!r} is {status}: wait until the running operation has ended")
 
 
+def not_so(row: Row, status: str, verb: str, wanted: str) -> ApiError:
+    return precondition(f"{row.kind} {row.key!r} is {status}, {wanted} is expected for {verb}")
+
+
 def is_protected(row: Row) -> ApiError:
     return precondition(f"{row.kind} {row.key!r} has deletion protection; switch it off by Update first")
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from local_cloud.core import schema
 from local_cloud.core.calls import Call
 from local_cloud.core.errors import unimplemented
-from local_cloud.core.resources import new_id, set_status, timestamp
+from local_cloud.core.resources import Row, new_id, set_status, timestamp
 from local_cloud.services.generic import errors
 
 # The status that an action's resource has while the operation runs, and afterwards: the first its type knows.
@@ -23,6 +23,9 @@ TRANSIENT = {
 }
 STEADY = ("RUNNING", "ACTIVE", "READY", "AVAILABLE", "ENABLED", "CREATED")
 AFTER = {"Stop": ("STOPPED",), "Deactivate": ("INACTIVE",)}
+# The status that a resource which has statuses must have for an action; whatever else is done asks for no such thing.
+BEFORE = {"Stop": "RUNNING", "Start": "STOPPED"}
+MANAGED = {"yandex.cloud.mdb.postgresql.v1.Cluster", "yandex.cloud.airflow.v1.Cluster"}
 BUSY = frozenset(status for statuses in TRANSIENT.values() for status in statuses)
 # Children whose names may repeat within a parent.
 MAY_REPEAT = {"yandex.cloud.dataproc.v1.Job"}
@@ -55,6 +58,13 @@ def described(call: Call) -> tuple[Any, str, dict[str, str]]:
     parents = {name: value for name in keys if (value := getattr(call.request, name))}
     key = getattr(message, own) if own else "/".join([*parents.values(), message.name])
     return message, key, parents
+
+
+def needed_status(row: Row, method: MethodDescriptor, otherwise: str) -> str:
+    """The status in which the method may begin. A managed cluster that is stopped takes no change."""
+    if method.name == "Update" and row.type in MANAGED:
+        return "RUNNING"
+    return BEFORE.get(method.name, otherwise)
 
 
 def is_protected(message: Any) -> bool:

@@ -24,6 +24,7 @@ from local_cloud.services.generic.models import (
     apply_update,
     described,
     is_protected,
+    needed_status,
     resource_type,
     response,
     wrapped,
@@ -116,11 +117,18 @@ class Resources:
                 self._store.delete(row)
 
     def begin_change(self, call: Call) -> Begun:
-        """Mark the named resource as changing; raises FAILED_PRECONDITION while another operation changes it."""
+        """Mark the named resource as changing.
+
+        Raises:
+            ApiError: FAILED_PRECONDITION, while another operation changes it or its status does not allow this one.
+        """
         row = self.named(call)
         previous = status_of(row.message)
         if previous in BUSY:
             raise errors.busy(row, previous)
+        wanted = needed_status(row, call.method, previous)
+        if previous != wanted:
+            raise errors.not_so(row, previous, call.method.name, wanted)
         set_status(row.message, *TRANSIENT.get(call.method.name, ()))
         self._store.save(row)
         return Begun(row, previous)

@@ -43,7 +43,7 @@ def train(client, experiment, model, run_id):
         "winner": version,
         "reason": "the drill always promotes",
     }
-    client.log_text(run.info.run_id, "# A drill\n", "report.md")
+    client.log_text(run.info.run_id, "<p>A drill</p>\n", "report.html")
     client.log_dict(run.info.run_id, decision, "decision.json")
     client.set_terminated(run.info.run_id)
     return version

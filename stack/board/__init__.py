@@ -1,0 +1,1 @@
+"""`make board`: brings a project of GitHub in line with docs/board.yml. It creates and sets; it never deletes."""
