@@ -5,7 +5,7 @@ gains no time. On Airflow 3.1 and newer the answer is given on the page of the t
 `approve`, which leaves it beside the question.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,14 +87,18 @@ def nobody() -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------ before Airflow 3.1
 def waiting(s3: Any, bucket: str) -> dict[str, Any] | None:
     """The question that waits for an answer: one at most, since one run at a time asks."""
+    return next(unanswered(s3, bucket), None)
+
+
+def unanswered(s3: Any, bucket: str) -> Iterator[dict[str, Any]]:
+    """Questions that have time left and no answer beside them; one that was answered on a page has none."""
     there = lake.names(s3, bucket, PREFIX)
     for name in there:
         if name.endswith(".answer.json") or name.replace(".json", ".answer.json") in there:
             continue
         question = lake.read(s3, bucket, PREFIX + name)
         if question and time_left(question) > timedelta():
-            return dict(question)
-    return None
+            yield dict(question)
 
 
 def take(s3: Any, bucket: str, version: str, given: Mapping[str, str]) -> str:

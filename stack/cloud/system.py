@@ -17,13 +17,14 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from dags.retraining.patience import Patience
-from stack.cloud import ssh
+from stack.cloud import leftovers, pause, ssh
 from stack.cloud.account import Account
 from stack.cloud.airflow_secrets import VARIABLE
 from stack.cloud.deployment import Deployment
 from stack.cloud.inventory import hosts
 from stack.cloud.machines import certificate
 from stack.cloud.outputs import Outputs
+from stack.cloud.settings import Settings
 from stack.cloud.way_in import takes
 from stack.common import lockbox
 from stack.common.errors import StackError
@@ -142,7 +143,10 @@ class CloudSystem:
         return Place(self.account.sdk(self.patience), self.outputs.folder_id, self.outputs.buckets.logs)
 
     def programs(self) -> dict[str, str]:
-        raise Absent("in the cloud there are none beside Airflow and the machines")
+        ours = self.outputs
+        whose = Settings(ours.folder_id, "")
+        settings = Settings(ours.folder_id, leftovers.prefix_of(ours.buckets.lake, whose) or "")
+        return {str(part): part.status for part in pause.parts(self.account.sdk(self.patience), settings)}
 
     def logs(self) -> Mapping[str, Callable[[], str]]:
         there = hosts(self.outputs)

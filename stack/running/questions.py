@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dags.retraining import approval, history, lake, monitoring
 from dags.retraining import clusters as ours
 from dags.retraining import costs as ledger
-from dags.retraining import history, lake, monitoring
 from stack.common.release import EXPERIMENT, MODEL
 from stack.running import shape
 from stack.running.airflow_api import MONITOR, RETRAIN, SCORE, SWEEP
@@ -103,6 +103,25 @@ def decision(system: System) -> Found:
     winner = None if told["winner"] is None else str(told["winner"])
     dry = bool(told.get("dry_run"))
     return shape.Decision(told["action"], told["reason"], winner, told["run_id"], ended, dry), []
+
+
+def waiting(system: System) -> Found:
+    s3, bucket = system.lake()
+    book = history.Book(s3, bucket, None, MODEL)
+    for asked in approval.unanswered(s3, bucket):
+        # What was answered on Airflow's page is carried out at once, and then it is on record.
+        if any(f"{record.told['by']},".startswith(f"run {asked['run']},") for record in book.recent()):
+            continue
+        found = shape.Waiting(
+            version=asked["version"],
+            champion=asked["champion"],
+            run=asked["run"],
+            reason=asked["reason"],
+            report=asked["report"],
+            until=asked["until"],
+        )
+        return found, [f"{approval.subject(asked)} Answer in Airflow: the task approve of retrain, or the DAG approve"]
+    raise Absent("no promotion waits for a person")
 
 
 def mlflow_server(system: System) -> Found:
@@ -247,7 +266,8 @@ def airflow_components(system: System) -> Found:
 
 def programs(system: System) -> Found:
     found = system.programs()
-    problems = [f"{name} is {state}: `make logs OF={name}`" for name, state in found.items() if state != "RUNNING"]
+    way = "`make resume` starts what was paused" if system.kind == "cloud" else "`make logs` says why"
+    problems = [f"{name} is {state}: {way}" for name, state in found.items() if state != "RUNNING"]
     return [shape.Component(name, state) for name, state in found.items()], problems
 
 
@@ -267,6 +287,7 @@ QUESTIONS: dict[str, Callable[[System], Found]] = {
     "serving": serving,
     "service": service,
     "decision": decision,
+    "approval": waiting,
     "data": data,
     "drift": drift,
     "schedule": schedule,

@@ -63,6 +63,12 @@ def decision(found: shape.Decision, now: datetime, _: Screen) -> Iterator[str]:
     yield found.reason
 
 
+def waiting(found: shape.Waiting, now: datetime, _: Screen) -> Iterator[str]:
+    yield f"version {found.version} waits until {ago(found.until, now)}; without an answer the champion stays"
+    yield found.reason
+    yield found.report
+
+
 def data(found: shape.Data, _: datetime, __: Screen) -> Iterator[str]:
     late = "late" if found.late else "in time"
     yield f"newest {found.newest}, {found.age_days:.1f} days old, {late} (at most {found.expected_days:g})"
@@ -138,6 +144,7 @@ LINES: dict[str, Callable[[Any, datetime, Screen], Iterator[str]]] = {
     "serving": serving,
     "service": service,
     "decision": decision,
+    "approval": waiting,
     "data": data,
     "drift": drift,
     "schedule": schedule,

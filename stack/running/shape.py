@@ -60,6 +60,18 @@ class Week:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A promotion that a person is asked about; without an answer until then the champion stays."""
+
+    version: str
+    champion: str | None
+    run: str
+    reason: str
+    report: str
+    until: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """What the newest retrain decided: `promote`, `keep` or `reject`; of a dry run, what it would have."""
 
@@ -197,6 +209,7 @@ class Screen:
     serving: Answer[Serving]
     service: Answer[Week]
     decision: Answer[Decision]
+    approval: Answer[Waiting]
     data: Answer[Data]
     drift: Answer[Drift]
     schedule: Answer[list[Scheduled]]

@@ -75,7 +75,7 @@ class System(Protocol):
     def place(self) -> Place: ...
 
     def programs(self) -> dict[str, str]:
-        """Program -> its state, of those that run beside Airflow and MLflow; RUNNING is well."""
+        """What runs, by name: the demo's programs, the cloud's services and machines; RUNNING is well."""
 
     def logs(self) -> Mapping[str, Callable[[], str]]:
         """Name -> the end of that log, of all that are not Airflow's."""

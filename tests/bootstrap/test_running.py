@@ -24,18 +24,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from rich.console import Console
 
-from stack.cloud import inventory, ui
+from stack.cloud import inventory, pause, ui
 from stack.cloud import system as cloud_system
 from stack.cloud.account import Account
 from stack.cloud.airflow_secrets import VARIABLE
 from stack.cloud.deployment import Deployment
 from stack.cloud.machines import certificate
 from stack.cloud.outputs import Outputs
+from stack.cloud.settings import Settings
 from stack.cloud.system import CloudSystem
 from stack.common import lockbox
 from stack.common.errors import StackError
-from stack.running import asking, logs, screen, serving
+from stack.running import asking, logs, questions, screen, serving, shape
 from tests.bootstrap.test_inventory import OUTPUTS, PUBLIC
+from tests.support.cloud import FOLDER
 
 STATUS = {"jobs": {}, "certificates": {}, "disks": {"/": {"percent": 40, "free_gib": 12.0}}, "problems": ["too hot"]}
 SSH = """#!{python}
@@ -83,6 +85,7 @@ def system(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> CloudSyst
     outputs = json.loads(json.dumps(OUTPUTS))
     outputs["mlflow"]["public_address"] = None
     outputs["ssh"]["hosts"]["mlflow"] = "10.130.2.10"
+    outputs["buckets"] |= {"lake": f"x-lake-{FOLDER}"}
     outputs["connections"] = {VARIABLE: "id-variable"}
     deployment.save("outputs", outputs)
     inventory.write(deployment, Outputs.parse(outputs), PUBLIC)
@@ -229,6 +232,20 @@ def test_who_may_not_log_in_is_told_once_and_still_sees_the_machines(
     screen.show(whole, Console(file=out, width=100))
     assert out.getvalue().count("There are no credentials") == 1
     assert "as said above" in out.getvalue()
+
+
+def test_what_was_paused_is_seen(system: CloudSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def parts(_: Any, settings: Settings) -> list[pause.Part]:
+        seen.append(settings)
+        return [pause.Part("machine", "x-mlflow", "id", "STOPPED"), pause.Part("Airflow cluster", "x", "id", "RUNNING")]
+
+    monkeypatch.setattr(pause, "parts", parts)
+    found, problems = questions.programs(system)
+    assert found == [shape.Component("machine x-mlflow", "STOPPED"), shape.Component("Airflow cluster x", "RUNNING")]
+    assert problems == ["machine x-mlflow is STOPPED: `make resume` starts what was paused"]
+    assert seen == [Settings(FOLDER, "x")]
 
 
 # ------------------------------------------------------------------------------------------------ Airflow

@@ -47,6 +47,7 @@ ARROWS = {
     "stack/running": {
         "stack.running",
         "stack.common",
+        "dags.retraining.approval",
         "dags.retraining.clusters",
         "dags.retraining.costs",
         "dags.retraining.history",

@@ -305,7 +305,7 @@ def strange_file(system: Fake) -> None:
         (failed, "schedule: the last run of score failed: http://airflow.test/dags/score/runs/r1"),
         (moved_by_hand, "mlflow: the alias champion names version 1, and by the history version 2 serves"),
         (sick, "airflow: Airflow's scheduler is unhealthy"),
-        (dead, "programs: cloud is FATAL: `make logs OF=cloud`"),
+        (dead, "programs: cloud is FATAL: `make resume` starts what was paused"),
         (full, "machine mlflow: / is 97 % full, 0.9 GiB are free"),
         (old_measurement, "drift: `monitor` has measured last 3 days ago"),
         (alarm, "drift: too many bad rows"),
@@ -319,6 +319,27 @@ def test_what_needs_a_person_is_said_and_is_status_1(system: Fake, happens: Call
     assert problem.startswith(said)
     assert (whole.exit_status, whole.unknown) == (1, [])
     assert problem.partition(": ")[2] in printed(whole, 400)
+
+
+def asked(run: str, hours: float) -> dict[str, Any]:
+    until = (NOW + timedelta(hours=hours)).isoformat()
+    told = {"run": run, "version": "3", "champion": "2", "reason": "it is better", "report": "http://x"}
+    return told | {"asked": NOW.isoformat(), "until": until}
+
+
+def test_a_promotion_that_waits_for_a_person_needs_one(system: Fake) -> None:
+    put(system.s3, "approvals/old-3.json", asked("old", -1))
+    put(system.s3, "approvals/2-3.json", asked("2", 5))  # was answered on Airflow's page: `run 2` is on record
+    assert asking.ask(system).approval.state == "absent"
+    put(system.s3, "approvals/23-3.json", asked("23", 5))
+    whole = asking.ask(system)
+    assert whole.approval.value is not None
+    assert (whole.approval.value.version, whole.approval.value.run) == ("3", "23")
+    (problem,) = whole.problems
+    assert problem.startswith("approval: Shall version 3 serve instead of 2? Answer in Airflow")
+    validate(json.loads(json.dumps(dataclasses.asdict(whole))), shape.Screen)
+    put(system.s3, "approvals/23-3.answer.json", {"verdict": "refused", "by": "ann", "why": ""})
+    assert asking.ask(system).exit_status == 0
 
 
 def test_a_cluster_that_outlived_its_time_needs_a_person(system: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,7 +475,7 @@ def test_the_keys_are_those_that_others_rely_on() -> None:
         1,
         [
             *("format", "kind", "where", "asked", "exit_status", "problems", "unknown"),
-            *("serving", "service", "decision", "data", "drift", "schedule", "clusters", "costs"),
+            *("serving", "service", "decision", "approval", "data", "drift", "schedule", "clusters", "costs"),
             *("mlflow", "airflow", "programs", "machines"),
         ],
     )
