@@ -118,7 +118,8 @@ class Ledger:
         """What a run would cost: by the longest of the last ones, or as is assumed if there is none."""
         lengths = [one.seconds for one in recent if one.dag == dag and one.ended]
         if lengths:
-            seconds, why = max(lengths[-RECENT:]), f"the longest of the last {min(len(lengths), RECENT)}"
+            last = lengths[-RECENT:]
+            seconds, why = max(last), f"the longest of the last {len(last)}" if len(last) > 1 else "as the last one"
         else:
             seconds, why = ASSUMED.total_seconds(), "assumed, none is on record yet"
         amount = per_hour * seconds / 3600
@@ -139,7 +140,7 @@ class Ledger:
         if per_hour is None:
             return (
                 f"There is a budget ({of_run:g} {self.currency} a run, {of_month:g} a month; 0 is none), and what an "
-                "hour of this cluster costs is not known: no cluster was made. Put the price into "
+                "hour of this cluster costs is not known: no cluster is made. Put the price into "
                 f"local_cloud/prices.json and deploy again, or take the budget away ({RAISE})."
             )
         recent = self.recent(now) if recent is None else recent
@@ -147,7 +148,7 @@ class Ledger:
         if of_run and estimate.amount > of_run:
             return (
                 f"A run of {dag} would cost about {estimate.words}, and the budget of a run is {of_run:g} "
-                f"{self.currency}: no cluster was made. Take fewer hosts (`compute_hosts`, when you trigger it), or "
+                f"{self.currency}: no cluster is made. Take fewer hosts (`compute_hosts`, when you trigger it), or "
                 f"raise budget.run ({RAISE})."
             )
         so_far = of_month_of(recent, now)
@@ -157,7 +158,7 @@ class Ledger:
             return (
                 f"A run of {dag} would cost about {estimate.words}, {len(so_far)} clusters of {now:%Y-%m} have cost "
                 f"{known:.2f} {self.currency}{f' ({unknown} of them without a known price)' if unknown else ''}, and "
-                f"the budget of a month is {of_month:g} {self.currency}: no cluster was made. Wait for the next month, "
+                f"the budget of a month is {of_month:g} {self.currency}: no cluster is made. Wait for the next month, "
                 f"or raise budget.month ({RAISE})."
             )
         return None

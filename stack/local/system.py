@@ -77,7 +77,7 @@ class DemoSystem:
         return Place(deploy.sdk(self.state, self.patience), FOLDER_ID, "logs")
 
     def programs(self) -> dict[str, str]:
-        return {name: supervisor.status_of(self.state, name) for name in supervisor.PROGRAMS}
+        return {each["name"]: each["statename"] for each in supervisor.rpc(self.state).getAllProcessInfo()}
 
     def logs(self) -> Mapping[str, Callable[[], str]]:
         names = sorted(path.stem for path in self.state.logs.glob("*.log"))

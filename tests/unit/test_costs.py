@@ -104,7 +104,7 @@ def test_a_run_above_its_budget_is_refused_with_the_figures_and_the_way_on(s3: A
     said = ledger(s3, run=12.9).over("retrain", 2, NOW)
     assert said is not None
     assert "about 13.00 RUB (26.00 an hour, 30 minutes: assumed, none is on record yet)" in said
-    assert "the budget of a run is 12.9 RUB: no cluster was made" in said
+    assert "the budget of a run is 12.9 RUB: no cluster is made" in said
     assert "raise budget.run (`budget` in terraform.tfvars" in said
     assert ledger(s3, run=13).over("retrain", 2, NOW) is None
     assert ledger(s3, run=12.9).over("retrain", 1, NOW) is None, "a smaller cluster is within it"
@@ -121,7 +121,7 @@ def test_the_longest_of_the_last_ten_runs_says_how_long_the_next_one_takes(s3: A
         == "9.97 RUB (26.00 an hour, 23 minutes: the longest of the last 10)"
     )
     assert book.over("retrain", 2, NOW) is None
-    assert "the longest of the last 1)" in (book.over("score", 2, NOW) or "")
+    assert "minutes: as the last one)" in (book.over("score", 2, NOW) or "")
 
 
 def test_a_month_that_is_used_up_starts_no_run(s3: Any) -> None:
@@ -138,7 +138,7 @@ def test_a_month_that_is_used_up_starts_no_run(s3: Any) -> None:
 
 def test_a_budget_without_a_price_refuses_rather_than_guesses(s3: Any) -> None:
     said = ledger(s3, {"currency": "RUB"}, month=100).over("retrain", 2, NOW)
-    assert "what an hour of this cluster costs is not known: no cluster was made" in (said or "")
+    assert "what an hour of this cluster costs is not known: no cluster is made" in (said or "")
 
 
 # ------------------------------------------------------------------------------------------------ at a deletion
