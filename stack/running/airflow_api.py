@@ -1,5 +1,6 @@
 """Airflow's REST API as the operator uses it: runs, their tasks and logs, what is due. Airflow 3, and 2.11."""
 
+import ast
 import contextlib
 import time
 from collections.abc import Mapping
@@ -94,8 +95,8 @@ class Airflow:
         """Lines of a task's log."""
         path = f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         answer = self.call("GET", path, params={"full_content": True}, headers={"Accept": "application/json"})
-        if isinstance(answer["content"], str):  # Airflow 2
-            return str(answer["content"]).splitlines()
+        if self.is_2:  # pairs of a worker and its text, as Python writes them
+            return [line for _, text in ast.literal_eval(answer["content"]) for line in text.splitlines()]
         lines = []
         for item in answer["content"]:
             lines.append(str(item["event"]))

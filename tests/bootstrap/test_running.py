@@ -315,7 +315,7 @@ def airflow(request: pytest.FixtureRequest, system: CloudSystem) -> Iterator[Any
 
 
 REFUSED = "Refused: Error, version 9 cannot serve"
-LOG = {"3.1": [{"event": "begun"}, {"event": REFUSED}], "2.11": f"begun\n{REFUSED}\n"}
+LOG = {"3.1": [{"event": "begun"}, {"event": REFUSED}], "2.11": str([("worker", f"begun\n{REFUSED}\n")])}
 
 
 def test_the_way_back_goes_by_airflow_in_the_cloud_too(
