@@ -66,7 +66,7 @@ class CloudSystem:
     hurry: bool = False
     kind: Literal["demo", "cloud"] = "cloud"
     switched_on: tuple[str, ...] = (RETRAIN, SCORE, SWEEP, MONITOR)
-    lock: Any = field(default_factory=threading.Lock, repr=False)
+    lock: Any = field(default_factory=threading.RLock, repr=False)
 
     @property
     def where(self) -> Path:
@@ -98,8 +98,13 @@ class CloudSystem:
     def require(self) -> None:
         assert self.outputs
 
+    @cached_property
+    def _s3(self) -> Any:
+        return self.account.object_store(self.patience)
+
     def lake(self) -> tuple[Any, str]:
-        return self.account.object_store(self.patience), self.outputs.buckets.lake
+        with self.lock:  # boto3 makes clients one at a time
+            return self._s3, self.outputs.buckets.lake
 
     def secret(self, secret_id: str, key: str) -> str:
         return lockbox.payload(self.account.sdk(self.patience), secret_id)[key]

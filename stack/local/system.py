@@ -3,8 +3,9 @@
 import contextlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,7 @@ class DemoSystem:
     kind: Literal["demo", "cloud"] = "demo"
     # `monitor` is not: the data of a demo are old, and new ones come when a person asks for them.
     switched_on: tuple[str, ...] = (RETRAIN, SCORE, SWEEP)
+    lock: Any = field(default_factory=threading.RLock, repr=False)
 
     @property
     def where(self) -> Path:
@@ -48,10 +50,15 @@ class DemoSystem:
         if not (self.state.exists and supervisor.is_running(self.state)):
             raise StackError(f"nothing runs in {self.state.folder}: `make demo` starts it")
 
-    def lake(self) -> tuple[Any, str]:
+    @cached_property
+    def _s3(self) -> Any:
         secrets = self.state.secrets
         key, secret = secrets["object_store_key"], secrets["object_store_secret"]
-        return storage_client(self.state.url("object_store"), key, secret, self.patience), "lake"
+        return storage_client(self.state.url("object_store"), key, secret, self.patience)
+
+    def lake(self) -> tuple[Any, str]:
+        with self.lock:  # boto3 makes clients one at a time
+            return self._s3, "lake"
 
     @cached_property
     def _told(self) -> dict[str, Any]:
