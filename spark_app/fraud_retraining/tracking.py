@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from datetime import date
@@ -193,8 +194,9 @@ def keep_card(client: MlflowClient, model: str, version: Optional[str], text: st
         path = os.path.join(folder, "model_card.md")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        if getattr(found, "model_id", None):
-            client.log_model_artifact(found.model_id, path)
+        logged = re.fullmatch("models:/(m-[0-9a-f]+)", found.source)
+        if logged:
+            client.log_model_artifact(logged.group(1), path)
         else:  # a client before MLflow 3 keeps a model's files with those of its run
             client.log_artifact(found.run_id, path, "model")
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from dags.retraining import history
 from simulator import Generator
+from stack.local.airflow_api import SCORE
 from tests.drill import findings
 from tests.drill.stack import DrillStack
 from tests.drill.world import World
 from tests.support import image_python
 from tests.support.running_stack import RunningStack
+from tests.support.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAME, FIRST = "serving", date(2018, 4, 1)
@@ -41,6 +43,9 @@ class Serving:
     def enter(self) -> None:
         self.world = World(self.drill, NAME)
         self.world.enter()
+        self.drill.airflow.unpause(SCORE)  # it runs once for the time that it was due last, and finds no champion
+        first = wait_until(lambda: self.drill.airflow.runs(SCORE), "the first run of score")[-1]
+        self.drill.wait_for_end(first["dag_run_id"], SCORE)
         register_small_models(self.drill, NAME, NAME, len(VERSIONS))
         self.generator = Generator(seed=7, customers=200, terminals=400, start=FIRST)
 

@@ -175,11 +175,18 @@ def entrants(roles):
     return Entrants(week, found, found[-1], models["5"], boosters, skipped, 0.135, len(train))
 
 
-def report(roles=None):
-    """The report of a retrain: version 5 against champion 4, or of other roles by version."""
+def report(roles=None, registered=True, seen=None):
+    """The report of a retrain: version 5 against champion 4, or of other roles by version.
+
+    Without ``registered`` the challenger does not compete; ``seen`` is a champion that knows the test week.
+    """
     roles = {"2": "earlier", "4": "champion", "5": "challenger"} if roles is None else roles
     settings, field = Settings(), entrants(roles)
+    if not registered:
+        field = replace(field, candidates=field.candidates[:-1], challenger=replace(field.challenger, version=None))
     verdict = tournament.decide(field.week, field.candidates, replace(settings.gate, resamples=200), settings.seed)
+    if seen:
+        verdict = tournament.not_comparable(seen)
     champion = next((one for one in field.candidates if one.role == "champion"), None)
     decision = {
         "run_id": "fraud-retrain-20180730t064000-9c0d1e2f",
@@ -188,6 +195,7 @@ def report(roles=None):
         "as_of_reason": "2018-07-29 is the newest complete day: 9605 rows, the 7 days before it a median of 9590",
         "windows": SPLIT.to_dict(),
         "champion": {"version": champion.version, "metrics": champion.metrics} if champion else None,
+        **({"champion": {"version": seen, "metrics": None}} if seen else {}),
         "challenger": {"version": field.challenger.version, "metrics": field.challenger.metrics},
         "candidates": [one.to_dict() for one in field.candidates],
         "skipped": field.skipped,

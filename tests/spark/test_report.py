@@ -181,6 +181,25 @@ def test_why_each_candidate_lost_is_said():
     assert kept.headline.startswith("Champion 5 stays; version 4 is not shown to be better: ")
 
 
+UNUSUAL = [
+    ({"roles": {"5": "challenger"}, "registered": False}, "Nobody serves: the challenger does not beat ranking by"),
+    ({"roles": {"4": "champion", "5": "challenger"}, "registered": False}, "Champion 4 stays: the challenger does not"),
+    ({"roles": {"5": "challenger"}, "seen": "4"}, "Champion 4 stays: champion 4 was trained on this test week, so"),
+    ({"roles": {"2": "challenger"}}, "Nobody serves: no champion yet; version 2 has AP 0.0"),
+]
+
+
+@pytest.mark.parametrize(("case", "headline"), UNUSUAL)
+def test_a_retrain_that_nobody_won_has_a_report_too(case, headline):
+    found = report_case.report(**case)
+    assert found.headline.startswith(headline)
+    assert found.challenger.outcome != "stays champion"
+    assert not case.get("registered", True) or found.challenger.version in ("2", "5")
+    written = pages.written(found)
+    assert found.headline in written["report.md"]
+    assert ("It is in no registry" in written["model_card.md"]) == (not case.get("registered", True))
+
+
 def test_a_small_number_of_cards_is_within_budget_of_service():
     """The list's length is the handbook's, and that of the scoring by default."""
     from fraud_retraining import scoring

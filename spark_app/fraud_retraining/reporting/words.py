@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from fraud_retraining.reporting.content import Budget, Card, Drift, Report, Standing
 
@@ -113,6 +113,8 @@ def first_up(sentence: str, before: str = "") -> str:
 
 def outcome(decision: Mapping[str, Any], version: Optional[str]) -> str:
     """What became of a candidate, and why."""
+    if version is None:
+        return "is not registered: it does not beat ranking by amount alone"
     passed = {one["version"]: one["reason"] for one in decision["passed_over"]}
     compared = decision["comparison"]
     if decision["action"] == "promote" and version == decision["winner"]:
@@ -125,10 +127,14 @@ def outcome(decision: Mapping[str, Any], version: Optional[str]) -> str:
         return f"gives way to {called(decision['winner'])}"
     if compared and version == compared["other"]:
         return "; ".join(lost(decision)) or "lost"
-    if version is None:
-        return "is not registered: it does not beat ranking by amount alone"
     best = compared["other"] if compared else decision["winner"]
-    return f"lower AP than {called(best)}" if best else f"refused: {decision['reason'].partition('because ')[2]}"
+    if decision["action"] == "reject":
+        return f"refused: {decision['reason'].partition('because ')[2]}"
+    return f"lower AP than {called(best)}" if best in found_versions(decision) else "not compared with the champion"
+
+
+def found_versions(decision: Mapping[str, Any]) -> List[str]:
+    return [one["version"] for one in decision["candidates"]]
 
 
 def lost(decision: Mapping[str, Any]) -> Any:
@@ -175,7 +181,7 @@ def drifted(report: Report) -> str:
     top = report.drift[0]
     if much:
         return (
-            f"drift: {len(much)} of {len(report.drift)} inputs have changed much (PSI above 0.25): {', '.join(much)}."
+            f"drift: {len(much)} of {len(report.drift)} inputs changed much (PSI above 0.25): {', '.join(much)}."
         )
     return f"drift: no input has changed much; the furthest is {feature(top.name)}, PSI {top.psi:.2f}."
 
