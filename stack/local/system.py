@@ -84,7 +84,9 @@ class DemoSystem:
         return Place(deploy.sdk(self.state, self.patience), FOLDER_ID, "logs")
 
     def programs(self) -> dict[str, str]:
-        return {each["name"]: each["statename"] for each in supervisor.rpc(self.state).getAllProcessInfo()}
+        """Those that were started: a program that only some choices need is not among them without."""
+        known = supervisor.rpc(self.state).getAllProcessInfo()
+        return {each["name"]: each["statename"] for each in known if each["start"]}
 
     def logs(self) -> Mapping[str, Callable[[], str]]:
         names = sorted(path.stem for path in self.state.logs.glob("*.log"))

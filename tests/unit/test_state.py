@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from stack.local import services, supervisor
 from stack.local.ports import choose_ports
 from stack.local.programs import cloud, object_store
 from stack.local.state import State
+from stack.local.system import DemoSystem
 
 
 def test_ports_and_secrets_are_made_once_and_kept(tmp_path: Path) -> None:
@@ -91,3 +93,10 @@ def test_secrets_reach_programs_by_environment_or_file_only(tmp_path: Path, monk
             value in path.read_text() or json.dumps(value)[1:-1] in path.read_text() for value in state.secrets.values()
         ):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_program_that_this_demo_does_not_need_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [("mlflow", "RUNNING", 1), ("cloud", "FATAL", 1), ("airflow-triggerer", "STOPPED", 0)]
+    known = [{"name": name, "statename": state, "start": start} for name, state, start in told]
+    monkeypatch.setattr(supervisor, "rpc", lambda _: SimpleNamespace(getAllProcessInfo=lambda: known))
+    assert DemoSystem(State(tmp_path)).programs() == {"mlflow": "RUNNING", "cloud": "FATAL"}
