@@ -22,7 +22,9 @@ BOOTSTRAP = {"yes": False, "force": False, "schedule": None, "only": "", "adopt"
 DEMO = {
     "weeks": 1,
     "port": None,
-    **dict.fromkeys(("lake", "lake_endpoint", "image", "customers", "seed", "schedule")),  # as they were chosen before
+    **dict.fromkeys(
+        ("lake", "lake_endpoint", "image", "customers", "seed", "schedule", "approval")
+    ),  # as they were chosen before
     "engine": None,
     **dict.fromkeys(("approval", "run_budget", "month_budget")),
     "force": False,
