@@ -20,6 +20,27 @@ def show_graph(page: Any) -> None:
     page.locator(".react-flow__controls-fitview").click()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_report_opens_by_itself(stack: Demo, cycled: None, browser: Any, width: int, scheme: str) -> None:
+    """`make report`: a file that a browser shows without any server."""
+    done = stack.make("report")
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.split()[-1])
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    assert asked == [path.as_uri()]
+    assert stack.last()["decision"]["run_id"] in page.locator("footer").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png", full_page=True)
+        if width == 1280:
+            page.screenshot(path=Path(folder) / f"report-top-{scheme}.png")
+    page.close()
+
+
 def report_in(page: Any) -> Any:
     """The report, which MLflow shows in a frame."""
     return page.frame_locator("iframe")
