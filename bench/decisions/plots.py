@@ -60,11 +60,13 @@ def trade(found: Decisions) -> Figure:
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     panels = ((0.01, 1, "a true gain of .01 at once"), (0.005, SOON, f"a lasting gain of .005 within {SOON} weeks"))
     for axes, (gain, within, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
-        axes.axvspan(-0.2, GOAL["a year"], ymin=(GOAL["power"] + 0.04) / 1.12, color="#009e73", alpha=0.12, linewidth=0)
-        for kind, colour, name in (
-            ("gate", GATE_COLOUR, "one week, by minimum gain"),
-            ("memory", MEMORY_COLOUR, "over weeks, by margin"),
-            ("either", EITHER_COLOUR, "either of them, by margin"),
+        axes.axvspan(
+            -0.25, GOAL["a year"], ymin=(GOAL["power"] + 0.04) / 1.12, color="#009e73", alpha=0.12, linewidth=0
+        )
+        for kind, colour, name, beside in (
+            ("gate", GATE_COLOUR, "one week, by minimum gain", (4, -12)),
+            ("memory", MEMORY_COLOUR, "over weeks, by margin", (-22, 5)),
+            ("either", EITHER_COLOUR, "either of them, by margin", (4, 5)),
         ):
             rules = [rule for rule in found.rules() if rule.startswith(kind)]
             false = [found.false("equal", rule).times(WEEKS_A_YEAR) for rule in rules]
@@ -73,13 +75,16 @@ def trade(found: Decisions) -> Figure:
             axes.plot(at, adopted, "o-", color=colour, label=name)
             axes.hlines(adopted, at, [one.high for one in false], color=colour, alpha=0.35, linewidth=1)
             for x, y, rule in zip(at, adopted, rules, strict=True):
-                axes.annotate(rule.split()[1], (x, y), (5, -11), textcoords="offset points", fontsize=8, color=colour)
+                axes.annotate(rule.split()[1], (x, y), beside, textcoords="offset points", fontsize=8, color=colour)
         axes.set_title(title)
         axes.set_xlabel("equal models promoted a year (line: up to the upper bound)")
-        axes.set_xlim(left=-0.2)
+        axes.set_xscale("symlog", linthresh=0.5)
+        axes.set_xlim(-0.25, 40)
+        ticks = (0, 0.5, 1, 2, 5, 10, 20)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     figure.axes[0].set_ylim(-0.04, 1.08)
     figure.axes[0].set_ylabel("worlds in which it is adopted")
-    figure.axes[0].legend(loc="lower right", frameon=False)
+    figure.axes[0].legend(loc=(0.42, 0.12), frameon=False)
     return figure
 
 
