@@ -36,12 +36,17 @@ FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month o
 
 @dataclass(frozen=True)
 class Bench:
-    """Where this run keeps its data, on which image's Python it runs, and with how much memory."""
+    """Where this run keeps its data, on which image's Python it runs, and with how much memory.
+
+    ``worlds`` are those of the section `decisions`, of which ``fresh`` measures again what is kept.
+    """
 
     scratch: Path
     lake: Path | None
     image: str
     memory: str
+    worlds: int
+    fresh: bool
 
     def stack(self, module: str, *arguments: object) -> list[str]:
         return [sys.executable, "-m", module, *map(str, arguments)]
@@ -61,8 +66,8 @@ class Bench:
             "PYSPARK_SUBMIT_ARGS": f"{options} --conf spark.local.dir={self.scratch} pyspark-shell",
         }
 
-    def run(self, command: list[str]) -> str:
-        """Standard output of a command, which is shown as it comes; its log goes to a file.
+    def run(self, command: list[str], progress: bool = False) -> str:
+        """Standard output of a command, which is shown as it comes; its log goes to a file, or is shown as progress.
 
         Raises:
             StackError: it failed; with the end of its log.
@@ -70,7 +75,12 @@ class Bench:
         log = self.scratch / "log.txt"
         with open(log, "w") as errors:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=None if progress else errors,
+                text=True,
             )
             assert process.stdout
             output = []
@@ -139,6 +149,12 @@ def tournament(bench: Bench) -> str:
     return bench.run(bench.spark("bench.tournament", bench.features()))
 
 
+def decisions(bench: Bench) -> str:
+    """The worlds that are done are kept by themselves, each for what it depends on."""
+    again = ["--fresh"] if bench.fresh else []
+    return bench.run(bench.spark("bench.decisions", "--worlds", bench.worlds, *again), progress=True)
+
+
 def full(bench: Bench) -> str:
     lake = bench.scratch / "full"
     sizes = [word for name, value in FULL.items() for word in (f"--{name}", value)]
@@ -156,6 +172,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "full": ("One full-size file", full),
     "model": ("The default model on six test weeks of the handbook's data", model),
     "tournament": ("How often the gate promotes", tournament),
+    "decisions": ("Decisions and weeks in service, in worlds that know their truth", decisions),
 }
 DEFAULT = ("generator", "features", "prepare", "score", "age")
 NEED_LAKE = ("model", "tournament")  # their weeks are those of the published data
@@ -218,17 +235,20 @@ def main() -> int:
     parser.add_argument("--lake", type=Path, help="folder of raw files (default: generated)")
     parser.add_argument("--image", default="2.2", choices=("2.1", "2.2"))
     parser.add_argument("--memory", default="8g", help="of the JVM (default %(default)s)")
+    parser.add_argument("--worlds", type=int, default=200, help="of the section `decisions` (default %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured with the same code")
     options = parser.parse_args()
     try:
         names = chosen(options.only, options.full, options.lake)
         ensure(f"spark-image-{options.image}", say)
         inputs = (*INPUTS, f"requirements/spark-image-{options.image}.txt")
-        kept = KeptFile(KEPT, digest(ROOT, inputs, options.image, options.memory, str(options.lake), machine()))
+        kept = KeptFile(
+            KEPT, digest(ROOT, inputs, options.image, options.memory, str(options.lake), str(options.worlds), machine())
+        )
         if options.fresh:
             kept.forget(names)
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            bench = Bench(Path(scratch), options.lake, options.image, options.memory)
+            bench = Bench(Path(scratch), options.lake, options.image, options.memory, options.worlds, options.fresh)
             for name in names:
                 measure(bench, name, kept)
     except StackError as problem:

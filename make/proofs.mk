@@ -18,6 +18,6 @@ drill-machines: stack-env machine-packages ## Faults, restores, rotation, upgrad
 	@$(ENVS) ansible mlflow
 	@$(LONG_PROOFS) drill $(FRESHLY) $(if $(STACK_DEBIAN),--debian '$(STACK_DEBIAN)') $(if $(K),--only '$(K)')
 
-bench: stack-env ## [FULL=1] [LAKE=<the handbook's data>] [ONLY="features age"]: measure, into bench/RESULTS.md (20 minutes)
+bench: stack-env ## [FULL=1] [LAKE=<the handbook's data>] [ONLY="features age"] [WORLDS=200]: measure, into bench/RESULTS.md (20 minutes)
 	@.envs/stack/bin/python -m bench $(FRESHLY) $(if $(FULL),--full) $(if $(LAKE),--lake '$(LAKE)') --only '$(ONLY)' \
-	  --image $(SPARK_IMAGE) $(if $(MEMORY),--memory $(MEMORY))
+	  --image $(SPARK_IMAGE) $(if $(MEMORY),--memory $(MEMORY)) $(if $(WORLDS),--worlds '$(WORLDS)')

@@ -101,8 +101,9 @@ class World:
             for day, rows in enumerate(counts)
         ]
         day = np.repeat(np.arange(days), counts)
-        second, *others, scenario = (np.concatenate(column) for column in zip(*drawn, strict=True))
-        return Rows(second + day * DAY_SECONDS, *others, scenario, *self.labels(day, scenario > 0))
+        second, customer, terminal, amount, scenario = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        label, label_day = self.labels(day, scenario > 0)
+        return Rows(second + day * DAY_SECONDS, customer, terminal, amount, scenario, label, label_day)
 
     def labels(self, day: Ints, fraud: NDArray[np.bool_]) -> tuple[NDArray[np.int8], Ints]:
         """What the bank is told of rows of these days, and the day after which it knows."""

@@ -2,13 +2,16 @@
 
 A filter by Bayes' rule over the days on which a compromise may have begun. Its evidence is what the features hold: how
 long ago a terminal's newest visible frauds began and its last genuine row was, and a card's unusual amounts. Amounts
-are measured by the card's true mean. It knows nothing about frauds at night but how frequent they are. Labels that are wrong it is told right.
+are measured by the card's true mean. It knows nothing about frauds at night but how frequent they are.
+Labels that are wrong it is told right.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.stats import norm
+
+from fraud_retraining.features import DAY, DELAY_DAYS, HIGH_RATIO, SPELL_DAYS
 from simulator import Rows, World
 from simulator.transactions import (
     CARD_FRAUD_FACTOR,
@@ -21,8 +24,6 @@ from simulator.transactions import (
     TIMES,
     Compromises,
 )
-
-from fraud_retraining.features import DAY, DELAY_DAYS, HIGH_RATIO, SPELL_DAYS
 
 GENUINE, HIGH = norm(1, 0.5), HIGH_RATIO[0] / HIGH_RATIO[1]  # an amount over the card's mean
 

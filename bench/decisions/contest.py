@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bench.decisions.entrants import Field
@@ -32,16 +33,32 @@ def simple(gate: Gate) -> Rule:
     return lambda week, number, candidates: decide(week, candidates, gate, SEED)
 
 
-def remembering(memory: Memory, gate: Gate) -> Rule:
+def remembering(margin: float, gate: Gate) -> Rule:
+    memory = Memory(margin)
     return lambda week, number, candidates: memory.decide(week, number, candidates, gate, SEED)
 
 
-def rules(gates: Sequence[float], margins: Sequence[float]) -> dict[str, Callable[[], Rule]]:
-    """Rules by name: the gate by its minimum gain, the memory by its margin."""
+def either(margin: float, gate: Gate) -> Rule:
+    """Whoever passes the gate on one week, else whoever has the evidence of many."""
+    memory = Memory(margin)
+
+    def rule(week: ScoredWeek, number: int, candidates: list[Candidate]) -> dict[str, Any]:
+        remembered = memory.decide(week, number, candidates, gate, SEED)
+        found = decide(week, candidates, gate, SEED)
+        return found if found["action"] == "promote" else remembered
+
+    return rule
+
+
+def rules(
+    gates: Sequence[float], margins: Sequence[float], both: Sequence[float] = ()
+) -> dict[str, Callable[[], Rule]]:
+    """Rules by name: the gate by its minimum gain, the memory by its margin, the default gate or else the memory."""
     gate = Gate(resamples=RESAMPLES)
     return {
-        **{f"gate {gain}": lambda gain=gain: simple(replace(gate, min_gain=gain)) for gain in gates},
-        **{f"memory {margin}": lambda margin=margin: remembering(Memory(margin), gate) for margin in margins},
+        **{f"gate {gain}": partial(simple, replace(gate, min_gain=gain)) for gain in gates},
+        **{f"memory {margin}": partial(remembering, margin, gate) for margin in margins},
+        **{f"either {margin}": partial(either, margin, gate) for margin in both},
     }
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from sklearn.metrics import average_precision_score
 from xgboost import Booster, DMatrix, XGBClassifier
 
@@ -17,8 +18,15 @@ from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.model import PARAMETERS
 from fraud_retraining.tournament import Candidate
 
-DRAWN = {"subsample": 0.8, "colsample_bytree": 0.8}  # the default model draws nothing: a seed would change nothing
-SETTINGS = ({"max_depth": 4}, {"learning_rate": 0.15, "n_estimators": 66}, {"learning_rate": 0.08, "max_depth": 4})
+DRAWN: dict[str, Any] = {
+    "subsample": 0.8,
+    "colsample_bytree": 0.8,
+}  # the default model draws nothing: a seed would change nothing
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {"max_depth": 4},
+    {"learning_rate": 0.15, "n_estimators": 66},
+    {"learning_rate": 0.08, "max_depth": 4},
+)
 SORTS = ("seed", "rows", "settings")  # of equal models, three each
 GAINS = (-0.005, -0.0025, 0.0025, 0.005, 0.01, 0.02, 0.05)
 TWINS = 2  # mixtures of each gain
@@ -80,7 +88,7 @@ def fit(
 ) -> Score:
     """The application's model, trained on the window of a decision; `weights` are of the customers."""
     rows, labels = history.train(number)
-    columns = [ALL_FEATURES.index(name) for name in features]
+    columns = np.array([ALL_FEATURES.index(name) for name in features])
     classifier = XGBClassifier(**{**PARAMETERS, "tree_method": "hist", "n_jobs": 1, **settings})
     weight = None if weights is None else weights[history.rows.customer[rows]]
     classifier.fit(history.matrix[np.ix_(rows, columns)], labels, sample_weight=weight)
@@ -130,7 +138,8 @@ def precisions(field: Field, name: str) -> np.ndarray:
 
 def at(precisions: np.ndarray, wanted: float) -> float:
     """Share of the better model at which the AP is as wanted; the whole of it if that is not enough."""
-    return float(np.interp(wanted, np.maximum.accumulate(precisions), MIXES))
+    fine = np.linspace(0, 1, 1001)
+    return float(np.interp(wanted, np.maximum.accumulate(PchipInterpolator(MIXES, precisions)(fine)), fine))
 
 
 def mixture(field: Field, name: str, share: float) -> list[np.ndarray]:

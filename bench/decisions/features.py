@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from simulator import Rows
 
 from fraud_retraining.features import (
     ALL_FEATURES,
@@ -22,6 +21,7 @@ from fraud_retraining.features import (
     USUAL_DAYS,
     WINDOWS,
 )
+from simulator import Rows
 
 NULL = np.nan
 UNKNOWN = -1  # a label that has not arrived

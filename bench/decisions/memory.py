@@ -32,9 +32,7 @@ class Evidence:
     def after(self, week: int, gain: float, variance: float, margin: float) -> Evidence:
         if week in self.weeks or not variance > 0:
             return self
-        return Evidence(
-            (*self.weeks, week), self.excess + (gain - margin) / variance, self.information + 1 / variance
-        )
+        return Evidence((*self.weeks, week), self.excess + (gain - margin) / variance, self.information + 1 / variance)
 
     @property
     def log_e(self) -> float:
@@ -52,7 +50,9 @@ class Memory:
     champion: str | None = None
     seen: dict[str, Evidence] = field(default_factory=dict)
 
-    def decide(self, week: ScoredWeek, number: int, candidates: list[Candidate], gate: Gate, seed: int) -> dict[str, Any]:
+    def decide(
+        self, week: ScoredWeek, number: int, candidates: list[Candidate], gate: Gate, seed: int
+    ) -> dict[str, Any]:
         """Promote the candidate with the most evidence if that is enough and it breaks no guardrail.
 
         Returns:

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulator import World
 from sklearn.metrics import average_precision_score
 
 from bench.decisions.contest import Promotion, Rule, contest, rules, served
 from bench.decisions.entrants import GAINS, SORTS, TWINS, Field, add_equals, add_mixtures, add_retrains
 from bench.decisions.world import History, Week, as_of
 from fraud_retraining.evaluation import card_precision
+from simulator import World
 
-GATE, MARGIN = 0.01, 0.0025
-GATES, MARGINS = (0.0, 0.0025, 0.005, GATE, 0.02), (0.0, MARGIN, 0.005, 0.01)
+GATE, MARGIN = 0.01, 0.0
+GATES, MARGINS = (0.0, 0.0025, 0.005, GATE, 0.02), (MARGIN, 0.0025, 0.005)
 SERVED_AFTER = 2  # test weeks: a decision's model serves the week that is the test week of the second decision after it
 TURN = 5  # the decision on whose day a world's change begins
-RULES = {"ours": rules([GATE], [])[f"gate {GATE}"], "memory": rules([], [MARGIN])[f"memory {MARGIN}"]}
+RULES = {"ours": rules([GATE], [])[f"gate {GATE}"], "either": rules([], [], [MARGIN])[f"either {MARGIN}"]}
 CARDS_OF = 50  # people look at one card in so many a day, as 100 of 5,000
 
 
@@ -42,11 +42,12 @@ def decisions(seed: int, size: Size) -> dict[str, Any]:
     add_mixtures(field, history)
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for stream, (first, challengers) in streams(size.contest_weeks).items():
-        for name, rule in rules(GATES, MARGINS).items():
+        for name, rule in rules(GATES, MARGINS, [MARGIN]).items():
             promotions = contest(field, first, challengers, rule())
             found.setdefault(stream, {})[name] = [described(field, one) for one in promotions]
     frauds = np.mean([week.scored.labels.sum() for week in field.weeks])
-    return {"promotions": found, "frauds_a_week": float(frauds), **noise(field)}
+    truth = {str(gain): true_gain(field, gain) for gain in GAINS}
+    return {"promotions": found, "true_gains": truth, "frauds_a_week": float(frauds), **noise(field)}
 
 
 def streams(weeks: int) -> dict[str, tuple[str, list[str]]]:
@@ -56,6 +57,12 @@ def streams(weeks: int) -> dict[str, tuple[str, list[str]]]:
         "equal": ("seed 0", [equals[number % len(equals)] for number in range(weeks)]),
         **{f"{gain}": ("base", [f"gain {gain} {number % TWINS}" for number in range(weeks)]) for gain in GAINS},
     }
+
+
+def true_gain(field: Field, gain: float) -> float:
+    """What the mixtures that should have this gain have: the mean over them and over all weeks."""
+    gains = [field.true(f"gain {gain} {number}") - field.true("base") for number in range(TWINS)]
+    return round(float(np.mean(gains)), 5)
 
 
 def described(field: Field, promotion: Promotion) -> tuple[int, float]:
@@ -134,4 +141,3 @@ def money_caught(week: Week, scores: np.ndarray, cards: int) -> float:
     hit = np.array([place in listed for place in zip(rows["day"], rows["card"], strict=True)])
     lost = week.amounts * week.true.labels
     return float(lost[hit].sum() / lost.sum())
-

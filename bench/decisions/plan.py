@@ -8,15 +8,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any
 
-from simulator import KINDS
-
 from bench.decisions import parts
+from simulator import KINDS
 from tests.support.kept import KeptFile
 
 MODULES = ("__init__", "dataset", "evaluation", "features", "model", "tournament")
 INPUTS = (  # what a world's row depends on; how rows are told and drawn is no part of it
     "simulator",
-    *(f"bench/decisions/{name}.py" for name in ("ceiling", "contest", "entrants", "features", "memory", "parts", "world")),
+    *(
+        f"bench/decisions/{name}.py"
+        for name in ("ceiling", "contest", "entrants", "features", "memory", "parts", "world")
+    ),
     *(f"spark_app/fraud_retraining/{name}.py" for name in MODULES),
 )
 Part = tuple[str, str, int]  # what, kind of world, seed

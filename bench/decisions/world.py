@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from simulator import Rows, World
 
 from bench.decisions.ceiling import ceiling
 from bench.decisions.features import UNKNOWN, all_features
 from fraud_retraining.dataset import WEEK
 from fraud_retraining.evaluation import ScoredWeek
 from fraud_retraining.features import ALL_FEATURES, DAY, DELAY_DAYS
+from simulator import Rows, World
 
 BURN_IN, TRAIN_DAYS = 44, 28  # days; features of the first train window see a month of labels
 FIRST_AS_OF = BURN_IN + TRAIN_DAYS + 2 * DELAY_DAYS + WEEK  # split_as_of: train, delay, test week, delay

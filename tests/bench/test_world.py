@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
-from simulator import World
 
 from bench.decisions.features import UNKNOWN, all_features
-from bench.decisions.world import FIRST_AS_OF, History, as_of
+from bench.decisions.world import History, as_of
 from fraud_retraining import dataset, features
-from fraud_retraining.dataset import Days
+from simulator import World
 from tests.spark.reference import features as by_definition
 from tests.spark.transactions import START, prepared, random_rows
 
@@ -41,9 +40,7 @@ def test_features_follow_their_definitions(seed):
 
     given = random_rows(seed, 300, 90, customers=4, terminals=3)
     labels = np.array([UNKNOWN if row["fraud"] is None else row["fraud"] for row in given])
-    time, card, place, cents = (
-        np.array([row[key] for row in given]) for key in ("t", "customer", "terminal", "cents")
-    )
+    time, card, place, cents = (np.array([row[key] for row in given]) for key in ("t", "customer", "terminal", "cents"))
     rows = Rows(time, card, place, cents / 100, labels, labels, time)
     assert_equal(all_features(rows, labels), by_definition(given))
 
@@ -71,4 +68,7 @@ def test_train_and_test_rows_are_sparks(spark, history):
         sorted(train["transaction_id"]),
         train.sort_values("transaction_id")["tx_fraud"].tolist(),
     )
-    assert len(test) < rows.where(F.to_date("tx_datetime").between(*map(F.lit, (split.test.first, split.test.last)))).count()
+    assert (
+        len(test)
+        < rows.where(F.to_date("tx_datetime").between(*map(F.lit, (split.test.first, split.test.last)))).count()
+    )
