@@ -5,7 +5,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from stack.common.console import console, say
+from stack.common.console import console
 from stack.common.errors import StackError
 from stack.common.release import EXPERIMENT
 from stack.running.system import Mlflow, System
@@ -70,6 +70,6 @@ def fetch(system: System, name: str) -> Path:
 def show(system: System, name: str) -> None:
     """Opens the page where a person has a browser, and says where it is."""
     page = fetch(system, name)
-    say(f"{page}")
+    print(page)  # whole, on a line of its own, for whoever copies it
     if console.is_terminal and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         webbrowser.open(page.as_uri())

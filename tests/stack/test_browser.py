@@ -1,7 +1,9 @@
 """What a person sees: the graph in Airflow, the form that starts a retrain, the report in MLflow."""
 
+import os
 from datetime import date
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
