@@ -122,7 +122,9 @@ def test_the_experiment_opens_on_its_runs(stack: Demo, cycled: None, in_mlflow: 
 def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None, in_mlflow: Any) -> None:
     decision = stack.last()["decision"]
     version = decision["challenger"]["version"]
-    in_mlflow.goto(f"{stack.state.url('mlflow')}/#/models/{release.MODEL}/versions/{version}")
+    in_mlflow.goto(
+        f"{stack.state.url('mlflow')}/#/models/{release.MODEL}/versions/{version}?workflowType=machine_learning"
+    )
     in_mlflow.wait_for_selector(f"text={decision['reason'][:40]}")
     in_mlflow.wait_for_selector(f"text=models:/{release.MODEL}/{version}")
     in_mlflow.get_by_label("Close").first.click()
@@ -133,5 +135,5 @@ def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
     told = stack.make("history").stdout
     assert stack.last()["decision"]["reason"] in told
     page.set_content(f"<pre style='font: 15px monospace; white-space: pre-wrap'>$ make history\n{escape(told)}</pre>")
-    page.set_viewport_size({"width": 1440, "height": 360})
+    page.set_viewport_size({"width": 1440, "height": 150})
     shoot(page, "history")
