@@ -180,9 +180,7 @@ def drifted(report: Report) -> str:
     much = [feature(one.name) for one in report.drift if one.psi > MUCH_DRIFT]
     top = report.drift[0]
     if much:
-        return (
-            f"drift: {len(much)} of {len(report.drift)} inputs changed much (PSI above 0.25): {', '.join(much)}."
-        )
+        return f"drift: {len(much)} of {len(report.drift)} inputs changed much (PSI above 0.25): {', '.join(much)}."
     return f"drift: no input has changed much; the furthest is {feature(top.name)}, PSI {top.psi:.2f}."
 
 
