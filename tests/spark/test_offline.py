@@ -15,6 +15,7 @@ from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.lake import FileInfo, Files, Lake
 from fraud_retraining.preparation import prepare
 from fraud_retraining.quality import COLUMNS
+from fraud_retraining.reporting import figures, pages
 from tests.spark.transactions import FAULTS, HEADER, line, write
 
 
@@ -53,7 +54,7 @@ def test_bad_rows_are_left_out_and_zero_amounts_kept(spark, tmp_path):
 
 
 def test_evaluation_as_of_a_day(spark, sample):
-    found = offline.evaluate(spark, str(sample), date(2018, 5, 20), resamples=30)
+    found, report = offline.evaluate_and_report(spark, str(sample), date(2018, 5, 20), resamples=30)
     assert found["windows"] == {
         "train": ["2018-04-01", "2018-04-28"],
         "delay": ["2018-04-29", "2018-05-05"],
@@ -62,6 +63,10 @@ def test_evaluation_as_of_a_day(spark, sample):
     low, high = found["average_precision"]["interval"]
     assert 0.4 < low < found["average_precision"]["value"] < high < 0.9
     assert found["rows"]["test_frauds"] > 100
+    written = pages.written(report)
+    assert f"average precision {found['average_precision']['value']:.3f}" in written["report.md"]
+    assert "An evaluation knows no registry." in written["report.html"]
+    assert set(figures.drawn(report)) >= {"decision", "curves", "budget", "calibration", "scores", "kinds", "calendar"}
 
 
 def test_only_files_that_can_hold_the_days_are_read():
@@ -112,7 +117,12 @@ def test_a_report_is_written_where_no_other_file_is(spark, tmp_path):
     lake = Files(spark, str(tmp_path / "lake"))
     (tmp_path / "notes.md").write_text("mine")
     (tmp_path / "report.json").write_text('{"as_of": "2018-05-06"}')
-    output.check_file(lake, str(tmp_path / "report.json"))
+    output.check_report(lake, str(tmp_path / "report.json"))
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(RetrainingError, match=r"report\.html is there and is no earlier report"):
+        output.check_report(lake, str(tmp_path / "report.json"))
+    (tmp_path / "report.html").write_text('<meta name="generator" content="fraud_retraining">')
+    output.check_report(lake, str(tmp_path / "report.json"))
     for name, message in (
         ("notes.md", "no earlier report"),
         ("missing/a.json", "is no folder"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from fraud_retraining import evaluation, service
-from fraud_retraining.reporting import figures, inputs, measures, pages, words
+from fraud_retraining.reporting import figures, gather, inputs, measures, pages, words
 from fraud_retraining.tournament import Candidate
+from fraud_retraining.training import Settings
 from tests.spark import report_case
 
 SECTIONS = ["candidates", "curves", "scores", "budget", "calibration", "kinds", "importance", "drift", "quality"]
@@ -179,6 +180,32 @@ def test_why_each_candidate_lost_is_said():
     assert kept.headline.startswith("Champion 5 stays; version 4 is not shown to be better: ")
 
 
+def test_an_evaluation_has_a_report_of_one_model():
+    train, week, models = report_case.world()
+    one = report_case.entrants({"5": "challenger"})
+    settings = {**asdict(Settings()), "seed": 42}
+    about = {
+        "as_of": str(report_case.AS_OF),
+        "windows": report_case.SPLIT.to_dict(),
+        "rows": {"train_rows": 10, "train_frauds": 2, "test_rows": 7, "test_frauds": 1},
+        **{name: {"value": value, "interval": [0.1, 0.9]} for name, value in one.challenger.metrics.items()},
+        "amount_only_average_precision": 0.1,
+        "settings": settings,
+        "seconds": 12.5,
+    }
+    sampled = gather.Samples(train, week)
+    parts = {
+        **gather.of_week(one.week, [one.challenger], [], 42),
+        **gather.of_inputs(models["5"], None, sampled, settings["features"], 42),
+    }
+    found = gather.evaluation(one.week, one.challenger, about, parts)
+    written = pages.written(found)
+    assert "An evaluation knows no registry." in written["report.html"]
+    assert "It ran on no cluster of its own." in written["report.html"]
+    assert found.headline.startswith("A model that is trained as a retrain on 30 Jul 2018 would train it has average")
+    assert set(figures.drawn(found)) == {"decision", "calendar", *SECTIONS[1:7]}
+
+
 UNUSUAL = [
     ({"roles": {"5": "challenger"}, "registered": False}, "Nobody serves: the challenger does not beat ranking by"),
     ({"roles": {"4": "champion", "5": "challenger"}, "registered": False}, "Champion 4 stays: the challenger does not"),
@@ -201,7 +228,6 @@ def test_a_retrain_that_nobody_won_has_a_report_too(case, headline):
 def test_a_small_number_of_cards_is_within_budget_of_service():
     """The list's length is the handbook's, and that of the scoring by default."""
     from fraud_retraining import scoring
-    from fraud_retraining.reporting import gather
 
     assert gather.BUDGET == scoring.BUDGET
     assert service.RESAMPLES == measures.MOST_RESAMPLES

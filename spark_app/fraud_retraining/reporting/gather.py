@@ -179,10 +179,14 @@ def evaluation(week: ScoredWeek, candidate: Candidate, about: Mapping[str, Any],
         counts=dict(about["rows"]),
         standings=[Standing("evaluated", "challenger", dict(candidate.metrics), intervals, "was measured")],
         amount_only=about["amount_only_average_precision"],
+        first=FirstChampion(
+            "evaluated", value, about["average_precision"]["interval"], about["settings"]["gate"]["floor"]
+        ),
         card=Card("", None, "", ALGORITHM, list(about["settings"]["features"]), lineage),
         settings={name: value for name, value in about["settings"].items() if name not in ("features", "gate")},
         absent={
             **absent(found, Terms()),
+            "cost": "It ran on no cluster of its own.",
             "quality": "An evaluation leaves no record of rows by rule: its log names every file with bad rows.",
             "history": "An evaluation knows no registry.",
         },
