@@ -45,7 +45,7 @@ def sizes(decided: Sequence[Passed], served: Mapping[str, Sequence[Passed]], siz
         for some in (decided, [p for ps in served.values() for p in ps])
         if some
     ]
-    kinds = ", ".join(f"{kind} {len(rows)}" for kind, rows in served.items())
+    kinds = ", ".join(f"{kind} {len(rows)}" for kind, rows in served.items()) or "none"
     return (
         f"{len(decided)} stationary worlds with {size.contest_weeks} weekly decisions, and worlds with"
         f" {size.service_weeks} weeks in service ({kinds}); {size.customers:,} cards, {frauds:.0f} frauds a week."
