@@ -39,7 +39,6 @@ def test_a_window_is_counted_under_the_bins_of_the_reference():
 
 
 @pytest.mark.parametrize(("most", "low", "high"), [(10_000, 1000, 1000), (300, 220, 380)])
-def test_a_sample_has_about_the_size_that_is_wanted(spark, monkeypatch, most, low, high):
-    monkeypatch.setattr(drift, "MOST_ROWS", most)
+def test_a_sample_has_about_the_size_that_is_wanted(spark, most, low, high):
     rows = spark.range(1000).withColumnRenamed("id", "transaction_id")
-    assert low <= drift.sample(rows, 1000).count() <= high
+    assert low <= drift.sample(rows, 1000, most).count() <= high
