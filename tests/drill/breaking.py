@@ -9,6 +9,7 @@ import psutil
 from stack.local import supervisor
 from tests.drill.findings import task
 from tests.drill.stack import DrillStack
+from tests.support.waiting import wait_until
 
 
 def program(stack: DrillStack, name: str) -> psutil.Process:
@@ -20,8 +21,7 @@ def kill(stack: DrillStack, victim: str, run_id: str, task_id: str) -> None:
     if victim == "job":
         script = f"{task_id.removeprefix('cluster.')}.py"
         jobs = stack.state.folder / "cloud" / "clusters"
-        found = [p for p in psutil.process_iter(["cmdline"]) if is_job(p.info["cmdline"] or (), script, str(jobs))]
-        assert found, f"no process of a job {script}"
+        found = wait_until(lambda: jobs_of(script, str(jobs)), f"the process of a job {script}")
     elif victim == "worker":
         instance = task(stack, run_id, task_id)["id"]
         found = [p for p in psutil.process_iter(["cmdline"]) if instance in " ".join(p.info["cmdline"] or ())]
@@ -32,6 +32,10 @@ def kill(stack: DrillStack, victim: str, run_id: str, task_id: str) -> None:
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def jobs_of(script: str, folder: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if is_job(p.info["cmdline"] or (), script, folder)]
 
 
 def is_job(words: Sequence[str], script: str, folder: str) -> bool:

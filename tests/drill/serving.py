@@ -75,11 +75,15 @@ class Serving:
 
     def scores(self) -> dict[str, Any]:
         """Rows of the lake, their scores, and what has other than one (`all_scored`)."""
-        secrets = self.drill.state.secrets
-        key = {
-            "AWS_ACCESS_KEY_ID": secrets["object_store_key"],
-            "AWS_SECRET_ACCESS_KEY": secrets["object_store_secret"],
-        }
-        return dict(
-            json.loads(image_python.run(HERE / "all_scored.py", self.drill.state.url("object_store"), NAME, **key))
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            for area in ("manifest/", "prepared/", "scores/"):
+                self.copy(area, Path(folder))
+            return dict(json.loads(image_python.run(HERE / "all_scored.py", folder)))
+
+    def copy(self, prefix: str, folder: Path) -> None:
+        for page in self.drill.s3.get_paginator("list_objects_v2").paginate(Bucket=NAME, Prefix=prefix):
+            for item in page.get("Contents", ()):
+                target = folder / item["Key"]
+                if not item["Key"].endswith("/"):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    self.drill.s3.download_file(NAME, item["Key"], str(target))
