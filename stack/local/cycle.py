@@ -73,9 +73,16 @@ def done_meanwhile(state: State, airflow: Airflow) -> str | None:
 
 
 def scored(state: State, airflow: Airflow, retrained: str) -> dict[str, Any] | None:
-    """Waits for the scoring that follows the retrain's decision; returns what it did, None if nothing was new."""
+    """Waits for the scoring that follows the retrain's decision; returns what it did, None if nothing was new.
+
+    One that failed before we came is tried again: what was not scored stays to be scored.
+    """
     decided = airflow.tasks(retrained)["promote"]["end_date"]
-    before = {run["dag_run_id"] for run in airflow.runs(SCORE) if run["queued_at"] < decided}
+    runs = airflow.runs(SCORE)
+    failed = {run["dag_run_id"] for run in runs if run["queued_at"] >= decided and run["state"] == "failed"}
+    before = {run["dag_run_id"] for run in runs if run["queued_at"] < decided} | failed
+    if failed and len(before) == len(runs):
+        airflow.trigger(SCORE, {})
     run_id = Watch(airflow, SCORE, before, lambda run, _: run["state"] == "success", state.airflow_logs).wait()
     if airflow.tasks(run_id, SCORE)["tell"]["state"] != "success":
         return None
