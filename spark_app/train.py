@@ -4,7 +4,7 @@ import argparse
 from datetime import date
 
 from fraud_retraining import __version__, credentials, jobs, tracking
-from fraud_retraining.arguments import add_mlflow
+from fraud_retraining.arguments import add_budget, add_mlflow
 from fraud_retraining.lake import Lake
 from fraud_retraining.reporting.gather import Terms
 from fraud_retraining.training import Request, Settings, retrain
@@ -13,7 +13,7 @@ from fraud_retraining.training import Request, Settings, retrain
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    terms = Terms(options.price_per_hour, options.currency, options.owner)
+    terms = Terms(options.price_per_hour, options.currency, options.owner, options.budget)
     request = Request(options.run_id, options.model, options.as_of, options.dry_run, options.release, terms)
     decision = retrain(Lake(spark, options.lake), client, request, Settings())
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
@@ -31,6 +31,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--release", default=__version__, help="names the code, for the record (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
+    add_budget(parser)
     parser.add_argument("--owner", default="fraud-retraining", help="who answers for the model; stands on its card")
     parser.add_argument("--price-per-hour", type=float, help="of the whole cluster; the report tells each step's cost")
     parser.add_argument("--currency", default="", help="of that price")

@@ -151,7 +151,7 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     train = ["--release", settings["release"], *mlflow(settings, tracking_uri)]
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
-    train += price(settings, run)
+    train += [*price(settings, run), *people(settings)]
     fill = fill_of(settings, run)
     return {
         "run": name,
@@ -165,9 +165,7 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
 def make_score(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
     """Everything the later tasks of `score` need, as one JSON object."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""), "score")
-    budget = settings.get("score", {}).get("budget")
-    told = [*mlflow(settings, tracking_uri), *limits(settings.get("quality", {}))]
-    told += [f"--budget={budget}"] if budget else []
+    told = [*mlflow(settings, tracking_uri), *limits(settings.get("quality", {})), *people(settings)]
     return {
         "run": name,
         "files": run.files,
@@ -180,6 +178,12 @@ def mlflow(settings: dict[str, Any], tracking_uri: str) -> list[str]:
     """What a job is told of the tracking server."""
     server = ["--mlflow-uri", tracking_uri, "--mlflow-secret", settings["mlflow_secret_id"]]
     return [*server, "--experiment", settings["experiment"], "--model", settings["model"]]
+
+
+def people(settings: dict[str, Any]) -> list[str]:
+    """What a job is told of how many cards a day people look at; its own default holds if nothing is said."""
+    budget = settings.get("score", {}).get("budget")
+    return [f"--budget={budget}"] if budget else []
 
 
 def price(settings: dict[str, Any], run: Run) -> list[str]:

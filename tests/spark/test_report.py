@@ -225,6 +225,13 @@ def test_a_retrain_that_nobody_won_has_a_report_too(case, headline):
     assert ("It is in no registry" in written["model_card.md"]) == (not case.get("registered", True))
 
 
+def test_people_who_look_at_fewer_cards_find_fewer():
+    one = report_case.entrants({"5": "challenger"})
+    few, many = (gather.of_week(one.week, [one.challenger], [], 42, budget)["budgets"][0] for budget in (5, 50))
+    assert (few.cards, many.cards) == (5, 50)
+    assert few.recall < many.recall
+
+
 def test_a_small_number_of_cards_is_within_budget_of_service():
     """The list's length is the handbook's, and that of the scoring by default."""
     from fraud_retraining import scoring

@@ -69,6 +69,8 @@ def test_what_a_cluster_costs_reaches_the_training_job() -> None:
     prices = {"currency": "RUB", "master_hour": 10.0, "compute_hour": 8.5}
     made = plan.make(SETTINGS | {"prices": prices}, "http://mlflow", plan.Run("manual__1", BEGUN, hosts=2))
     assert made["train"]["args"][-2:] == ["--price-per-hour=27", "--currency=RUB"]
+    told = plan.make(SETTINGS | {"score": {"budget": 30}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert told["train"]["args"][-1] == "--budget=30"
     unknown = plan.make(SETTINGS | {"prices": {"currency": "RUB"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
     assert not [word for word in unknown["train"]["args"] if word.startswith(("--price", "--currency"))]
 

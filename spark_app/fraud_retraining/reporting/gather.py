@@ -43,11 +43,16 @@ ABSENT = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What only whoever runs a retrain knows: price of the cluster per hour (with its currency), owner of the model."""
+    """What only whoever runs a retrain knows.
+
+    ``price`` of the cluster per hour in ``currency``, ``owner`` of the model, ``budget``: cards a day that people look
+    at.
+    """
 
     price: Optional[float] = None
     currency: str = ""
     owner: str = ""
+    budget: int = BUDGET
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,11 @@ def samples(train: DataFrame, train_rows: int, test: DataFrame, test_rows: int, 
     )
 
 
-def of_week(week: ScoredWeek, sides: Sequence[Candidate], others: Sequence[Candidate], seed: int) -> Dict[str, Any]:
+def of_week(
+    week: ScoredWeek, sides: Sequence[Candidate], others: Sequence[Candidate], seed: int, budget: int = BUDGET
+) -> Dict[str, Any]:
     """What the scored week says of champion and challenger, the latter first in ``sides``, and of all others."""
-    measured = measures.Measured(week, sides, BUDGET, seed)
+    measured = measures.Measured(week, sides, budget, seed)
     places = range(len(sides))
     return {
         "curves": [measured.curve(place) for place in places] + [measures.curve(week, one) for one in others],
@@ -109,7 +116,7 @@ def retrain(
     champion = next((one for one in entrants.candidates if one.role == "champion"), None)
     sides = [entrants.challenger, *([champion] if champion else [])]
     others = [one for one in entrants.candidates if one.role == "earlier"]
-    found = of_week(entrants.week, sides, others, settings.seed)
+    found = of_week(entrants.week, sides, others, settings.seed, request.terms.budget)
     intervals = found.pop("intervals")
     known = entrants.boosters.get(str(champion.version)) if champion else None
     names = sorted({*entrants.booster.feature_names, *(known.feature_names if known else [])})
@@ -126,7 +133,7 @@ def retrain(
     }
     lineage = {
         "data fingerprint": data.digest,
-        "code version": __version__,
+        "code version": request.release,
         "parent champion": (decision["champion"] or {}).get("version") or "none",
         "MLflow run": decision["mlflow_run_id"],
         "seed": str(settings.seed),
