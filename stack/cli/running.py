@@ -79,10 +79,10 @@ class Status(Which):
 class Report(Which):
     """open the report of a retrain in a browser, and say where it is"""
 
-    of: Annotated[str, "name of the retrain (default: the newest)", RUN] = ""
+    of: Annotated[str | None, "name of the retrain (default: the newest)", RUN] = None
 
     def run(self) -> None:
-        reports.show(self.system(), self.of)
+        reports.show(self.system(), self.of or "")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ DEMO = {
         ("clean", HERE),
         ("status", WHICH | {"json": False}),
         ("history", WHICH),
+        ("report", WHICH | {"of": None}),
         ("doctor", HERE | {"image": "2.2"}),
         ("bootstrap", CLOUD | BOOTSTRAP),
         ("pause", CLOUD | {"yes": False}),
