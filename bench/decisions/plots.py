@@ -74,8 +74,10 @@ def trade(found: Decisions) -> Figure:
             at = [one.value for one in false]
             axes.plot(at, adopted, "o-", color=colour, label=name)
             axes.hlines(adopted, at, [one.high for one in false], color=colour, alpha=0.35, linewidth=1)
-            for x, y, rule in zip(at, adopted, rules, strict=True):
-                axes.annotate(rule.split()[1], (x, y), beside, textcoords="offset points", fontsize=8, color=colour)
+            for place, (x, y, rule) in enumerate(zip(at, adopted, rules, strict=True)):
+                # Neighbours may lie close together: every other label is a line further out.
+                by = (beside[0], beside[1] + (place % 2) * (10 if beside[1] > 0 else -10))
+                axes.annotate(rule.split()[1], (x, y), by, textcoords="offset points", fontsize=8, color=colour)
         axes.set_title(title)
         axes.set_xlabel("equal models promoted a year (line: up to the upper bound)")
         axes.set_xscale("symlog", linthresh=0.5)
