@@ -83,9 +83,9 @@ test-airflow-3.1 test-airflow-2.11 test-airflow-3-newest: stack-env
 .PHONY: test-spark test-spark-2.1 test-spark-2.2 test-spark-jobs
 test-spark: test-spark-2.1 test-spark-2.2 ## The Spark application, on both Dataproc images
 
-# Image 2.1 has the oldest Spark and Python; on 2.2 test-system trains, scores and registers besides.
-test-spark-jobs: ## On image 2.2 the jobs and the bench's worlds alone, with VERIFY=1 everything
-	@$(MAKE) test-spark-2.2 $(if $(VERIFY),,SPARK_TESTS='tests/spark/test_jobs.py tests/bench')
+# Image 2.1 has the oldest Spark and Python, and no browser; on 2.2 test-system trains, scores and registers besides.
+test-spark-jobs: ## On image 2.2 the jobs, the report's pages and the bench's worlds, with VERIFY=1 everything
+	@$(MAKE) test-spark-2.2 $(if $(VERIFY),,SPARK_TESTS='tests/spark/test_jobs.py tests/spark/test_report.py tests/bench')
 
 test-spark-2.1 test-spark-2.2: test-spark-%: stack-env
 	@if $(ENVS) --has spark-image-$*-test; then \
