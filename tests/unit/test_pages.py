@@ -64,7 +64,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 def test_a_section_of_the_bench_is_measured_once_and_the_others_stay(measured: list[str], tmp_path: Path) -> None:
     (tmp_path / "RESULTS.md").write_text(bench.TITLE + "\n## Title c\n\nmeasured long ago\n")
     kept = KeptFile(tmp_path / "kept.jsonl", "same code")
-    run = bench.Bench(tmp_path, None, "2.2", "1g")
+    run = bench.Bench(tmp_path, None, "2.2", "1g", worlds=1, fresh=False)
     for name in ("a", "b", "a"):
         bench.measure(run, name, kept)
     assert measured == ["a", "b"]
