@@ -3,6 +3,7 @@
 Source: docs.github.com, "Rate limits and query limits for the GraphQL API".
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,8 +40,9 @@ class GitHub:
     address: str = PUBLIC
     between: float = BETWEEN
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     scopes: frozenset[str] | None = None  # of the token; None: not told, as of fine-grained ones
-    _changed: float = field(default=0, repr=False)
+    _changed: float = field(default=-math.inf, repr=False)
 
     @classmethod
     def of_environment(cls) -> "GitHub":
@@ -85,7 +87,7 @@ class GitHub:
     def _once(self, query: str, variables: Mapping[str, Any]) -> Any:
         changes = query.startswith("mutation")
         if changes:
-            self.sleep(max(0.0, self._changed + self.between - time.monotonic()))
+            self.sleep(max(0.0, self._changed + self.between - self.clock()))
         try:
             answer = requests.post(
                 self.address,
@@ -96,7 +98,7 @@ class GitHub:
         except requests.RequestException as problem:
             raise away(f"{self.address} does not answer ({type(problem).__name__})", changes) from None
         finally:
-            self._changed = time.monotonic() if changes else self._changed
+            self._changed = self.clock() if changes else self._changed
         if "X-OAuth-Scopes" in answer.headers:
             self.scopes = frozenset(
                 filter(None, (each.strip() for each in answer.headers["X-OAuth-Scopes"].split(",")))

@@ -201,11 +201,12 @@ def test_a_change_of_which_nobody_knows_is_not_made_again(walk: Walk) -> None:
     assert walk.said() == []
 
 
-def test_changes_are_a_second_apart(monkeypatch: pytest.MonkeyPatch, walk: Walk) -> None:
-    client = GitHub("a-token", walk.address, sleep=walk.waited.append)
-    for _ in range(2):
+def test_changes_are_a_second_apart(walk: Walk) -> None:
+    times = iter([10.0, 10.0, 10.25, 12.0, 14.0, 14.0])  # asked before and after each change
+    client = GitHub("a-token", walk.address, sleep=walk.waited.append, clock=lambda: next(times))
+    for _ in range(3):
         client.ask(queries.MAKE_ISSUE, repository="R1", title="x", body="y")
-    assert 0.5 < walk.waited[-1] <= 1.0
+    assert walk.waited == [0, 0.75, 0]
 
 
 def test_a_token_that_is_none_is_not_tried_again(walk: Walk) -> None:
