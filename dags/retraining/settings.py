@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from dags.retraining import approval
+
 VARIABLE = "fraud_retraining"
 OWNER = "fraud-retraining"
 FILE = "settings.json"
@@ -69,7 +71,7 @@ KEYS: dict[str, Any] = {
     "score": {"budget": int},
     "budget": dict.fromkeys(("run", "month"), NUMBER),
     "prices": {"currency": str, **dict.fromkeys(("master_hour", "compute_hour"), NUMBER)},
-    "promotion": {"mode": OneOf(("automatic", "approval")), "hours": NUMBER},
+    "promotion": {"mode": OneOf(approval.MODES), "hours": NUMBER},
     "quality": {"max_quarantine": NUMBER, "refunds": bool, "late_days": int},
     "monitor": dict.fromkeys(("max_age_days", "max_quarantine", "max_psi", "max_loss"), NUMBER),
 }

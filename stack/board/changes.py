@@ -10,7 +10,7 @@ from functools import partial
 from stack.board import queries
 from stack.board.github import GitHub
 from stack.board.tasks import Board, Task
-from stack.board.there import Content, Field, There
+from stack.board.there import Content, Field, There, fields_of
 from stack.common.errors import StackError
 
 END = "<!-- board: what is below is yours -->"
@@ -141,9 +141,7 @@ class _Hand:
             queries.MAKE_PROJECT, owner=self.there.owner, title=self.board.title, repository=self.there.repository
         )["createProjectV2"]["projectV2"]
         self.there.project, self.there.url = made["id"], made["url"]
-        for each in self.github.pages(queries.FIELDS, ("node", "fields"), project=made["id"]):
-            if "options" in each:
-                self.there.fields[each["name"]] = Field(each["id"], {one["name"]: one["id"] for one in each["options"]})
+        self.there.fields = fields_of(self.github, made["id"])
         require_choices(self.board, self.there)
 
     def make_field(self, name: str) -> None:
@@ -152,8 +150,7 @@ class _Hand:
             for place, choice in enumerate(self.board.fields[name])
         ]
         made = self.github.ask(queries.MAKE_FIELD, project=self.there.project, name=name, options=options)
-        found = made["createProjectV2Field"]["projectV2Field"]
-        self.there.fields[name] = Field(found["id"], {each["name"]: each["id"] for each in found["options"]})
+        self.there.fields[name] = Field.of(made["createProjectV2Field"]["projectV2Field"])
 
     def make(self, task: Task) -> None:
         title, body = task.title, self.body(task)

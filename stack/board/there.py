@@ -26,6 +26,10 @@ class Field:
     id: str
     options: dict[str, str]  # name -> id
 
+    @classmethod
+    def of(cls, answer: Any) -> "Field":
+        return cls(answer["id"], {each["name"]: each["id"] for each in answer["options"]})
+
 
 @dataclass
 class There:
@@ -90,9 +94,7 @@ def look_at_issues(github: GitHub, there: There, marks: dict[str, Task]) -> None
 
 
 def look_at_project(github: GitHub, there: There, marks: dict[str, Task]) -> None:
-    for each in github.pages(queries.FIELDS, ("node", "fields"), project=there.project):
-        if "options" in each:
-            there.fields[each["name"]] = Field(each["id"], {one["name"]: one["id"] for one in each["options"]})
+    there.fields = fields_of(github, there.project)
     known = {content.id: task for task, content in there.contents.items()}
     for item in github.pages(queries.ITEMS, ("node", "items"), project=there.project):
         content: Any = item["content"] or {}
@@ -105,6 +107,12 @@ def look_at_project(github: GitHub, there: There, marks: dict[str, Task]) -> Non
         there.items[task] = item["id"]
         values = [each for each in item["fieldValues"]["nodes"] if each]
         there.choices[task] = {each["field"]["name"]: each["name"] for each in values}
+
+
+def fields_of(github: GitHub, project: str) -> dict[str, Field]:
+    """The fields of a project that offer a choice, by name."""
+    every = github.pages(queries.FIELDS, ("node", "fields"), project=project)
+    return {each["name"]: Field.of(each) for each in every if "options" in each}
 
 
 def lines(body: str) -> str:

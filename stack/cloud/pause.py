@@ -62,7 +62,7 @@ def change(sdk: Any, part: Part, verb: str) -> None:
 
 def pause(deployment: Deployment, yes: bool) -> None:
     """Raises StackError if nothing was made from here, or a run is under way: its cluster would have no keeper."""
-    outputs = built(deployment)
+    outputs = Outputs.kept(deployment)
     with exclusive(deployment, "make pause", "CLOUD"):
         account, settings = begin(deployment)
         refuse_during_a_run(account, settings)
@@ -81,7 +81,7 @@ def pause(deployment: Deployment, yes: bool) -> None:
 
 def resume(deployment: Deployment) -> None:
     """Raises StackError if nothing was made from here, or MLflow does not answer afterwards."""
-    outputs = built(deployment)
+    outputs = Outputs.kept(deployment)
     with exclusive(deployment, "make resume", "CLOUD"):
         account, settings = begin(deployment, reach=True)
         start(account.sdk(), settings, *KINDS[1:])
@@ -103,13 +103,6 @@ def begin(deployment: Deployment, reach: bool = False) -> tuple[Account, Setting
     account = log_in(deployment, reach)
     neighbours.require_same(deployment)
     return account, read_settings(deployment)
-
-
-def built(deployment: Deployment) -> Outputs:
-    raw = deployment.load("outputs", None)
-    if not raw:
-        raise StackError(f"{deployment.folder} has no deployment: `make bootstrap` makes one. CLOUD=… names another.")
-    return Outputs.parse(raw)
 
 
 def refuse_during_a_run(account: Account, settings: Settings) -> None:

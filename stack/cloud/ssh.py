@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from stack.cloud.deployment import Deployment
+from stack.cloud.way_in import takes
 from stack.common.errors import StackError
 from stack.common.waiting import wait_until
 
@@ -63,8 +64,8 @@ def tunnel(deployment: Deployment, host: str, address: str, port: int) -> Iterat
         text=True,
     )
     try:
-        wait_until(lambda: process.poll() is not None or takes(local), 2 * CONNECT, 0.1)
-        if process.poll() is not None or not takes(local):
+        wait_until(lambda: process.poll() is not None or takes("127.0.0.1", local), 2 * CONNECT, 0.1)
+        if process.poll() is not None or not takes("127.0.0.1", local):
             process.terminate()
             said = last_line(process.communicate()[1])
             raise StackError(f"no tunnel by ssh to {host}: {said or 'it does not answer'}")
@@ -107,9 +108,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def takes(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False

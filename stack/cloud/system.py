@@ -30,9 +30,8 @@ from stack.common import lockbox
 from stack.common.errors import StackError
 from stack.running import logs
 from stack.running.airflow_api import MONITOR, RETRAIN, SCORE, SWEEP, Airflow, Login
-from stack.running.system import Absent, Mlflow, Place
+from stack.running.system import IN_A_HURRY, Absent, Mlflow, Place
 
-IN_A_HURRY = Patience(3)
 # What a person calls it -> the machine, and the units whose journal it is.
 JOURNALS = {
     "mlflow": ("mlflow", ("mlflow.service", "mlflow-job@*")),

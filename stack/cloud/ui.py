@@ -29,7 +29,7 @@ def show(system: CloudSystem) -> None:
     if mlflow.public_address:
         say(f"          the name must lead to {mlflow.public_address} here: /etc/hosts, if no DNS says so")
     elif not takes(mlflow.internal_address, 443):
-        port = ssh.free_port() if ssh.takes(SOCKS) else SOCKS
+        port = ssh.free_port() if takes("127.0.0.1", SOCKS) else SOCKS
         say(f"MLflow has no public address: the browser's way in is the SOCKS proxy 127.0.0.1:{port}, which is to")
         say("resolve names, too (Firefox: Proxy DNS when using SOCKS v5), for example:")
         say(f"  chromium --user-data-dir=/tmp/mlflow --proxy-server=socks5://127.0.0.1:{port} {mlflow.url}")

@@ -87,9 +87,8 @@ def retraining_variable(
     Args:
         buckets: the names of the buckets `lake`, `jobs` and `logs`.
         cluster: what a run's cluster is made of, without its bucket and its packages.
-        parts: what else its keys may say, such as `quality`, `score`, `promotion`, `budget` and
-            `prices`; what is not said has
-            the application's own default.
+        parts: what else its keys may say, such as `quality`, `score`, `promotion`, `budget` and `prices`; what is not
+            said has the application's own default.
     """
     return {
         "lake_bucket": buckets["lake"],

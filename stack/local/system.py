@@ -21,10 +21,9 @@ from stack.local.airflow_api import Airflow
 from stack.local.state import FOLDER_ID, State
 from stack.running import logs
 from stack.running.airflow_api import RETRAIN, SCORE, SWEEP
-from stack.running.system import Mlflow, Place
+from stack.running.system import IN_A_HURRY, Mlflow, Place
 
 MOST_PERCENT = 90  # of a disk, as the role `monitoring` has it
-IN_A_HURRY = Patience(3)
 
 
 @dataclass(frozen=True)

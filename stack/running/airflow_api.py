@@ -12,6 +12,7 @@ import requests
 from stack.common.errors import StackError
 
 RETRAIN, SCORE, SWEEP, MONITOR = "retrain", "score", "sweep", "monitor"
+DAGS = (RETRAIN, SCORE, MONITOR, SWEEP)  # that run by themselves
 ATTEMPTS, PAUSE = 5, 2  # of a call, and seconds between two
 
 

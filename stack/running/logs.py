@@ -6,11 +6,11 @@ from rich.text import Text
 
 from stack.common.console import console, say
 from stack.common.errors import StackError
-from stack.running.airflow_api import MONITOR, RETRAIN, SCORE, SWEEP, Airflow
+from stack.running.airflow_api import DAGS, RETRAIN, Airflow
 from stack.running.system import System
 
 LINES = 200
-DAGS = (RETRAIN, SCORE, MONITOR, SWEEP, "rollback", "unbar")
+EVERY_DAG = (*DAGS, "rollback", "unbar")
 
 
 def show(system: System, of: str | None) -> None:
@@ -26,7 +26,7 @@ def show(system: System, of: str | None) -> None:
     dag, _, task = of.partition("/")
     if of in logs:
         text = logs[of]()
-    elif dag in DAGS:
+    elif dag in EVERY_DAG:
         text = of_task(system.airflow(), dag, task)
     else:
         raise StackError(f"OF={of}: there is no such log. {catalogue(logs)}")
@@ -34,7 +34,7 @@ def show(system: System, of: str | None) -> None:
 
 
 def catalogue(logs: Iterable[str]) -> str:
-    dags = f"of a DAG's newest run {', '.join(DAGS)}, or one of its tasks, as {RETRAIN}/cluster.train"
+    dags = f"of a DAG's newest run {', '.join(EVERY_DAG)}, or one of its tasks, as {RETRAIN}/cluster.train"
     return f"OF= takes {', '.join(logs)}; {dags}"
 
 

@@ -1,5 +1,6 @@
 """What the screen asks, a function for each question: it returns what was found and what of it needs a person."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 from dags.retraining import approval, history, lake, monitoring
 from dags.retraining import clusters as ours
 from dags.retraining import costs as ledger
-from stack.common.release import EXPERIMENT, MODEL
-from stack.running import shape
-from stack.running.airflow_api import MONITOR, RETRAIN, SCORE, SWEEP
+from stack.common.errors import StackError
+from stack.common.release import MODEL
+from stack.running import reports, shape
+from stack.running.airflow_api import DAGS, MONITOR, RETRAIN
 from stack.running.system import Absent, System
 
 SECONDS = 8.0  # for one call within a question
-DAGS = (RETRAIN, SCORE, MONITOR, SWEEP)
 MEASURED_DAILY = timedelta(days=2)  # after which what `monitor` found is old
 # Jobs of the machines that make a backup, and those that restore one for trial (role `monitoring`).
 BACKUPS = ("mlflow-backup@make.service", "pgbackrest@full.service", "pgbackrest@diff.service")
@@ -82,23 +83,14 @@ def service(system: System) -> Found:
 
 def decision(system: System) -> Found:
     with system.mlflow() as mlflow:
-        experiment = mlflow.get("api/2.0/mlflow/experiments/get-by-name", SECONDS, experiment_name=EXPERIMENT)
-        if experiment.status_code == 404:
+        run = reports.newest(mlflow, seconds=SECONDS)
+        if run is None:
             raise Absent("no retrain has decided yet")
-        experiment.raise_for_status()
-        asked = {
-            "experiment_ids": [experiment.json()["experiment"]["experiment_id"]],
-            "filter": "attributes.status = 'FINISHED' and tags.retrain_run_id != ''",
-            "order_by": ["attributes.start_time DESC"],
-            "max_results": 1,
-        }
-        runs = mlflow.post("runs/search", SECONDS, asked).get("runs", [])
-        if not runs:
-            raise Absent("no retrain has decided yet")
-        info = runs[0]["info"]
-        answer = mlflow.get("get-artifact", SECONDS, run_id=info["run_id"], path="decision.json")
-        answer.raise_for_status()
-        told = answer.json()
+        info = run["info"]
+        text = reports.artifact(mlflow, info["run_id"], "decision.json", SECONDS)
+    if text is None:
+        raise StackError(f"the run {info['run_id']} in MLflow has no decision.json")
+    told = json.loads(text)
     ended = iso(datetime.fromtimestamp(info["end_time"] / 1000, UTC)) if info.get("end_time") else None
     winner = None if told["winner"] is None else str(told["winner"])
     dry = bool(told.get("dry_run"))

@@ -11,27 +11,28 @@ from stack.common.release import EXPERIMENT
 from stack.running.system import Mlflow, System
 
 FILES = ("report.html", "report.md", "report.json", "model_card.md")
-SECONDS = 60  # for an answer
+SECONDS = 60.0  # for an answer, where a person waits for the whole of it
 
 
-def newest(mlflow: Mlflow, name: str) -> dict[str, Any] | None:
+def newest(mlflow: Mlflow, name: str = "", seconds: float = SECONDS) -> dict[str, Any] | None:
     """The newest finished run of the retrain of this name, or of any."""
-    where = "attributes.status = 'FINISHED'" + (f" and tags.retrain_run_id = '{name}'" if name else "")
-    found = mlflow.get("api/2.0/mlflow/experiments/get-by-name", SECONDS, experiment_name=EXPERIMENT)
+    which = f"= '{name}'" if name else "!= ''"
+    found = mlflow.get("api/2.0/mlflow/experiments/get-by-name", seconds, experiment_name=EXPERIMENT)
     if found.status_code == 404:
         return None
     found.raise_for_status()
     asked = {
         "experiment_ids": [found.json()["experiment"]["experiment_id"]],
-        "filter": where,
+        "filter": f"attributes.status = 'FINISHED' and tags.retrain_run_id {which}",
         "order_by": ["attributes.start_time DESC"],
         "max_results": 1,
     }
-    return next(iter(mlflow.post("runs/search", SECONDS, asked).get("runs", [])), None)
+    return next(iter(mlflow.post("runs/search", seconds, asked).get("runs", [])), None)
 
 
-def artifact(mlflow: Mlflow, run_id: str, path: str) -> str | None:
-    answer = mlflow.get("get-artifact", SECONDS, path=path, run_uuid=run_id)
+def artifact(mlflow: Mlflow, run_id: str, path: str, seconds: float = SECONDS) -> str | None:
+    """The text of a run's file, None if it has no such file."""
+    answer = mlflow.get("get-artifact", seconds, path=path, run_uuid=run_id)
     if answer.status_code == 404:
         return None
     answer.raise_for_status()

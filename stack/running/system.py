@@ -12,7 +12,10 @@ from typing import Any, Literal, Protocol
 
 import requests
 
+from dags.retraining.patience import Patience
 from stack.running.airflow_api import Airflow
+
+IN_A_HURRY = Patience(3)  # of a question that a person waits for, on a screen
 
 
 class Absent(Exception):
