@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
 from fraud_retraining import dataset, jobs, model, training
-from fraud_retraining.evaluation import metrics
+from fraud_retraining.evaluation import metrics, scored_week
 from fraud_retraining.features import HANDBOOK_FEATURES
 
 HANDBOOK_AS_OF = date(2018, 8, 22)
@@ -39,7 +39,7 @@ def week_data(rows: DataFrame, as_of: date, train_days: int) -> tuple[DataFrame,
 
 
 def measured(test: pd.DataFrame, scores: np.ndarray) -> dict[str, float]:
-    return metrics(training.scored_week(test), scores)
+    return metrics(scored_week(test), scores)
 
 
 def classic(classifier: Any, features: Sequence[str], train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:

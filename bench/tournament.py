@@ -17,8 +17,8 @@ import pandas as pd
 from xgboost import XGBClassifier
 
 from bench.model import AS_OF, week_data
-from fraud_retraining import jobs, model, training
-from fraud_retraining.evaluation import ScoredWeek, metrics
+from fraud_retraining import jobs, model
+from fraud_retraining.evaluation import ScoredWeek, metrics, scored_week
 from fraud_retraining.features import ALL_FEATURES, ANOMALY_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.tournament import Candidate, Gate, decide
 
@@ -59,7 +59,7 @@ def main(folder: str) -> None:
     decisions: dict[str, list[bool]] = {}
     for as_of in AS_OF:
         _, train, test = week_data(rows, as_of, 28)
-        week = training.scored_week(test)
+        week = scored_week(test)
         trained = {name: candidates(week, train, test, features, "earlier") for name, features in SETS.items()}
         cases = {
             "only the seed differs (all features)": list(permutations(trained["all"], 2)),

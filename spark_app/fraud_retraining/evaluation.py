@@ -37,6 +37,17 @@ class ScoredWeek:
             )
 
 
+def scored_week(scored: pd.DataFrame) -> ScoredWeek:
+    """Arrays of the evaluation out of the scored rows."""
+    return ScoredWeek(
+        labels=scored["tx_fraud"].to_numpy(),
+        customers=scored["customer_id"].to_numpy(),
+        days=scored["tx_datetime"].dt.floor("D").astype("int64").to_numpy(),
+        amounts=scored["tx_amount"].to_numpy("float64"),
+        kinds=scored["tx_fraud_scenario"].to_numpy("float64") if "tx_fraud_scenario" in scored else None,
+    )
+
+
 def metrics(week: ScoredWeek, scores: np.ndarray) -> Dict[str, float]:
     """AP, ROC AUC, Card Precision@100, Brier score, and observed over expected frauds (1 is calibrated)."""
     expected = float(scores.sum())

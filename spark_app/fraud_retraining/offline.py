@@ -171,7 +171,7 @@ def evaluate_and_report(
     booster = model.train(data.train, settings.features, data.counts["train_rows"], settings.seed)
     scored = model.score(data.test, {"score": booster}, training.KEYS).toPandas()
     scored = scored.sort_values("transaction_id", ignore_index=True)
-    week, scores = training.scored_week(scored), scored["score"].to_numpy()
+    week, scores = evaluation.scored_week(scored), scored["score"].to_numpy()
     amount_only = evaluation.metrics(week, scored["tx_amount"].to_numpy())["average_precision"]
     resampled = evaluation.resampled_metrics(week, scores, resamples, settings.seed)
     spread = evaluation.spread(resampled)

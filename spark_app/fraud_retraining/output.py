@@ -10,7 +10,7 @@ from typing import Dict, Iterable
 
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.lake import Files
-from fraud_retraining.reporting import pages
+from fraud_retraining.reporting import content
 
 PARTS = r"part-.*\.parquet|_SUCCESS"
 CHECKSUM = r"\..*\.crc"
@@ -62,7 +62,7 @@ def beside(out: str) -> Dict[Path, str]:
     """Where the report of an evaluation lies whose JSON object is ``out``, and which of ``pages.written`` is there."""
     return {
         Path(out).with_suffix(suffix): name
-        for suffix, name in ((".html", pages.PAGE), (".md", pages.SHORT), (".figures.json", pages.DATA))
+        for suffix, name in ((".html", content.PAGE), (".md", content.SHORT), (".figures.json", content.DATA))
     }
 
 
@@ -73,9 +73,9 @@ def check_report(lake: Files, out: str) -> None:
 
 
 def is_report(path: Path) -> bool:
-    if path.suffix in pages.MARKS:
+    if path.suffix in content.MARKS:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return pages.MARKS[path.suffix] in file.read(1000)
+            return content.MARKS[path.suffix] in file.read(1000)
     try:
         found = json.loads(path.read_text(encoding="utf-8") or "{}")
     except ValueError:

@@ -18,12 +18,11 @@ from pyspark.sql import functions as F
 
 from fraud_retraining import dataset, drift
 from fraud_retraining.dataset import WEEK, Days, Split
-from fraud_retraining.evaluation import bootstrap_average_precision, interval, metrics
+from fraud_retraining.evaluation import bootstrap_average_precision, interval, metrics, scored_week
 from fraud_retraining.features import DELAY_DAYS
 from fraud_retraining.jobs import log
 from fraud_retraining.lake import Lake, Manifest, parts_by_day, prepared_days, unlabelled_days
 from fraud_retraining.scoring import digest, last_known, score_manifests
-from fraud_retraining.training import scored_week
 
 MADE = "service/made.json"
 MOST_ROWS = 2_000_000  # of a week that are measured in the driver; whole customers

@@ -185,10 +185,8 @@ def register(client: MlflowClient, model: str, booster: xgboost.Booster, example
     return str(created.version)
 
 
-def keep_card(client: MlflowClient, model: str, version: Optional[str], text: str) -> None:
+def keep_card(client: MlflowClient, model: str, version: str, text: str) -> None:
     """Put the model card among the files of a registered version: whoever downloads the model has it."""
-    if version is None or not version.isdigit():
-        return
     found = client.get_model_version(model, version)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model_card.md")

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any, Dict, List, Optional, Tuple
 
 import mlflow
-import pandas as pd
 import xgboost
 from mlflow.entities import DatasetInput
 from mlflow.tracking import MlflowClient
@@ -18,10 +17,11 @@ from sklearn.metrics import average_precision_score
 from fraud_retraining import __version__, dataset, days, descriptions, drift, features, model, tournament, tracking
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
-from fraud_retraining.evaluation import ScoredWeek, metrics
+from fraud_retraining.evaluation import ScoredWeek, metrics, scored_week
 from fraud_retraining.jobs import log, step
 from fraud_retraining.lake import Lake, prepared_days, unlabelled_days
 from fraud_retraining.reporting import gather, pages, records
+from fraud_retraining.reporting.content import CARD, SHORT
 from fraud_retraining.reporting.gather import Terms
 from fraud_retraining.tournament import Candidate, Gate
 from fraud_retraining.tracking import Version
@@ -143,10 +143,12 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
             say(found.headline)
         with step("record"):
             client.log_inputs(run.info.run_id, inputs(lake, data, entrants))
-            if entrants.challenger.version not in (None, UNREGISTERED):
+            version = None if entrants.challenger.version == UNREGISTERED else entrants.challenger.version
+            if version:
                 descriptions.describe_version(client, request.model, decision, run.info)
             record(decision, data, settings, entrants, records.as_metrics(quality), written)
-            tracking.keep_card(client, request.model, entrants.challenger.version, written[pages.CARD])
+            if version:
+                tracking.keep_card(client, request.model, version, written[CARD])
         return decision
 
 
@@ -229,17 +231,6 @@ def score(data: Data, name: str, booster: xgboost.Booster, versions: List[Versio
     return Entrants(week, candidates, candidates[-1], booster, boosters, skipped, amount_only, test_rows)
 
 
-def scored_week(scored: pd.DataFrame) -> ScoredWeek:
-    """Arrays of the evaluation out of the scored rows."""
-    return ScoredWeek(
-        labels=scored["tx_fraud"].to_numpy(),
-        customers=scored["customer_id"].to_numpy(),
-        days=scored["tx_datetime"].dt.floor("D").astype("int64").to_numpy(),
-        amounts=scored["tx_amount"].to_numpy("float64"),
-        kinds=scored["tx_fraud_scenario"].to_numpy("float64") if "tx_fraud_scenario" in scored else None,
-    )
-
-
 def register(entrants: Entrants, client: MlflowClient, request: Request, data: Data) -> Tuple[Entrants, str]:
     """Register the challenger if it beats ranking by amount alone, else leave it out of the tournament.
 
@@ -305,5 +296,5 @@ def record(
         mlflow.log_metrics(tracking.flat(f"version_{candidate.version}_", candidate.metrics))
     for name, text in written.items():
         mlflow.log_text(text, name)
-    mlflow.set_tag(descriptions.DESCRIPTION_TAG, written[pages.SHORT])  # what the run's page shows first
+    mlflow.set_tag(descriptions.DESCRIPTION_TAG, written[SHORT])  # what the run's page shows first
     mlflow.log_dict(decision, "decision.json")

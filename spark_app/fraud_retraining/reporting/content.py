@@ -9,6 +9,9 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional
 
+# Files of a report, by name; and marks by which a file is known as an earlier one.
+PAGE, SHORT, DATA, CARD = "report.html", "report.md", "report.json", "model_card.md"
+MARKS = {".html": 'content="fraud_retraining"', ".md": "# Retrain "}
 Interval = Optional[List[float]]  # 95 %, two numbers
 
 

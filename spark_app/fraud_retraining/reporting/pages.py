@@ -9,10 +9,7 @@ from typing import Dict, Optional
 import jinja2
 
 from fraud_retraining.reporting import figures, words
-from fraud_retraining.reporting.content import Report
-
-PAGE, SHORT, DATA, CARD = "report.html", "report.md", "report.json", "model_card.md"
-MARKS = {".html": 'content="fraud_retraining"', ".md": "# Retrain "}  # by which a file is known as an earlier report
+from fraud_retraining.reporting.content import CARD, DATA, PAGE, SHORT, Report
 
 
 def source(name: str) -> Optional[str]:
