@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from bench.decisions.contest import Promotion, Rule, contest, rules, served
-from bench.decisions.entrants import GAINS, SORTS, TWINS, Field, add_equals, add_mixtures, add_retrains
+from bench.decisions.entrants import (
+    GAINS,
+    SORTS,
+    TWINS,
+    Field,
+    add_equals,
+    add_mixtures,
+    add_retrains,
+    average_precision,
+)
 from bench.decisions.world import History, Week, as_of
 from fraud_retraining.evaluation import card_precision
 from simulator import World
@@ -119,14 +127,14 @@ def better_on_one_week(field: Field, retrains: Sequence[str]) -> list[str]:
     chosen = list(retrains[:1])
     for number, challenger in enumerate(retrains[1:], start=1):
         labels = field.weeks[number].scored.labels
-        old, new = (average_precision_score(labels, field.scores[name][number]) for name in (chosen[-1], challenger))
+        old, new = (average_precision(labels, field.scores[name][number]) for name in (chosen[-1], challenger))
         chosen.append(challenger if new > old else chosen[-1])
     return chosen
 
 
 def outcome(week: Week, scores: np.ndarray, customers: int) -> tuple[float, float, float]:
     return (
-        float(average_precision_score(week.true.labels, scores)),
+        float(average_precision(week.true.labels, scores)),
         card_precision(week.true, scores, 100),
         money_caught(week, scores, max(1, customers // CARDS_OF)),
     )
