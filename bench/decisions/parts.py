@@ -27,9 +27,10 @@ from simulator import World
 
 GATE, MARGIN = 0.01, 0.0
 GATES, MARGINS = (0.0, 0.0025, 0.005, GATE, 0.02), (MARGIN, 0.0025, 0.005)
+BOTH = ((GATE, MARGIN), (0.02, MARGIN))
 SERVED_AFTER = 2  # test weeks: a decision's model serves the week that is the test week of the second decision after it
 TURN = 5  # the decision on whose day a world's change begins
-RULES = {"ours": rules([GATE], [])[f"gate {GATE}"], "either": rules([], [], [MARGIN])[f"either {MARGIN}"]}
+RULES = rules([GATE], [], BOTH)  # of those in service
 CARDS_OF = 50  # people look at one card in so many a day, as 100 of 5,000
 
 
@@ -50,7 +51,7 @@ def decisions(seed: int, size: Size) -> dict[str, Any]:
     add_mixtures(field, history)
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for stream, (first, challengers) in streams(size.contest_weeks).items():
-        for name, rule in rules(GATES, MARGINS, [MARGIN]).items():
+        for name, rule in rules(GATES, MARGINS, BOTH).items():
             promotions = contest(field, first, challengers, rule())
             found.setdefault(stream, {})[name] = [described(field, one) for one in promotions]
     frauds = np.mean([week.scored.labels.sum() for week in field.weeks])
@@ -87,7 +88,7 @@ def noise(field: Field) -> dict[str, float]:
 def service(kind: str, seed: int, size: Size) -> dict[str, Any]:
     """AP, CP@100 and the share of money caught, of each served week by policy; labels are the true ones.
 
-    The promotions are those of the two policies that have a rule, with what is true of them over all weeks.
+    The promotions are those of the policies that have a rule, with what is true of them over all weeks.
     """
     weeks = size.service_weeks
     history = History(World(kind, seed, size.customers, as_of(TURN)), weeks + SERVED_AFTER)
