@@ -17,6 +17,7 @@ from tests.spark import report_case
 
 SECTIONS = ["candidates", "curves", "scores", "budget", "calibration", "kinds", "importance", "drift", "quality"]
 SECTIONS += ["history", "calendar", "steps", "card"]
+TITLES = {"candidates": "Candidates", "drift": "Drift", "card": "Model card"}
 
 
 @pytest.fixture(scope="module")
@@ -285,4 +286,30 @@ def test_the_page_in_a_browser(browser, written, tmp_path, which, width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
     assert not page.locator("nav").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.close()
+
+
+AS_MLFLOW_DOES = """page => {
+  const frame = document.createElement('iframe');
+  frame.sandbox = 'allow-scripts';
+  frame.style = 'width: 100%; height: 600px';
+  frame.src = URL.createObjectURL(new Blob([page], {type: 'text/html'}));
+  document.body.append(frame);
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_jumps_work_in_the_frame_of_mlflow(browser, written, width):
+    """A link to a place of the page itself is refused there: the frame has an origin of its own."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.evaluate(AS_MLFLOW_DOES, written["full"]["report.html"])
+    frame = page.frame_locator("iframe")
+    for name in ("drift", "card", "candidates"):
+        frame.locator("nav a", has_text=re.compile(f"^{TITLES[name]}$")).click(force=True)
+        top = frame.locator(f"#{name} h2").evaluate("title => title.getBoundingClientRect().top")
+        assert 0 <= top < 100
+        frame.locator("html").evaluate("() => scrollTo(0, 0)")
+    assert said == []
     page.close()

@@ -134,6 +134,7 @@ def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None,
 def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
     told = stack.make("history").stdout
     assert stack.last()["decision"]["reason"] in told
-    page.set_content(f"<pre style='font: 15px monospace; white-space: pre-wrap'>$ make history\n{escape(told)}</pre>")
-    page.set_viewport_size({"width": 1440, "height": 150})
+    style = "font: 15px/1.5 monospace; white-space: pre-wrap; margin: 0; padding: 12px 16px"
+    page.set_content(f"<body style='margin: 0'><pre style='{style}'>$ make history\n{escape(told)}</pre>")
+    page.set_viewport_size({"width": 1440, "height": round(page.locator("pre").bounding_box()["height"])})
     shoot(page, "history")
