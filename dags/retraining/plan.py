@@ -162,10 +162,11 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     }
 
 
-def make_score(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
-    """Everything the later tasks of `score` need, as one JSON object."""
+def make_score(settings: dict[str, Any], tracking_uri: str, run: Run, version: str) -> dict[str, Any]:
+    """Everything the later tasks of `score` need, as one JSON object; ``version`` serves as the run begins."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""), "score")
-    told = [*mlflow(settings, tracking_uri), *limits(settings.get("quality", {})), *people(settings)]
+    told = [*mlflow(settings, tracking_uri), f"--version={version}"]
+    told += [*limits(settings.get("quality", {})), *people(settings)]
     return {
         "run": name,
         "files": run.files,

@@ -313,6 +313,15 @@ def test_the_champion_at_work_gives_the_scores_of_the_tournament(lake, client, d
     assert np.array_equal(scored.loc[then, "score"].to_numpy(), entrants.challenger.scores)  # to the bit
 
 
+def test_a_run_scores_by_the_version_that_it_began_with_unless_that_is_rolled_back(client, decisions):
+    assert tracking.serving(client, "fraud", "2")[0] == "2"
+    client.set_model_version_tag("fraud", "2", tracking.BARRED_TAG, "it finds nothing")
+    try:
+        assert tracking.serving(client, "fraud", "2")[0] == "1"
+    finally:
+        client.delete_model_version_tag("fraud", "2", tracking.BARRED_TAG)
+
+
 def test_nobody_serves_before_the_first_promotion(client):
     with pytest.raises(RetrainingError, match="no version of nobody is champion yet; run retrain first"):
         tracking.serving(client, "nobody")
