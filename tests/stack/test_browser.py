@@ -4,6 +4,7 @@ import os
 from datetime import date
 from html import escape
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 from urllib.parse import unquote
 
@@ -131,10 +132,23 @@ def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None,
     shoot(in_mlflow, "mlflow-version")
 
 
+def show_terminal(page: Any, text: str) -> None:
+    """A picture of what a command has printed, as large as that."""
+    style = "font: 15px/1.18 monospace; white-space: pre-wrap; margin: 0; padding: 12px 16px"
+    page.set_content(f"<body style='margin: 0'><pre style='{style}'>{escape(text)}</pre>")
+    page.set_viewport_size({"width": 1115, "height": round(page.locator("pre").bounding_box()["height"])})
+
+
 def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
     told = stack.make("history").stdout
     assert stack.last()["decision"]["reason"] in told
-    style = "font: 15px/1.5 monospace; white-space: pre-wrap; margin: 0; padding: 12px 16px"
-    page.set_content(f"<body style='margin: 0'><pre style='{style}'>$ make history\n{escape(told)}</pre>")
-    page.set_viewport_size({"width": 1440, "height": round(page.locator("pre").bounding_box()["height"])})
+    show_terminal(page, f"$ make history\n{told}")
     shoot(page, "history")
+
+
+def test_the_card_says_what_was_decided(stack: Demo, first: CompletedProcess[str], page: Any) -> None:
+    card = first.stdout[first.stdout.index("╭") :]
+    for words in ("decision", "cards to look at", "would have cost", stack.state.url("airflow")):
+        assert words in card
+    show_terminal(page, f"$ make demo\n{card}")
+    shoot(page, "card")
