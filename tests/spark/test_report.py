@@ -320,11 +320,11 @@ MISSING = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("which", ["full", "first"])
-def test_the_page_in_a_browser(browser, written, tmp_path, which, width, scheme):
+def test_the_page_in_a_browser(new_page, written, tmp_path, which, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     path = tmp_path / "report.html"
     path.write_text(written[which]["report.html"], encoding="utf-8")
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = new_page(width, scheme)
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -343,7 +343,6 @@ def test_the_page_in_a_browser(browser, written, tmp_path, which, width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
     assert not page.locator("nav").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    page.close()
 
 
 AS_MLFLOW_DOES = """page => {
@@ -356,10 +355,9 @@ AS_MLFLOW_DOES = """page => {
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_the_jumps_work_in_the_frame_of_mlflow(browser, written, width):
+def test_the_jumps_work_in_the_frame_of_mlflow(new_page, written, width):
     """A link to a place of the page itself is refused there: the frame has an origin of its own."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    said = []
+    page, said = new_page(width), []
     page.on("console", lambda message: said.append(message.text))
     page.evaluate(AS_MLFLOW_DOES, written["full"]["report.html"])
     frame = page.frame_locator("iframe")
@@ -369,4 +367,3 @@ def test_the_jumps_work_in_the_frame_of_mlflow(browser, written, width):
         assert 0 <= top < 100
         frame.locator("html").evaluate("() => scrollTo(0, 0)")
     assert said == []
-    page.close()

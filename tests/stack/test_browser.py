@@ -136,7 +136,7 @@ def show_terminal(page: Any, text: str) -> None:
     """A picture of what a command has printed, as large as that."""
     style = "font: 15px/1.18 monospace; white-space: pre-wrap; margin: 0; padding: 12px 16px"
     page.set_content(f"<body style='margin: 0'><pre style='{style}'>{escape(text)}</pre>")
-    page.set_viewport_size({"width": 1115, "height": round(page.locator("pre").bounding_box()["height"])})
+    page.set_viewport_size({"width": 1130, "height": round(page.locator("pre").bounding_box()["height"])})
 
 
 def test_the_history_is_readable(stack: Demo, cycled: None, page: Any) -> None:
