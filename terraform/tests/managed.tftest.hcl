@@ -229,10 +229,10 @@ run "defaults" {
 run "a_task_that_waits_for_a_person_needs_a_triggerer" {
   command = plan
   variables {
-    promotion = { mode = "approval", hours = 24 }
+    promotion = { mode = "approval", hours = 24, rule = "weeks" }
   }
   assert {
-    condition     = one(yandex_airflow_cluster.main).triggerer.count == 1 && output.promotion.mode == "approval" && output.promotion.hours == 24
+    condition     = output.promotion.rule == "weeks" && one(yandex_airflow_cluster.main).triggerer.count == 1 && output.promotion.mode == "approval" && output.promotion.hours == 24
     error_message = "On Airflow 3 a question to a person waits in the triggerer: one is expected, and the setting in the output ${jsonencode(output.promotion)}."
   }
 }

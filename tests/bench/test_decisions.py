@@ -9,12 +9,12 @@ from bench.decisions import plan, report
 from bench.decisions.contest import contest, rules
 from bench.decisions.entrants import Field, at
 from bench.decisions.estimates import mean, rate, share
-from bench.decisions.memory import Evidence
 from bench.decisions.parts import GATE, MARGIN, Size
 from bench.decisions.summary import Decisions, lost, missed
 from bench.decisions.world import Week
 from fraud_retraining import tournament
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision
+from fraud_retraining.evidence import Evidence
 from tests.support.kept import KeptFile
 
 WORLDS, WEEKS, ROWS, CARDS = 4, 6, 1200, 400
@@ -138,7 +138,7 @@ def test_the_sentence_of_a_gate_with_memory_says_what_decided():
 
     rule = next(iter(kinds.values()))()
     contest(field, "champion 0", ["0.05 0"] * WEEKS, told)
-    assert "compared with champion 0 in 1 weeks" in texts[0]
+    assert "compared with champion 0 in 1 week:" in texts[0]
     assert any("to 1, needed 100 to 1; promoted" in text for text in texts)
     assert any("champion stays because the evidence is too weak" in text for text in texts)
 

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, replace
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from fraud_retraining import evaluation, service
+from fraud_retraining import evaluation, service, tournament
+from fraud_retraining.evidence import Gain
 from fraud_retraining.reporting import figures, gather, inputs, measures, pages, words
 from fraud_retraining.tournament import Candidate
 from fraud_retraining.training import Settings
 from tests.spark import report_case
 
-SECTIONS = ["candidates", "curves", "scores", "budget", "calibration", "kinds", "importance", "drift", "quality"]
-SECTIONS += ["history", "calendar", "steps", "card"]
+SECTIONS = [
+    "candidates",
+    "evidence",
+    "curves",
+    "scores",
+    "budget",
+    "calibration",
+    "kinds",
+    "importance",
+    "drift",
+    "quality",
+]
+SECTIONS += ["labels", "history", "calendar", "steps", "card"]
 TITLES = {"candidates": "Candidates", "drift": "Drift", "card": "Model card"}
 
 
@@ -181,6 +194,50 @@ def test_why_each_candidate_lost_is_said():
     assert kept.headline.startswith("Champion 5 stays; version 4 is not shown to be better: ")
 
 
+def test_the_evidence_of_each_candidate_is_shown_with_the_weeks_that_count(full, written):
+    """Of the records in the lake one is of another champion, and one cannot be read."""
+    found = {one.version: one for one in full.evidence.pairs}
+    assert [week.last for week in found["2"].weeks] == ["2018-07-01", "2018-07-15", "2018-07-22"]
+    assert [week.last for week in found["5"].weeks] == ["2018-07-22"]
+    assert [week.gain for week in found["2"].weeks[:2]] == [-0.006, -0.011]
+    assert found["5"].log_e == found["5"].weeks[-1].log_e > 0 > found["2"].log_e
+    page = written["full"]["report.html"]
+    assert "evidence/fraud/2018-07-02.json" in page
+    assert "is shown, and decides nothing here" in written["full"]["report.md"]
+    assert json.loads(written["full"]["report.json"])["evidence"]["pairs"][0]["weeks"][0]["last"] == "2018-07-22"
+
+
+def test_a_promotion_by_the_evidence_of_weeks_is_told_as_such(monkeypatch):
+    """Version 4 is a little better than the champion, week after week, and its week alone does not pass the gate."""
+    small = {f"evidence/fraud/2018-{week}.json": one for week, one in WEEKS.items()}
+    monkeypatch.setattr(report_case, "RECORDS", {**report_case.RECORDS, **small})
+    roles = {"5": "champion", "2": "earlier", "4": "challenger"}
+    monkeypatch.setattr(tournament, "gains", lambda *_: {"4": Gain(0.006, 0.004**2), "2": Gain(-0.01, 0.004**2)})
+    monkeypatch.setattr(tournament, "broken_guardrails", lambda *_: [])
+    assert report_case.report(roles).action == "keep"
+    found = report_case.report(roles, rule="weeks")
+    assert (found.action, found.decided_by, found.comparison.other) == ("promote", "weeks", "4")
+    assert found.headline.startswith(
+        "Version 4 has shown itself better than champion 5 and shall serve: the evidence of 7 weeks is"
+    )
+    assert "promoted by the evidence, where the week alone did not decide: version 4" in found.reason
+    outcomes = {one.version: one.outcome for one in found.standings}
+    assert outcomes == {"4": "wins", "5": "gives way to version 4", "2": "less evidence than version 4"}
+    text = pages.written(found)
+    assert "or by the" in text["report.html"]
+    assert "Several weeks decided" in text["model_card.md"]
+
+
+WEEKS = {
+    f"{day:%m-%d}": {
+        "champion": "5",
+        "week": [str(day), str(day + timedelta(6))],
+        "gains": {"4": {"gain": 0.006, "variance": 0.004**2}},
+    }
+    for day in (date(2018, 6, 4) + timedelta(7 * week) for week in range(6))
+}
+
+
 def test_an_evaluation_has_a_report_of_one_model():
     train, week, models = report_case.world()
     one = report_case.entrants({"5": "challenger"})
@@ -204,7 +261,7 @@ def test_an_evaluation_has_a_report_of_one_model():
     assert "An evaluation knows no registry." in written["report.html"]
     assert "It ran on no cluster of its own." in written["report.html"]
     assert found.headline.startswith("A model that is trained as a retrain on 30 Jul 2018 would train it has average")
-    assert set(figures.drawn(found)) == {"decision", "calendar", *SECTIONS[1:7]}
+    assert set(figures.drawn(found)) == {"decision", "calendar", *SECTIONS[2:8]}
 
 
 UNUSUAL = [
