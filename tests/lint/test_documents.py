@@ -141,3 +141,9 @@ def missing_tests(document: Path) -> Iterator[str]:
 def test_tests_that_documents_name_are_there() -> None:
     found = [fault for document in documents() for fault in missing_tests(document)]
     assert found == [], "\n".join(found)
+
+
+def test_every_picture_is_shown() -> None:
+    listed = subprocess.run(["git", "ls-files", "docs/img"], cwd=ROOT, capture_output=True, text=True, check=True)
+    text = "\n".join(document.read_text() for document in documents())
+    assert [name for name in listed.stdout.split() if f"img/{Path(name).name}" not in text] == []
