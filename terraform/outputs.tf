@@ -80,9 +80,9 @@ output "quality" {
   value       = var.quality
 }
 
-output "labels" {
+output "ripening" {
   description = "When a retrain takes labels as known"
-  value       = var.labels
+  value       = var.ripening
 }
 
 output "score" {

@@ -405,16 +405,16 @@ variable "quality" {
   }
 }
 
-variable "labels" {
+variable "ripening" {
   description = "How labels ripen: the share of a day's frauds that must be known before a retrain measures that day; from corrected files follows after how many days that is, 7 to 28"
   type = object({
-    ripe = optional(number, 0.95)
+    share = optional(number, 0.95)
   })
   default = {}
 
   validation {
-    condition     = var.labels.ripe > 0 && var.labels.ripe <= 1
-    error_message = "labels.ripe is ${var.labels.ripe}, a share above 0 and at most 1 is expected, such as 0.95."
+    condition     = var.ripening.share > 0 && var.ripening.share <= 1
+    error_message = "ripening.share is ${var.ripening.share}, a share above 0 and at most 1 is expected, such as 0.95."
   }
 }
 

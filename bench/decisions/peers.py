@@ -29,6 +29,7 @@ from fraud_retraining.tournament import Candidate
 from simulator import World
 
 SUBSAMPLES, SHARE, LEVEL = 30, 0.5, 0.05  # of the rows; of the t-test
+EQUAL, WORSE, GOOD, BETTER = STREAMS = ("equal", "-0.005", "0.01", "0.05")  # of challengers, by their true gain
 Better = Callable[[ScoredWeek, Candidate, Candidate], bool]
 Found = dict[str, dict[str, list[int]]]  # weeks of promotions by rule and stream
 
@@ -91,6 +92,7 @@ def promotions(field: Field, weeks: int) -> Found:
         name: {
             stream: [one.week for one in contest(field, first, challengers, rule())]
             for stream, (first, challengers) in streams(weeks).items()
+            if stream in STREAMS
         }
         for name, rule in all_rules().items()
     }
@@ -112,10 +114,8 @@ def table(found: list[Found], weeks: int) -> str:
         "|---|--:|--:|--:|--:|--:|",
     ]
     for name in all_rules():
-        of_equals = rate([len(one[name]["equal"]) for one in found], weeks)
-        firsts = [
-            share(sum(0 in one[name][stream] for one in found), len(found)) for stream in ("-0.005", "0.01", "0.05")
-        ]
+        of_equals = rate([len(one[name][EQUAL]) for one in found], weeks)
+        firsts = [share(sum(0 in one[name][stream] for one in found), len(found)) for stream in (WORSE, GOOD, BETTER)]
         cells = [told(of_equals), f"{52 * of_equals.value:.1f}", *map(told, firsts)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -189,7 +189,7 @@ def people(settings: dict[str, Any]) -> list[str]:
 
 def ripe(settings: dict[str, Any]) -> list[str]:
     """What `train` is told of when labels are taken as known; its own default holds if nothing is said."""
-    found = settings.get("labels", {}).get("ripe")
+    found = settings.get("ripening", {}).get("share")
     return [] if found is None else [f"--ripe={found}"]
 
 

@@ -68,7 +68,7 @@ KEYS: dict[str, Any] = {
         "properties": Properties(""),
     },
     "spark": Properties("spark."),
-    "labels": {"ripe": NUMBER},
+    "ripening": {"share": NUMBER},
     "score": {"budget": int},
     "budget": dict.fromkeys(("run", "month"), NUMBER),
     "prices": {"currency": str, **dict.fromkeys(("master_hour", "compute_hour"), NUMBER)},

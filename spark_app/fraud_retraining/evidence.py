@@ -103,7 +103,11 @@ class Memory:
     @property
     def seen(self) -> Dict[str, Evidence]:
         """Evidence of each candidate of this week."""
-        return {version: (self.course(version) or [(None, Evidence())])[-1][1] for version in self.week.gains}
+        return {version: self.last(version) for version in self.week.gains}
+
+    def last(self, version: str) -> Evidence:
+        course = self.course(version)
+        return course[-1][1] if course else Evidence()
 
     def to_dict(self) -> Dict[str, Any]:
         return {
@@ -117,7 +121,7 @@ class Memory:
     def _told(self, version: str) -> Dict[str, Any]:
         course = self.course(version)
         gains = {week.days: week.gains[version] for week in self.counted if version in week.gains}
-        last = course[-1][1] if course else Evidence()
+        last = self.last(version)
         return {
             **asdict(self.week.gains[version]),
             "mean_gain": self.margin + last.excess / last.information if course else None,

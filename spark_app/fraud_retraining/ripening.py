@@ -149,7 +149,7 @@ def check_ripe(split: Split, found: Ripening) -> None:
         return
     mend = f"choose --as-of {found.on} or earlier"
     if found.at(LONGEST + 1) < found.ripe:
-        mend = f"see why labels come so late, or lower labels.ripe (--ripe, now {found.ripe:g})"
+        mend = f"see why labels come so late, or lower ripening.share (--ripe, now {found.ripe:g})"
     raise RetrainingError(
         f"the test week {split.test} is not ripe: on {found.on} its last day is {age} days old, and at that age"
         f" {found.at(age):.1%} of the frauds are known, {found.ripe:.0%} are needed; {mend}"

@@ -117,7 +117,7 @@ def by_weeks(
     seed: int,
     seen: Mapping[str, Evidence],
 ) -> Dict[str, Any]:
-    """Promote the candidate with the most evidence if that is enough and no guardrail is broken; else as by the week."""
+    """Promote who has the most evidence if that is enough and no guardrail is broken; else as by the week."""
     ranked = sorted(others, key=lambda c: seen[str(c.version)].log_e, reverse=True)
     best, broken, text = strongest(champion, others, seen, int(week.labels.sum()), gate)
     if broken:

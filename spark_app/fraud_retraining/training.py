@@ -301,7 +301,7 @@ def decide(
     unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
     if unmeasured:
         return tournament.not_comparable(unmeasured)
-    seen = memory and memory.seen
+    seen = memory.seen if memory else None
     return tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed, seen)
 
 

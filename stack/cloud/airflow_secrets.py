@@ -57,7 +57,7 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             uploaded,
             jobs_secret,
             quality=asdict(outputs.quality),
-            labels=asdict(outputs.labels),
+            ripening=asdict(outputs.ripening),
             score=asdict(outputs.score),
             budget=asdict(outputs.budget),
             prices=pricing.hour_of(asdict(outputs.dataproc)),

@@ -123,10 +123,10 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Labels:
+class Ripening:
     """When a retrain takes labels as known."""
 
-    ripe: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Outputs:
     airflow: Airflow
     dataproc: Dataproc
     quality: Quality
-    labels: Labels
+    ripening: Ripening
     score: Score
     budget: Budget
     promotion: Promotion

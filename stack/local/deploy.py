@@ -66,7 +66,7 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
 
 
 def promotion(hours: int, rule: str | None = None) -> dict[str, Any]:
-    """Who decides that a better model serves, a person who has so many hours or nobody; by which rule if one is said."""
+    """Who decides that a better model serves, a person who has so many hours or nobody; by which rule, if said."""
     who = {"mode": "approval", "hours": hours} if hours else {"mode": "automatic"}
     return who | ({"rule": rule} if rule else {})
 

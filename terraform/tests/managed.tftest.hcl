@@ -237,6 +237,20 @@ run "a_task_that_waits_for_a_person_needs_a_triggerer" {
   }
 }
 
+run "airflow_2_takes_a_password_in_its_api" {
+  command = plan
+  variables {
+    airflow = { version = "2.11", config = { api = { maximum_page_limit = "200" }, core = { parallelism = "8" } } }
+  }
+  assert {
+    condition = one(yandex_airflow_cluster.main).airflow_config == tomap({
+      api  = tomap({ auth_backends = "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session", maximum_page_limit = "200" })
+      core = tomap({ parallelism = "8" })
+    })
+    error_message = "airflow_config is ${jsonencode(one(yandex_airflow_cluster.main).airflow_config)}; what is asked for is expected, and that Airflow 2 takes a password."
+  }
+}
+
 run "on_airflow_2_it_needs_none" {
   command = plan
   variables {

@@ -544,12 +544,12 @@ run "budget_of_a_run_above_the_month" {
   expect_failures = [var.budget]
 }
 
-run "labels_ripe_beyond_all" {
+run "labels_ripen_beyond_all" {
   command = plan
   variables {
-    labels = { ripe = 95 }
+    ripening = { share = 95 }
   }
-  expect_failures = [var.labels]
+  expect_failures = [var.ripening]
 }
 
 run "promotion_by_nobody" {

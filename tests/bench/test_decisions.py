@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.decisions import plan, report
+from bench.decisions import peers, plan, report
 from bench.decisions.contest import contest, rules
 from bench.decisions.entrants import Field, at
 from bench.decisions.estimates import mean, rate, share
@@ -91,6 +91,43 @@ def test_a_gate_that_resamples_each_model_by_itself_is_found(monkeypatch):
 
     monkeypatch.setattr(Field, "resampled", unpaired)
     assert "a gain of 0.05 is found at once" in failures()
+
+
+def test_peers_rules_promote_equals_where_the_gate_keeps_the_champion():
+    """All of them; a t-test takes halves that share rows for independent ones, and calls chance significant."""
+    made = peers.all_rules()
+    found = {name: len(measured_equals(made[name])) for name in made if "evidence" not in name}
+    assert found["the newest wins"] == WORLDS * WEEKS
+    assert found["this gate"] == 0
+    assert all(found[name] > 0.05 * WORLDS * WEEKS for name in peers.PEERS)
+
+
+def measured_equals(made):
+    """Promotions of equal models by a rule, over all worlds."""
+    challengers = [f"equal {number % 3}" for number in range(WEEKS)]
+    return [one for seed in range(WORLDS) for one in contest(world(seed), "champion 0", challengers, made())]
+
+
+def test_the_application_decides_as_the_bench_says_that_it_would():
+    """Its rule `weeks`, given what earlier weeks have shown, promotes whom the bench's gate with memory promotes."""
+    field, gate = world(1), tournament.Gate(resamples=200, rule="weeks")
+    either = rules([], [], [MARGIN])[f"either {MARGIN}"]
+    for stream in ("equal", "0.05"):
+        seen, since = {}, []
+
+        def application(week, number, candidates, seen=seen, since=since):
+            champion = next(c.version for c in candidates if c.role == "champion")
+            if since[-1:] != [champion]:
+                since.append(champion)
+                seen.clear()
+            for version, one in tournament.gains(week, candidates, gate, 42).items():
+                seen[version] = seen.get(version, Evidence()).after(number, one.gain, one.variance, gate.margin)
+            return tournament.decide(week, candidates, gate, 42, seen)
+
+        challengers = [f"{stream} {number % 3}" for number in range(WEEKS)]
+        ours = contest(field, "champion 0", challengers, application)
+        assert ours == contest(field, "champion 0", challengers, either())
+        assert bool(ours) == (stream == "0.05")
 
 
 def crossed(true, pairs=1500, weeks=26, deviation=0.006):

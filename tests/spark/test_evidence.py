@@ -24,7 +24,7 @@ def week(number, champion="1", shift=0, **gains):
     return Week(Days(first, first + timedelta(6)), champion, gains or {"2": GAIN})
 
 
-@pytest.fixture()
+@pytest.fixture
 def lake(spark, tmp_path):
     return Lake(spark, str(tmp_path))
 

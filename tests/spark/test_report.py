@@ -152,7 +152,9 @@ def test_what_is_not_known_is_a_line_and_no_empty_plot(first, written):
     assert [name for name in SECTIONS if f'<section id="{name}"' not in page] == []
     assert "This run prepared no raw file" in page
     bare = replace(first, kinds=[], importance=[], drift=[], budgets=[], history=None, steps=[], first=None)
-    bare = replace(bare, absent={**bare.absent, **{name: f"no {name} <here>" for name in words_of_parts()}})
+    bare = replace(
+        bare, labels=None, absent={**bare.absent, **{name: f"no {name} <here>" for name in words_of_parts()}}
+    )
     page = pages.written(bare)["report.html"]
     for name in words_of_parts():
         assert f"no {name} &lt;here&gt;" in page
@@ -160,7 +162,7 @@ def test_what_is_not_known_is_a_line_and_no_empty_plot(first, written):
 
 
 def words_of_parts():
-    return ["comparison", "budgets", "kinds", "importance", "drift", "history", "steps"]
+    return ["comparison", "evidence", "labels", "budgets", "kinds", "importance", "drift", "history", "steps"]
 
 
 def test_the_page_needs_nothing_else_and_takes_no_text_for_markup(written):

@@ -241,7 +241,7 @@ def over_weeks(decision: Mapping[str, Any], gate: Gate) -> Optional[Evidence]:
         Pair(
             version=version,
             role=roles[version],
-            weeks=[PairWeek(*week["week"], week["gain"], week["log_e"]) for week in one["weeks"]],
+            weeks=[PairWeek(week["week"][0], week["week"][1], week["gain"], week["log_e"]) for week in one["weeks"]],
             **{name: one[name] for name in ("gain", "mean_gain", "log_e")},
         )
         for version, one in found["candidates"].items()
