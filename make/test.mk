@@ -59,9 +59,9 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 	@$(ENVS) ansible mlflow
 	@$(IN_ANSIBLE) python $(PYTEST) tests/roles
 
-test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore (root)
+test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
 	@$(ENVS) ansible mlflow
-	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py $(if $(VERIFY),tests/machines/test_kept_data.py)
+	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py $(if $(VERIFY),tests/machines/test_kept_data.py)
 
 # What boots machines on this host; installed if it is missing and may be (root, Debian).
 MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble

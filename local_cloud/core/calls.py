@@ -68,13 +68,15 @@ class Verb:
     """A method that answers with an operation.
 
     `begin` checks the request and makes what is visible at once; `finish` does the work and returns the response;
-    `failed` tidies up; `resume` takes the place of `finish` when the endpoint was killed in between.
+    `failed` tidies up; `resume` takes the place of `finish` when the endpoint was killed in between. With `at_once` the
+    operation is done when it is told of.
     """
 
     begin: Callable[[Call], Begun]
     finish: Callable[[Work], Message]
     failed: Callable[[Work, ApiError], None] = lambda work, error: None
     resume: Callable[[Work], Message] | None = None
+    at_once: bool = False
 
 
 # A method that answers at once.

@@ -22,6 +22,8 @@ from local_cloud.core.store import Store
 ACCOUNT_TYPE, KEY_TYPE = "yandex.cloud.iam.v1.ServiceAccount", "yandex.cloud.iam.v1.Key"
 _TABLE = json.loads((Path(__file__).parent / "roles.json").read_text())
 _ROLES: dict[str, dict[str, list[str]]] = _TABLE["roles"]
+# The folder of the images that everybody may use.
+PUBLIC_IMAGES = "standard-images"
 # Roles that contain nearly everything are a poor advice in an error message.
 _BROAD = ("admin", "editor", "viewer")
 # Seconds for which an expired token is still told from one that never was.
@@ -172,6 +174,8 @@ class Identity:
         """The roles that a subject has on any of these resources (one, its parents, its folder, its cloud)."""
         account = self._accounts.get(subject)
         roles = set(account.roles) if account and self._config.folder_id in resources else set()
+        if PUBLIC_IMAGES in resources:
+            roles.add("viewer")
         marks = ",".join("?" * len(resources))
         rows = self._store.execute(
             f"SELECT role FROM bindings WHERE subject = ? AND resource IN ({marks})", subject, *resources

@@ -1,10 +1,26 @@
 """The object store that stands for Object Storage, as far as the endpoint itself needs it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from local_cloud.core.config import ObjectStore
+from local_cloud.core.errors import ApiError
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the object store answers wrongly, or not at all, as an error of the API."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as problem:
+        raise ApiError(grpc.StatusCode.UNAVAILABLE, f"the object store does not answer: {problem}") from problem
 
 
 class ObjectStoreClient:
@@ -45,6 +61,22 @@ class ObjectStoreClient:
         except BotoCoreError as error:
             return f"the object store does not answer: {error}"
         return ""
+
+    def buckets(self) -> list[str]:
+        """The names of all buckets, in order; raises UNAVAILABLE if the store does not answer."""
+        with _told():
+            return sorted(each["Name"] for each in self._client.list_buckets()["Buckets"])
+
+    def make(self, bucket: str) -> bool:
+        """False: there is a bucket of that name already."""
+        with _told():
+            return bucket not in self.buckets() and bool(self._client.create_bucket(Bucket=bucket))
+
+    def remove(self, bucket: str) -> bool:
+        """False: there is something in it."""
+        with _told():
+            found = self._client.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents", ())
+            return not found and bool(self._client.delete_bucket(Bucket=bucket))
 
     def upload(self, file: Path, bucket: str, key: str) -> None:
         self._client.upload_file(str(file), bucket, key)

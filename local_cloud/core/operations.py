@@ -34,7 +34,7 @@ class Operations:
         self._lock = threading.Lock()
 
     def start(self, call: Call, verb: Verb) -> Operation:
-        """Begin the work and return the operation, which is not done."""
+        """Begin the work and return the operation, which is not done unless the verb does its work at once."""
         with self._store.transaction():
             begun = verb.begin(call)
             operation = _new_operation(call, begun)
@@ -50,6 +50,9 @@ class Operations:
                 operation.SerializeToString(),
             )
         work = Work(call, operation.id, begun.row.key, begun.previous)
+        if verb.at_once:
+            self._run(work, verb, verb.finish, 0)
+            return self.get(operation.id)
         self._spawn(work, verb, verb.finish, self.seconds(call.method))
         return operation
 
@@ -178,10 +181,14 @@ def _metadata(call: Call, begun: Begun) -> Message:
     if descriptor is None:
         return Empty()
     row, metadata = begun.row, schema.new(descriptor)
+    service = call.method.containing_service
+    own = {f"{schema.snake(row.kind)}_id"}
+    if schema.resource_of(service) is row.message.DESCRIPTOR:
+        own.update(schema.key_fields(service)[-1:])
     for name in schema.string_fields(descriptor):
         value = getattr(call.request, name, "") or row.parents.get(name, "")
         nested = getattr(row.message, f"current_{name.removesuffix('_id')}", None)
-        if name == f"{schema.snake(row.kind)}_id":
+        if name in own:
             value = row.key
         elif not value and nested is not None:
             value = nested.id

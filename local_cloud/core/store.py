@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS operations(number INTEGER PRIMARY KEY AUTOINCREMENT, 
 CREATE INDEX IF NOT EXISTS by_resource ON operations(resource);
 CREATE TABLE IF NOT EXISTS bindings(resource TEXT NOT NULL, role TEXT NOT NULL, type TEXT NOT NULL,
     subject TEXT NOT NULL, PRIMARY KEY(resource, role, type, subject)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS links(source TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY(source, target)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens(hash TEXT PRIMARY KEY, subject TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS payloads(version TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS processes(job TEXT PRIMARY KEY, pid INTEGER NOT NULL, started REAL NOT NULL) WITHOUT ROWID;
@@ -118,6 +119,7 @@ class Store:
                 self.delete(child)
             self.execute("UPDATE resources SET deleted = ? WHERE number = ?", time.time(), row.number)
             self.execute("DELETE FROM bindings WHERE resource = ? OR subject = ?", row.key, row.key)
+            self.execute("DELETE FROM links WHERE source = ? OR target = ?", row.key, row.key)
             self._note(row, status_of(row.message), "DELETED")
 
     def get(self, kind: str, key: str) -> Row:
@@ -144,6 +146,17 @@ class Store:
     def users(self, key: str) -> list[Row]:
         """The living resources that name this one anywhere in their description."""
         return [row for row in self._rows("deleted IS NULL AND instr(data, ?) > 0", key.encode()) if row.key != key]
+
+    def linked(self, source: str) -> list[Row]:
+        """The living resources that were linked to this one; a link goes with either of its ends."""
+        rows = self.execute("SELECT target FROM links WHERE source = ?", source)
+        return [row for each in rows if (row := self.find(each["target"]))]
+
+    def link(self, source: str, target: str) -> None:
+        self.execute("INSERT OR IGNORE INTO links VALUES (?,?)", source, target)
+
+    def unlink(self, source: str, target: str) -> None:
+        self.execute("DELETE FROM links WHERE source = ? AND target = ?", source, target)
 
     def history(self, kind: str) -> list[Row]:
         """Every resource of a type there ever was, oldest first."""

@@ -20,10 +20,13 @@ from yandex.cloud import validation_pb2 as rules
 from local_cloud.core import schema
 from local_cloud.core.errors import invalid
 
-# The service takes these although its own options forbid them: the vendor's SDK and tutorials send them by default.
+# The service takes these although its own options forbid them: the vendor's SDK and tutorials send them by default, and
+# Terraform's provider makes a PostgreSQL without users and databases.
 NOT_ENFORCED = {
     ("yandex.cloud.dataproc.v1.CreateJobRequest.name", "pattern"),
     ("yandex.cloud.dataproc.v1.AutoscalingConfig.measurement_duration", "required"),
+    ("yandex.cloud.mdb.postgresql.v1.CreateClusterRequest.database_specs", "required"),
+    ("yandex.cloud.mdb.postgresql.v1.CreateClusterRequest.user_specs", "required"),
 }
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = r"(-?\d+(?:\.\d+)?)(ms|s|m|h|d)?"

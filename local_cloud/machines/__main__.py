@@ -46,6 +46,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME",
     )
+    one.add_argument(
+        "--instance",
+        type=Path,
+        help="JSON of the API's Instance: cloud-init makes the user, by the user-data that the metadata service has",
+    )
+    one.add_argument("--identity", help="HOST:PORT of the endpoint's metadata listener, which gives it tokens")
     one.set_defaults(run=up)
 
     one = commands.add_parser("disk", help="let a disk of a machine grow, also while it runs")
@@ -119,6 +125,8 @@ def up(lab: Lab, arguments: argparse.Namespace) -> None:
         binds=tuple(arguments.bind),
         layer=str(layers.files(arguments.layer)) if arguments.layer else "",
         disks=wanted_disks,
+        instance=arguments.instance.read_text() if arguments.instance else None,
+        identity=arguments.identity,
     )
     Machine(lab, arguments.name).up(wanted)
 

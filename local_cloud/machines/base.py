@@ -15,18 +15,31 @@ PACKAGES = "systemd-sysv dbus libpam-systemd openssh-server sudo python3 ca-cert
 PROXY = f"http://{GATEWAY}:{PROXY_PORT}"
 
 
-def ensure(debian: str) -> Path:
+# What a cloud's image has besides: cloud-init, which looks for user-data where the cloud has it. The network is the
+# lab's.
+CLOUD_INIT = {
+    "etc/cloud/cloud.cfg.d/90_lab.cfg": "datasource_list: [Ec2]\n"
+    "datasource: {Ec2: {strict_id: false, timeout: 10, max_wait: 30}}\n"
+    "apt: {preserve_sources_list: true}\n"
+    "network: {config: disabled}\n"
+}
+
+
+def ensure(debian: str, cloud_init: bool = False) -> Path:
     """The base of that Debian release, made (about 20 s) unless there is one from the same inputs."""
     mirror, security = host.debian_mirrors()
     suite, authorities = SUITES[debian], host.extra_authorities()
-    files = settings(host.pip_index())
-    inputs = json.dumps([suite, mirror, security, PACKAGES, files, authorities, Path(__file__).read_text()])
+    files = settings(host.pip_index()) | (CLOUD_INIT if cloud_init else {})
+    packages = f"{PACKAGES} cloud-init" if cloud_init else PACKAGES
+    inputs = json.dumps([suite, mirror, security, packages, files, authorities, Path(__file__).read_text()])
     folder = host.STATE / "bases" / f"debian-{debian}-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
-    with host.exclusive(f"base-{debian}"):
+    with host.exclusive(f"base-{debian}{'-cloud' * cloud_init}"):
         if not folder.exists():
             begun = time.monotonic()
             print(f"base image Debian {debian} from {mirror} …", flush=True)
-            build(folder.with_suffix(".new"), suite, mirror, security, files, authorities)
+            sources = [f"deb {mirror} {suite} main", f"deb {mirror} {suite}-updates main"]
+            sources.append(f"deb {security} {suite}-security main")
+            build(folder.with_suffix(".new"), suite, sources, packages, files, authorities)
             folder.with_suffix(".new").rename(folder)
             print(f"base image Debian {debian}: {time.monotonic() - begun:.0f} s, {folder}", flush=True)
     return folder
@@ -44,12 +57,12 @@ def settings(index: str | None) -> dict[str, str]:
     return {"etc/apt/apt.conf.d/90lab-proxy": apt, "etc/pip.conf": pip, "etc/environment": shell}
 
 
-def build(folder: Path, suite: str, mirror: str, security: str, files: dict[str, str], authorities: list[str]) -> None:
+def build(
+    folder: Path, suite: str, sources: list[str], packages: str, files: dict[str, str], authorities: list[str]
+) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    sources = [f"deb {mirror} {suite} main", f"deb {mirror} {suite}-updates main"]
-    sources.append(f"deb {security} {suite}-security main")
-    include = "--include=" + ",".join(PACKAGES.split())
+    include = "--include=" + ",".join(packages.split())
     host.run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", include, suite, folder, *sources)
     for path, content in files.items():
         (folder / path).write_text(content)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,26 @@ class Lab:
         if not host.alive(group):
             enter = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
             host.spawn(group, self.folder / f"{name}.log", *enter, *command)
+
+    def serve_metadata(self) -> None:
+        """The cloud's metadata service, for machines that the cloud's API describes.
+
+        Raises:
+            MachineError: somebody else is at its address already.
+        """
+        group = self.group / "service-metadata"
+        log = self.folder / "metadata.log"
+        if not host.alive(group):
+            host.spawn(group, log, sys.executable, "-m", "local_cloud.machines.metadata", self.name)
+        if not host.wait_until(lambda: self.answers(METADATA, 80) or not host.alive(group), 30) or not host.alive(
+            group
+        ):
+            raise host.MachineError(f"no metadata service at {METADATA}:80 of lab {self.name!r}; {log} says why")
+
+    def answers(self, address: str, port: int) -> bool:
+        """Whether somebody listens there, in the lab's network."""
+        with host.network(self.namespace), socket.socket() as attempt:
+            return attempt.connect_ex((address, port)) == 0
 
     def enter(self, command: list[str]) -> None:
         """Becomes that command, inside the lab's network: outside of every machine, where an attacker stands."""

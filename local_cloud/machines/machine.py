@@ -8,12 +8,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local_cloud.machines import base, host
 from local_cloud.machines.disks import Disk
 from local_cloud.machines.lab import GATEWAY, NETWORK, Lab, checked
 
 BOOT_SECONDS = 60
+CLOUD_INIT_SECONDS = 900
 STOP_SECONDS = 30
 ADDRESSES = range(11, 250)
 # What no two machines should share; a timer that has run would catch up at the next machine's first boot.
@@ -40,6 +42,7 @@ class Record:
     binds: list[str]
     layer: str = ""  # directory of what is installed already, over the base
     disks: list[str] = field(default_factory=list)  # names of those beside its own
+    identity: str | None = None  # HOST:PORT at which the endpoint gives it tokens
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Request:
     binds: tuple[str, ...] = ()  # HOST-PATH:GUEST-PATH
     layer: str = ""
     disks: tuple[tuple[str, str], ...] = ()  # name, and the size of those that are not there yet: 512M, 2G
+    instance: str | None = None  # the API's description, as JSON: cloud-init makes of the machine what it says
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,17 @@ class Machine:
         return Record(**json.loads((self.folder / "machine.json").read_text()))
 
     @property
+    def instance(self) -> dict[str, Any] | None:
+        """What the cloud's API says of it, and so its metadata service; None for one that no API knows."""
+        file = self.folder / "instance.json"
+        return dict(json.loads(file.read_text())) if file.exists() else None
+
+    @property
+    def result(self) -> Path:
+        """Where cloud-init says how it ended."""
+        return self.root / "var/lib/cloud/data/result.json"
+
+    @property
     def veth(self) -> str:
         return f"v{self.record.address.rpartition('.')[2]}"
 
@@ -101,7 +117,7 @@ class Machine:
         """Makes the machine unless it exists, boots it unless it runs, and returns when ssh answers."""
         begun = time.monotonic()
         checked(self.name)  # before anything is made
-        image = Path(self.record.base) if self.exists else base.ensure(wanted.debian)
+        image = Path(self.record.base) if self.exists else base.ensure(wanted.debian, wanted.instance is not None)
         with host.exclusive(f"lab-{self.lab.name}"):
             self.lab.ensure()
             if not self.exists:
@@ -119,23 +135,50 @@ class Machine:
                     list(wanted.binds),
                     wanted.layer,
                     [name for name, _ in wanted.disks],
+                    wanted.identity,
                 )
                 self.mount(made)
-                self.personalise(made, wanted.authorized_key)
+                if wanted.instance is None:
+                    self.personalise(made, wanted.authorized_key)
+                else:
+                    self.describe(wanted.instance, address)
                 (self.folder / "machine.json").write_text(json.dumps(asdict(made), indent=2) + "\n")
                 introduce(self.lab)
             if not self.running:
                 self.lab.forget_connections()
                 self.mount(self.record)
                 self.connect()
+                if self.instance:
+                    self.lab.serve_metadata()
+                    self.result.unlink(missing_ok=True)
                 self.boot()
             write_ssh_config(self.lab)
+        if self.instance:
+            self.await_cloud_init()
         if not host.wait_until(self.answers, BOOT_SECONDS):
             console = "\n".join((self.folder / "console.log").read_text(errors="replace").splitlines()[-15:])
             raise host.MachineError(
                 f"{self.name} does not answer ssh after {BOOT_SECONDS} s; its console ends with:\n{console}"
             )
         print(f"{self.name}: Debian {self.record.debian}, {self.record.address}, {time.monotonic() - begun:.1f} s")
+
+    def describe(self, instance: str, address: str) -> None:
+        """Notes what its metadata service is to say; at its first boot all else comes from there."""
+        told = json.loads(instance)
+        told["network_interfaces"][0]["primary_v4_address"]["address"] = address  # the lab's network is not the cloud's
+        (self.folder / "instance.json").write_text(json.dumps(told))
+
+    def await_cloud_init(self) -> None:
+        """Raises MachineError if cloud-init does not end, or ends so that nobody can log in."""
+        if not host.wait_until(self.result.exists, CLOUD_INIT_SECONDS):
+            raise host.MachineError(f"cloud-init of {self.name} has not ended after {CLOUD_INIT_SECONDS} s")
+        write_ssh_config(self.lab)  # it makes host keys of its own
+        if not self.answers() and not self.answers():
+            told = json.loads(self.result.read_text())["v1"]
+            raise host.MachineError(
+                f"{self.record.user} cannot log in to {self.name}: cloud-init has read {told['datasource']} and says "
+                f"{told['errors'] or 'nothing'}; its log is {self.root}/var/log/cloud-init.log"
+            )
 
     def stop(self, now: bool = False) -> None:
         """Shuts it down in order, or cuts the power; the disks stay and `up` boots it again."""

@@ -6,11 +6,14 @@ from local_cloud.services.base import Service
 from local_cloud.services.compute.verbs import Compute
 from local_cloud.services.dataproc.service import Dataproc
 from local_cloud.services.discovery.verbs import Discovery
+from local_cloud.services.dns.verbs import Dns
 from local_cloud.services.iam.verbs import Iam
+from local_cloud.services.kms.verbs import Kms
 from local_cloud.services.lockbox.verbs import Lockbox
 from local_cloud.services.operation.verbs import OperationService
 from local_cloud.services.postgresql.verbs import Postgresql
 from local_cloud.services.quotamanager.verbs import QuotaManager
+from local_cloud.services.storage.verbs import Storage
 from local_cloud.services.vpc.verbs import Vpc
 
 SERVICES: tuple[type[Service], ...] = (
@@ -19,8 +22,11 @@ SERVICES: tuple[type[Service], ...] = (
     QuotaManager,
     Iam,
     Lockbox,
+    Kms,
     Vpc,
+    Dns,
     Compute,
+    Storage,
     Postgresql,
     Airflow,
     Dataproc,

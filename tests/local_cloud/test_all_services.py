@@ -23,7 +23,8 @@ from tests.support.cloud import CLOUD, DEPLOYER, FOLDER, NETWORK
 
 CYCLE = {"Create", "Get", "List", "Delete"}
 # Services whose messages follow none of the API's conventions (numbers as keys, lists of another type, no key at all),
-# and clusters of Data Processing, which need real surroundings and have tests of their own.
+# and what needs real surroundings and has tests of its own: clusters of Data Processing, users and databases of a
+# cluster, buckets of an object store.
 BEYOND = {
     "yandex.cloud.cdn.v1.OriginGroupService",
     "yandex.cloud.cdn.v1.OriginService",
@@ -33,11 +34,14 @@ BEYOND = {
     "yandex.cloud.iam.v1.OAuthClientSecretService",
     "yandex.cloud.iam.v1.OAuthClientService",
     "yandex.cloud.loadtesting.api.v1.AgentService",
+    "yandex.cloud.mdb.postgresql.v1.DatabaseService",
+    "yandex.cloud.mdb.postgresql.v1.UserService",
     "yandex.cloud.resourcemanager.v1.FolderService",
     "yandex.cloud.serverless.mcpgateway.v1.McpGatewayService",
     "yandex.cloud.serverless.workflows.v1.WorkflowService",
     "yandex.cloud.smartwebsecurity.v1.load_balancer.DomainService",
     "yandex.cloud.spark.v1.environment.EnvironmentService",
+    "yandex.cloud.storage.v1.BucketService",
     "yandex.cloud.ytsaurus.v1.ClusterService",
 }
 

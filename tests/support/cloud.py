@@ -61,12 +61,16 @@ def new_key() -> tuple[str, str]:
 
 
 class ObjectStore:
-    """An S3 server that knows one bucket; `objects` maps bucket/key to content, `requests` has what was asked of it."""
+    """An S3 server that knows one bucket, and those that are made in it.
+
+    `objects` maps bucket/key to content, `requests` has what was asked of it.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.buckets = {BUCKET}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
-        objects, requests = self.objects, self.requests
+        objects, requests, buckets = self.objects, self.requests, self.buckets
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -76,9 +80,16 @@ class ObjectStore:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 requests.append((self.command, self.path, dict(self.headers.items())))
                 content = objects.get(path, b"") if self.command == "GET" else b""
-                if self.command == "PUT":
+                bucket, _, key = path.partition("/")
+                if self.command == "PUT" and not key:
+                    buckets.add(bucket)
+                elif self.command == "PUT":
                     objects[path] = body
-                self.send_response(200 if path.split("/")[0] == BUCKET else 404)
+                elif self.command == "GET" and not key:
+                    content = listed(buckets, bucket, objects)
+                self.send_response(200 if bucket in {*buckets, ""} else 404)
+                if self.command == "DELETE" and not key:
+                    buckets.discard(bucket)
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("ETag", '"0"')
                 self.end_headers()
@@ -96,6 +107,16 @@ class ObjectStore:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def listed(buckets: set[str], bucket: str, objects: dict[str, bytes]) -> bytes:
+    """The buckets, or the keys of one of them, as S3 tells them."""
+    if not bucket:
+        names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in sorted(buckets))
+        return f"<ListAllMyBucketsResult><Buckets>{names}</Buckets></ListAllMyBucketsResult>".encode()
+    keys = [name.partition("/")[2] for name in objects if name.startswith(f"{bucket}/")]
+    contents = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+    return f"<ListBucketResult>{contents}</ListBucketResult>".encode()
 
 
 def fake_image(folder: Path) -> dict[str, str]:

@@ -71,6 +71,11 @@ def test_what_a_cluster_costs_reaches_the_training_job() -> None:
     assert made["train"]["args"][-2:] == ["--price-per-hour=27", "--currency=RUB"]
     told = plan.make(SETTINGS | {"score": {"budget": 30}}, "http://mlflow", plan.Run("manual__1", BEGUN))
     assert told["train"]["args"][-1] == "--budget=30"
+    by_weeks = plan.make(SETTINGS | {"promotion": {"rule": "weeks"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert by_weeks["train"]["args"][-1] == "--promotion-rule=weeks"
+    ripe = plan.make(SETTINGS | {"ripening": {"share": 0.9}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert ripe["train"]["args"][-1] == "--ripe=0.9"
+    assert not [word for word in told["train"]["args"] if word.startswith(("--promotion", "--ripe"))]
     unknown = plan.make(SETTINGS | {"prices": {"currency": "RUB"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
     assert not [word for word in unknown["train"]["args"] if word.startswith(("--price", "--currency"))]
 

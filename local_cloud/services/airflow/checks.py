@@ -6,9 +6,10 @@ September 2026, so only what the vendor has moved away from (2.8, 2.10) is refus
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from local_cloud.core.identity import ACCOUNT_TYPE
 from local_cloud.core.store import Store
 from local_cloud.services.airflow import errors
 
@@ -23,6 +24,9 @@ PRESETS = {
 }
 _PARTS = ("webserver", "scheduler", "dag_processor", "triggerer", "worker")
 SUBNET, SECURITY_GROUP = "yandex.cloud.vpc.v1.Subnet", "yandex.cloud.vpc.v1.SecurityGroup"
+LOG_GROUP = "yandex.cloud.logging.v1.LogGroup"
+# Airflow and Python of a cluster that asks for none.
+DEFAULT = ("3.1", "3.12")
 
 
 def check_cluster(store: Store, request: Any) -> None:
@@ -34,16 +38,34 @@ def check_cluster(store: Store, request: Any) -> None:
         raise errors.closed_version(version, CLOSED[version])
     if version and int(version.split(".")[0]) >= 3 and not request.config.HasField("dag_processor"):
         raise errors.no_dag_processor(version)
-    for part, resources in parts(request.config):
-        if resources.resource_preset_id not in PRESETS:
-            raise errors.preset(part, resources.resource_preset_id, PRESETS)
-    worker = request.config.worker
-    if request.config.HasField("worker") and not 1 <= worker.min_count <= worker.max_count:
-        raise errors.workers(worker.min_count, worker.max_count)
+    check_parts(request.config)
     for subnet in request.network.subnet_ids:
         store.get(SUBNET, subnet)
-    for group in request.network.security_group_ids:
+    check_named(store, request, request.network.security_group_ids)
+
+
+def check_update(store: Store, request: Any) -> None:
+    """Raises INVALID_ARGUMENT, or NOT_FOUND for a group, an account or a log group that does not exist."""
+    check_parts(request.config_spec)
+    check_named(store, request, request.network_spec.security_group_ids)
+
+
+def check_parts(config: Any) -> None:
+    for part, resources in parts(config):
+        if resources.resource_preset_id not in PRESETS:
+            raise errors.preset(part, resources.resource_preset_id, PRESETS)
+    worker = config.worker
+    if config.HasField("worker") and not 1 <= worker.min_count <= worker.max_count:
+        raise errors.workers(worker.min_count, worker.max_count)
+
+
+def check_named(store: Store, request: Any, groups: Iterable[str]) -> None:
+    for group in groups:
         store.get(SECURITY_GROUP, group)
+    if request.service_account_id:
+        store.get(ACCOUNT_TYPE, request.service_account_id)
+    if request.logging.log_group_id:
+        store.get(LOG_GROUP, request.logging.log_group_id)
 
 
 def parts(config: Any) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ Source: yandex-cloud/docs, en/compute/concepts/performance-levels and en/_includ
 yandex-cloud/cloudapi, compute/v1. Required fields, names and lengths are in core/rules.json.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from local_cloud.core.hardware import (
@@ -16,7 +17,7 @@ from local_cloud.core.hardware import (
 from local_cloud.core.identity import ACCOUNT_TYPE
 from local_cloud.core.store import Store
 from local_cloud.services.compute import errors
-from local_cloud.services.compute.models import DISK, SECURITY_GROUP, SUBNET
+from local_cloud.services.compute.models import DISK, IMAGE, SECURITY_GROUP, SUBNET
 
 MOST_METADATA = 512 << 10
 
@@ -24,6 +25,20 @@ MOST_METADATA = 512 << 10
 def check_new_disk(store: Store, request: Any) -> None:
     check_zone(request.zone_id)
     check_disk(request.type_id or DEFAULT_DISK, request.size, "size")
+    check_source(store, request)
+
+
+def check_source(store: Store, request: Any) -> None:
+    """The image of a new disk exists and fits on it."""
+    if request.image_id:
+        image = store.get(IMAGE, request.image_id)
+        if request.size < image.message.min_disk_size:
+            raise errors.smaller_than_image(request.size, image)
+
+
+def check_schedule(store: Store, disks: Iterable[str]) -> None:
+    for disk in disks:
+        store.get(DISK, disk)
 
 
 def check_disk_change(store: Store, request: Any) -> None:
@@ -64,6 +79,7 @@ def check_resources(platform: str, resources: Any) -> None:
 def check_attached(store: Store, name: str, specification: Any, zone: str) -> None:
     if specification.WhichOneof("disk") == "disk_spec":
         check_disk(specification.disk_spec.type_id or DEFAULT_DISK, specification.disk_spec.size, f"{name}.disk_spec")
+        check_source(store, specification.disk_spec)
         return
     row = store.get(DISK, specification.disk_id)
     if row.message.zone_id != zone:

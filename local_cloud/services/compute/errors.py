@@ -1,6 +1,6 @@
 """What Compute refuses, besides configurations of hardware (`core/hardware.py`) and quotas."""
 
-from local_cloud.core.errors import ApiError, invalid, precondition
+from local_cloud.core.errors import ApiError, invalid, not_found, precondition
 from local_cloud.core.resources import Row
 
 
@@ -49,6 +49,23 @@ def no_nat(row: Row, index: str) -> ApiError:
 
 def no_disk(row: Row, disk: str) -> ApiError:
     return invalid(f"Instance {row.key!r} has no secondary disk {disk!r}")
+
+
+def image_not_found(family: str) -> ApiError:
+    return not_found("Image of family", family)
+
+
+def smaller_than_image(size: int, image: Row) -> ApiError:
+    least = image.message.min_disk_size >> 30
+    return invalid(f"size: {size / (1 << 30):g} GB is less than image {image.name!r} asks for: {least} GB")
+
+
+def no_address_of(subnet: Row, value: str) -> ApiError:
+    return invalid(f"primary_v4_address_spec.address: {value!r} is no address of a machine in subnet {subnet.key!r}")
+
+
+def internal_address_used(subnet: Row, value: str) -> ApiError:
+    return precondition(f"primary_v4_address_spec.address: {value!r} is in use already in subnet {subnet.key!r}")
 
 
 def subnet_full(row: Row) -> ApiError:

@@ -4,8 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
+from yandex.cloud.compute.v1 import instance_pb2, instance_service_pb2, snapshot_schedule_service_pb2
 
+from local_cloud.core import schema
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
+from local_cloud.core.hardware import DEFAULT_DISK
+from local_cloud.core.identity import PUBLIC_IMAGES
 from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, set_status, status_of
 from local_cloud.services.base import Service
@@ -13,15 +17,23 @@ from local_cloud.services.compute import checks, errors
 from local_cloud.services.compute.models import (
     ADDRESS,
     DISK,
+    FAMILIES,
     HOLDINGS,
     INSTANCE,
+    SECURITY_GROUP,
     SUBNET,
+    addresses,
     attached,
-    free_address,
+    complete,
+    name_attached,
     new_disk,
+    public_image,
 )
+from local_cloud.services.generic.listing import paged
 
-_INSTANCES, _DISKS = "yandex.cloud.compute.v1.InstanceService", "yandex.cloud.compute.v1.DiskService"
+_INSTANCES, _DISKS, _IMAGES, _SCHEDULES = (
+    f"yandex.cloud.compute.v1.{name}Service" for name in ("Instance", "Disk", "Image", "SnapshotSchedule")
+)
 # What may be changed only while a machine is stopped.
 _AT_REST = ("platform_id", "resources_spec")
 
@@ -38,7 +50,15 @@ class Compute(Service):
             f"{_INSTANCES}/RemoveOneToOneNat": Verb(self._remove_nat, self._answer),
             f"{_INSTANCES}/AttachDisk": Verb(self._attach, self._answer),
             f"{_INSTANCES}/DetachDisk": Verb(self._detach, self._answer),
+            f"{_INSTANCES}/UpdateMetadata": Verb(self._update_metadata, self._answer),
+            f"{_INSTANCES}/UpdateNetworkInterface": Verb(self._update_interface, self._answer),
+            f"{_INSTANCES}/Get": self._get,
+            f"{_DISKS}/Create": Verb(self._create_disk, shared.finish, shared.undo_create),
             f"{_DISKS}/Delete": Verb(self._begin_disk_delete, shared.finish_delete, shared.undo_change),
+            f"{_IMAGES}/GetLatestByFamily": self._latest,
+            f"{_SCHEDULES}/Create": Verb(self._create_schedule, shared.finish, shared.undo_create),
+            f"{_SCHEDULES}/UpdateDisks": Verb(self._update_disks, self._scheduled),
+            f"{_SCHEDULES}/ListDisks": self._list_disks,
         }
 
     def checks(self) -> Mapping[str, Callable[[Call], None]]:
@@ -46,6 +66,8 @@ class Compute(Service):
             f"{_INSTANCES}/Create": lambda call: checks.check_instance(self.store, call.request),
             f"{_DISKS}/Create": lambda call: checks.check_new_disk(self.store, call.request),
             f"{_DISKS}/Update": lambda call: checks.check_disk_change(self.store, call.request),
+            f"{_SCHEDULES}/Create": lambda call: checks.check_schedule(self.store, call.request.disk_ids),
+            f"{_SCHEDULES}/UpdateDisks": lambda call: checks.check_schedule(self.store, call.request.add),
         }
 
     def holdings(self) -> Mapping[str, Holding]:
@@ -58,9 +80,9 @@ class Compute(Service):
             self._give_disk(row, message.boot_disk, request.boot_disk_spec)
         for disk, specification in zip(message.secondary_disks, request.secondary_disk_specs, strict=True):
             self._give_disk(row, disk, specification)
-        for number, interface in enumerate(message.network_interfaces):
-            interface.index = str(number)
+        for interface in message.network_interfaces:
             self._give_addresses(row, interface)
+        complete(message)
         message.fqdn = f"{request.hostname}.ru-central1.internal" if request.hostname else f"{row.key}.auto.internal"
         self.store.save(row)
         return Begun(row)
@@ -81,12 +103,19 @@ class Compute(Service):
         subnet = self.store.get(SUBNET, interface.subnet_id)
         others = [each for each in self.store.select(INSTANCE) if each.key != row.key]
         taken = {i.primary_v4_address.address for each in others for i in each.message.network_interfaces}
-        address = interface.primary_v4_address
-        address.address = address.address or free_address(subnet.message, taken)
+        address, possible = interface.primary_v4_address, addresses(subnet.message)
+        if address.address in taken:
+            raise errors.internal_address_used(subnet, address.address)
+        if address.address and address.address not in set(possible):
+            raise errors.no_address_of(subnet, address.address)
+        address.address = address.address or next((each for each in possible if each not in taken), "")
         if not address.address:
             raise errors.subnet_full(subnet)
         if address.HasField("one_to_one_nat"):
-            address.one_to_one_nat.address = self._public(address.one_to_one_nat.address, row)
+            self._give_public(address.one_to_one_nat, address.one_to_one_nat.address, row)
+
+    def _give_public(self, nat: Any, wanted: str, row: Row) -> None:
+        nat.address, nat.ip_version = self._public(wanted, row), instance_pb2.IPV4
 
     def _public(self, wanted: str, row: Row) -> str:
         """The public address that a machine gets: the reserved one that it names (in use from now on), or any."""
@@ -166,6 +195,89 @@ class Compute(Service):
             raise errors.disk_attached(row, list(row.message.instance_ids))
         return self.resources.begin_delete(call)
 
+    def _create_disk(self, call: Call) -> Begun:
+        row = self.resources.create(call)
+        row.message.type_id = row.message.type_id or DEFAULT_DISK
+        row.message.block_size = row.message.block_size or 4096
+        row.message.source_image_id = call.request.image_id
+        row.message.source_snapshot_id = call.request.snapshot_id or row.message.source_snapshot_id
+        self.store.save(row)
+        return Begun(row)
+
+    def _latest(self, call: Call) -> Message:
+        """The image is kept from now on, so that it is found by its id."""
+        if call.request.folder_id != PUBLIC_IMAGES or call.request.family not in FAMILIES:
+            raise errors.image_not_found(call.request.family)
+        image = public_image(call.request.family)
+        row = self.store.find(image.id) or self.store.insert(image, image.id, PUBLIC_IMAGES, {})
+        message: Message = row.message
+        return message
+
+    def _get(self, call: Call) -> Message:
+        """Without its metadata, where secrets may be, unless the whole is asked for."""
+        message: Message = self.resources.named(call).message
+        if call.request.view != instance_service_pb2.FULL:
+            message.ClearField("metadata")
+        return message
+
+    # ---------------------------------------------------------------------------- schedules of snapshots
+    def _create_schedule(self, call: Call) -> Begun:
+        row = self.resources.create(call)
+        if not row.message.schedule_policy.HasField("start_at"):
+            row.message.schedule_policy.start_at.CopyFrom(row.message.created_at)
+        self.store.save(row)
+        for disk in call.request.disk_ids:
+            self.store.link(row.key, disk)
+        return Begun(row)
+
+    def _update_disks(self, call: Call) -> Begun:
+        row = self.resources.named(call)
+        for disk in call.request.remove:
+            self.store.unlink(row.key, disk)
+        for disk in call.request.add:
+            self.store.link(row.key, disk)
+        return Begun(row)
+
+    def _scheduled(self, work: Work) -> Message:
+        message: Message = self.resources.current(work).message
+        return message
+
+    def _list_disks(self, call: Call) -> Message:
+        disks = sorted(self.store.linked(self.resources.named(call).key), key=lambda row: row.number)
+        page, token = paged(call.request, disks, lambda row: row.number)
+        listed = [row.message for row in page]
+        return snapshot_schedule_service_pb2.ListSnapshotScheduleDisksResponse(disks=listed, next_page_token=token)
+
+    # ---------------------------------------------------------------------------- of a machine
+    def _update_metadata(self, call: Call) -> Begun:
+        row = self.store.get(INSTANCE, call.request.instance_id)
+        for name in call.request.delete:
+            row.message.metadata.pop(name, None)
+        row.message.metadata.update(call.request.upsert)
+        self.store.save(row)
+        return Begun(row)
+
+    def _update_interface(self, call: Call) -> Begun:
+        """Another subnet or another address of one's own is for a machine that is stopped."""
+        row, request = self.store.get(INSTANCE, call.request.instance_id), call.request
+        interface, paths = self._interface(row, request.network_interface_index), list(request.update_mask.paths)
+        at_rest = [path for path in paths if path in ("subnet_id", "primary_v4_address_spec")]
+        if at_rest and status_of(row.message) != "STOPPED":
+            raise errors.not_stopped(row, at_rest, status_of(row.message))
+        if "subnet_id" in paths:
+            interface.subnet_id = request.subnet_id
+        if at_rest:
+            self._mark(self._address(interface.primary_v4_address.one_to_one_nat.address), False)
+            interface.ClearField("primary_v4_address")
+            schema.merge(request.primary_v4_address_spec, interface.primary_v4_address)
+            self._give_addresses(row, interface)
+        if "security_group_ids" in paths:
+            for group in request.security_group_ids:
+                self.store.get(SECURITY_GROUP, group)
+            interface.security_group_ids[:] = request.security_group_ids
+        self.store.save(row)
+        return Begun(row)
+
     def _answer(self, work: Work) -> Message:
         message: Message = self.store.get(INSTANCE, work.resource).message
         return message
@@ -176,7 +288,7 @@ class Compute(Service):
         if interface.primary_v4_address.HasField("one_to_one_nat"):
             raise errors.nat_there(row, interface.index)
         wanted = call.request.one_to_one_nat_spec.address
-        interface.primary_v4_address.one_to_one_nat.address = self._public(wanted, row)
+        self._give_public(interface.primary_v4_address.one_to_one_nat, wanted, row)
         self.store.save(row)
         return Begun(row)
 
@@ -205,6 +317,7 @@ class Compute(Service):
         )
         disk.disk_id = specification.disk_id
         self._give_disk(row, disk, specification)
+        name_attached(disk)
         self.store.save(row)
         return Begun(row)
 

@@ -1,5 +1,6 @@
 """Resources as descriptors tell them: their type, their key, their statuses, and how a request describes one."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
@@ -78,8 +79,16 @@ def apply_update(call: Call, message: Message) -> None:
     request = call.request
     keys = {*schema.key_fields(call.method.containing_service), "update_mask"}
     paths = list(request.update_mask.paths) if schema.has(request, "update_mask") else []
-    for path in paths or [field.name for field, _ in request.ListFields() if field.name not in keys]:
-        if path in keys or not schema.apply_mask(request, path.split("."), message):
+    paths = paths or [field.name for field, _ in request.ListFields() if field.name not in keys]
+    if wrong := keys.intersection(paths):
+        raise errors.not_updatable(wrong.pop(), message.DESCRIPTOR.name)
+    apply_paths(request, paths, message)
+
+
+def apply_paths(source: Message, paths: Iterable[str], message: Message) -> None:
+    """Set these paths of a resource; raises INVALID_ARGUMENT for one that it has not."""
+    for path in paths:
+        if not schema.apply_mask(source, path.split("."), message):
             raise errors.not_updatable(path, message.DESCRIPTOR.name)
 
 

@@ -39,7 +39,7 @@ class Resources:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
-        bind = Verb(self._begin_bindings, self._finish_bindings)
+        bind = Verb(self._begin_bindings, self.finish_bindings)
         self._action = Verb(self.begin_change, self.finish, self.undo_change)
         self._verbs = {
             "Create": Verb(self.begin_create, self.finish, self.undo_create),
@@ -86,6 +86,8 @@ class Resources:
     def create(self, call: Call) -> Row:
         """Insert the resource that a Create request describes, in its first status."""
         message, key, parents = described(call)
+        if schema.has(message, "cloud_id"):
+            message.cloud_id = message.cloud_id or self._context.config.cloud_id
         row = Row(0, message.DESCRIPTOR.full_name, key, self._folder_for(call, parents), parents, message)
         self._refuse_taken_name(row)
         self._context.quotas.check(row)
@@ -242,8 +244,12 @@ class Resources:
         return row
 
     def _list_bindings(self, call: Call) -> Message:
+        return self.bindings_of(self._bound(call), call)
+
+    def bindings_of(self, row: Row, call: Call) -> Message:
+        """A page of the access bindings of one resource."""
         answer = access_pb2.ListAccessBindingsResponse()
-        bindings = self._context.identity.bindings(self._bound(call).key)
+        bindings = self._context.identity.bindings(row.key)
         page, answer.next_page_token = numbered_page(call.request, bindings)
         answer.access_bindings.extend(page)
         return answer
@@ -251,7 +257,7 @@ class Resources:
     def _begin_bindings(self, call: Call) -> Begun:
         return Begun(self._bound(call))
 
-    def _finish_bindings(self, work: Work) -> Message:
+    def finish_bindings(self, work: Work) -> Message:
         """Set or Update AccessBindings; the response lists what really changed."""
         identity, method, request = self._context.identity, work.call.method, work.call.request
         before = identity.bindings(work.resource)

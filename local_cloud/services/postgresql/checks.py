@@ -62,5 +62,10 @@ def check_resources(resources: Any, hosts: int) -> None:
 def check_user(user: Any) -> None:
     if not _USER.fullmatch(user.name) or user.name in RESERVED or user.name.startswith("mdb_"):
         raise errors.user_name(user.name)
-    if user.password and not 8 <= len(user.password) <= 128:
-        raise errors.password_length(user.name, len(user.password))
+    if user.password:
+        check_password(user.name, user.password)
+
+
+def check_password(user: str, password: str) -> None:
+    if not 8 <= len(password) <= 128:
+        raise errors.password_length(user, len(password))

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 import grpc
 
-from local_cloud.core.errors import ApiError, invalid
+from local_cloud.core.errors import ApiError, already_exists, invalid, precondition
 from local_cloud.core.quotas import Shortage, failure
+from local_cloud.core.resources import Row, status_of
 
 
 def not_enough_quota(short: Collection[Shortage]) -> ApiError:
@@ -47,3 +48,35 @@ def user_name(value: str) -> ApiError:
 
 def password_length(user: str, length: int) -> ApiError:
     return invalid(f"user_specs: the password of {user!r} has {length} characters, expected 8 to 128")
+
+
+def disk_shrinks(size: int, now: int) -> ApiError:
+    return invalid(f"config_spec.resources.disk_size: {size >> 30} GB is less than the {now >> 30} GB that hosts have")
+
+
+def last_host(cluster: Row) -> ApiError:
+    return precondition(f"Cluster {cluster.key!r} would have no host left")
+
+
+def host_of_another(cluster: Row, name: str) -> ApiError:
+    return invalid(f"host_name: {name!r} is no host of cluster {cluster.key!r}")
+
+
+def not_running(cluster: Row) -> ApiError:
+    return precondition(f"Cluster {cluster.key!r} is {status_of(cluster.message)}, RUNNING is expected")
+
+
+def owner(user: Row, databases: Collection[str]) -> ApiError:
+    return precondition(f"User {user.name!r} owns {', '.join(databases)}; delete that first")
+
+
+def renamed(name: str) -> ApiError:
+    return invalid(f"new_database_name: {name!r} cannot be called otherwise")
+
+
+def connections(asked: int, most: int) -> ApiError:
+    return precondition(f"conn_limit: the limits of all users are {asked} together, the server has {most}")
+
+
+def name_taken(kind: str, name: str, cluster: Row) -> ApiError:
+    return already_exists(f"{kind.rpartition('.')[2]} with name {name!r} already exists in cluster {cluster.key}")

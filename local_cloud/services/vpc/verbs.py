@@ -2,18 +2,17 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from google.protobuf.message import Message
-from yandex.cloud.vpc.v1 import address_pb2
+from yandex.cloud.vpc.v1 import address_pb2, security_group_pb2
 
 from local_cloud.core import schema
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import new_id
+from local_cloud.core.resources import new_id, timestamp
 from local_cloud.services.base import Service
 from local_cloud.services.vpc import checks, errors
-from local_cloud.services.vpc.models import ADDRESS, HOLDINGS, NETWORK, SECURITY_GROUP
+from local_cloud.services.vpc.models import ADDRESS, HOLDINGS, NETWORK, SECURITY_GROUP, complete
 
 _VPC = "yandex.cloud.vpc.v1"
 # Public addresses are made up of this range.
@@ -27,6 +26,8 @@ class Vpc(Service):
         kinds = ("Network", "Subnet", "SecurityGroup", "RouteTable", "Gateway")
         return {
             **{f"{_VPC}.{kind}Service/Delete": unused for kind in kinds},
+            f"{_VPC}.NetworkService/Create": Verb(self._create_network, shared.finish, shared.undo_create),
+            f"{_VPC}.NetworkService/Delete": Verb(self._begin_delete, self._delete_network, shared.undo_change),
             f"{_VPC}.SecurityGroupService/Create": Verb(self._create_group, shared.finish, shared.undo_create),
             f"{_VPC}.SecurityGroupService/Update": Verb(
                 shared.begin_update, self._finish_group_update, shared.undo_change
@@ -65,13 +66,42 @@ class Vpc(Service):
 
     def _begin_delete(self, call: Call) -> Begun:
         row = self.resources.named(call)
-        if users := self.store.users(row.key):
+        own = getattr(row.message, "default_security_group_id", "")
+        if users := [user for user in self.store.users(row.key) if user.key != own]:
             raise errors.in_use(row, users)
         return self.resources.begin_delete(call)
 
+    def _create_network(self, call: Call) -> Begun:
+        """A network comes with a security group, which goes with it."""
+        row = self.resources.create(call)
+        group = security_group_pb2.SecurityGroup(
+            id=new_id(_VPC),
+            folder_id=row.folder,
+            network_id=row.key,
+            name=f"default-sg-{row.key}",
+            description="Default security group for network",
+            status=security_group_pb2.SecurityGroup.ACTIVE,
+            default_for_network=True,
+        )
+        group.created_at.CopyFrom(timestamp())
+        for direction in (security_group_pb2.SecurityGroupRule.INGRESS, security_group_pb2.SecurityGroupRule.EGRESS):
+            rule = group.rules.add(direction=direction)
+            rule.cidr_blocks.v4_cidr_blocks.append("0.0.0.0/0")
+        complete(group.rules)
+        self.store.insert(group, group.id, row.folder, {})
+        row.message.default_security_group_id = group.id
+        self.store.save(row)
+        return Begun(row)
+
+    def _delete_network(self, work: Work) -> Message:
+        with self.store.transaction():
+            if own := self.store.find(self.resources.current(work).message.default_security_group_id):
+                self.store.delete(own)
+            return self.resources.finish_delete(work)
+
     def _create_group(self, call: Call) -> Begun:
         row = self.resources.create(call)
-        _number(row.message.rules)
+        complete(row.message.rules)
         self.store.save(row)
         return Begun(row)
 
@@ -79,7 +109,7 @@ class Vpc(Service):
         with self.store.transaction():
             self.resources.finish_update(work)
             row = self.resources.current(work)
-            _number(row.message.rules)
+            complete(row.message.rules)
             self.store.save(row)
         message: Message = row.message
         return message
@@ -101,7 +131,7 @@ class Vpc(Service):
             row.message.rules.extend(kept)
             for specification in request.addition_rule_specs:
                 schema.merge(specification, row.message.rules.add())
-            _number(row.message.rules)
+            complete(row.message.rules)
             self.store.save(row)
         return self.resources.finish(work)
 
@@ -127,9 +157,3 @@ class Vpc(Service):
         if row.message.used:
             raise errors.address_in_use(row, row.message.external_ipv4_address.address)
         return begun
-
-
-def _number(rules: Any) -> None:
-    """Give an id to each rule that has none yet."""
-    for rule in rules:
-        rule.id = rule.id or new_id(_VPC)

@@ -1,0 +1,1 @@
+"""Key Management Service: keys that encrypt nothing, with their versions."""
