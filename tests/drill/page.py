@@ -30,8 +30,15 @@ every green run must move the alias. Where it says *real* it is the Spark applic
 lake. What Airflow takes five minutes to notice (a worker or a scheduler that has died) it is told to notice in 30 s;
 the DAGs' delays are theirs.
 
-{missing}| Case | What was done | Jobs | Run | Cluster deleted by | Champion | Alert | Seconds |
+{missing}"""
+TABLE = """| Case | What was done | Jobs | Run | Cluster deleted by | Champion | Alert | Seconds |
 |---|---|---|---|---|---|---|---|
+"""
+EARLIER = """
+## With earlier code
+
+These cases ended like this before the code changed that they depend on, and have not run since.
+
 """
 TAIL = """
 `create`, `delete`: the task of the run; `sweep`: the DAG that comes by every hour, here right after the run. A run is
@@ -56,20 +63,29 @@ def line(row: dict[str, Any]) -> str:
     return "| " + " | ".join(map(str, cells)) + " |\n"
 
 
-def page(rows: dict[str, dict[str, Any]], when: str) -> str:
-    """The page of the rows by their case, and of the days and commits at which they ran; what is missing is named."""
-    missing = [f"`{name}`" for name in EXPECTED if name not in rows]
-    words = f"**Not proven with the present code:** {', '.join(missing)}. `make drill` goes on with them.\n\n"
+def page(rows: dict[str, dict[str, Any]], when: str, before: str = "") -> str:
+    """The page of the rows by their case, and of the days and commits at which they ran; what is missing is named.
+
+    Of the page that was there before, the lines of what is missing stay, apart from the others.
+    """
+    known = {text.split("`")[1]: text for text in before.splitlines(keepends=True) if text.startswith("| `")}
+    missing = [name for name in EXPECTED if name not in rows]
+    earlier = "".join(known[name] for name in missing if name in known)
+    names = [f"`{name}`" for name in missing if name not in known] + ["those [below](#with-earlier-code)"] * bool(
+        earlier
+    )
+    words = f"**Not proven with the present code:** {', '.join(names)}. `make drill` goes on with them.\n\n"
     minutes = round(sum(row["seconds"] for row in rows.values()) / 60)
     head = HEAD.format(minutes=minutes, when=when, missing=words if missing else "")
-    return head + "".join(line(rows[name]) for name in EXPECTED if name in rows) + TAIL
+    table = TABLE + "".join(line(rows[name]) for name in EXPECTED if name in rows)
+    return head + table + TAIL + (EARLIER + TABLE + earlier if earlier else "")
 
 
 def main(kept: Path, target: Path) -> None:
     parts = KeptFile(kept, digest(ROOT, INPUTS)).passed().values()
     rows = {case: row for part in parts for case, row in part.row.items()}
     when = ", ".join(sorted({f"{part.date} at {part.commit}" for part in parts}))
-    target.write_text(page(rows, when))
+    target.write_text(page(rows, when, target.read_text()))
     print(f"{target}: {len(rows)} of {len(EXPECTED)} cases")
 
 

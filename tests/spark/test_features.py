@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -82,6 +83,21 @@ def test_many_rows_follow_the_definitions(spark, seed):
     if seed == 2:
         rows = [dict(one, fraud=None) if number % 3 == 0 else one for number, one in enumerate(rows)]
     assert_same(computed(spark, rows), features(rows))
+
+
+def test_large_keys_that_agree_in_their_low_bits_are_told_apart(spark):
+    rows = random_rows(5, 300, 90)
+    large = [dict(row, customer=row["customer"] << 40, terminal=row["terminal"] << 40) for row in rows]
+    expected = [{name: row[name] for name in ALL_FEATURES} for row in features(rows)]
+    assert_same(computed(spark, large), expected)
+
+
+@pytest.mark.parametrize("make", [handbook_features, all_features])
+def test_a_sort_by_one_number_goes_before_the_exact_one_of_each_key(spark, make):
+    """Spark sorts one number by radix, so the exact sort is cheap; the optimizer drops one that another one follows."""
+    plan = make(prepared(spark, random_rows(1, 10, 5)))._jdf.queryExecution().executedPlan().toString()
+    numbers = [keys.count(" ASC ") for keys in re.findall(r"Sort \[(.*?)\], false", plan)]
+    assert numbers[:2] + numbers[-2:] == [3, 1, 3, 1]
 
 
 def test_a_label_that_has_not_arrived_is_not_a_genuine_one(spark):

@@ -40,6 +40,19 @@ def test_a_drill_that_is_not_complete_names_what_is_missing() -> None:
     assert f"**Not proven with the present code:** `{page.EXPECTED[0]}`, `{page.EXPECTED[1]}`." in text
 
 
+def test_what_ran_with_earlier_code_only_stays_apart_until_it_runs_again() -> None:
+    first, second, third = page.EXPECTED[:3]
+    before = page.page(rows(first, second), "2026-11-23 at 1111111")
+    after = page.page(rows(second, third), "2026-11-27 at 0c469cd", before)
+    now, earlier = after.split("## With earlier code")
+    assert [name for name in (first, second, third) if f"| `{name}` |" in now] == [second, third]
+    assert [name for name in (first, second, third) if f"| `{name}` |" in earlier] == [first]
+    assert f"code:** `{page.EXPECTED[3]}`" in now
+    assert "`, those [below](#with-earlier-code). `make drill`" in now
+    whole = page.page(rows(*page.EXPECTED), "2026-11-28 at 2222222", after)
+    assert "earlier code" not in whole
+
+
 def test_what_the_proofs_depend_on_is_there() -> None:
     assert digest(ROOT, INPUTS) != digest(ROOT, (*bench.INPUTS, "requirements/spark-image-2.2.txt"))
 
