@@ -155,6 +155,10 @@ def decisions(bench: Bench) -> str:
     return bench.run(bench.spark("bench.decisions", "--worlds", bench.worlds, *again), progress=True)
 
 
+def peers(bench: Bench) -> str:
+    return bench.run(bench.spark("bench.decisions.peers"), progress=True)
+
+
 def full(bench: Bench) -> str:
     lake = bench.scratch / "full"
     sizes = [word for name, value in FULL.items() for word in (f"--{name}", value)]
@@ -172,6 +176,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "full": ("One full-size file", full),
     "model": ("The default model on six test weeks of the handbook's data", model),
     "tournament": ("How often the gate promotes", tournament),
+    "peers": ("What peers' rules promote, of the same candidates", peers),
     "decisions": ("Decisions and weeks in service, in worlds that know their truth", decisions),
 }
 DEFAULT = ("generator", "features", "prepare", "score", "age")

@@ -19,15 +19,16 @@ def check(dag_run: Any = None) -> dict:
 
     known = settings.read()
     client, uri = registry.connect()
-    if registry.champion(client, known["model"]) is None:
+    serves = registry.champion(client, known["model"])
+    if serves is None:
         raise compat.AirflowSkipException(
             f"no version of {known['model']} is champion yet: the first retrain makes one"
         )
     files = scores.pending(lake.client(), known["lake_bucket"])
     if not files:
         raise compat.AirflowSkipException("nothing new: every raw file is scored as it is now")
-    print(f"to be scored: {', '.join(files)}")
-    return plan.make_score(known, uri, plan.Run(dag_run.run_id, compat.moment(dag_run), files))
+    print(f"to be scored by version {serves}: {', '.join(files)}")
+    return plan.make_score(known, uri, plan.Run(dag_run.run_id, compat.moment(dag_run), files), serves)
 
 
 @task(trigger_rule="none_skipped", **QUICK)

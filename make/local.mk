@@ -8,7 +8,7 @@ demo: stack-env ## The whole system on this machine, until WEEKS retraining cycl
 	  $(if $(FRAUD_LAKE),--lake '$(FRAUD_LAKE)') $(if $(FRAUD_LAKE_ENDPOINT),--lake-endpoint '$(FRAUD_LAKE_ENDPOINT)') \
 	  $(if $(CUSTOMERS),--customers='$(CUSTOMERS)') $(if $(SEED),--seed='$(SEED)') \
 	  $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(ENGINE),--engine='$(ENGINE)') \
-	  $(if $(APPROVAL),--approval='$(APPROVAL)') $(if $(FORCE),--force) \
+	  $(if $(APPROVAL),--approval='$(APPROVAL)') $(if $(RULE),--rule='$(RULE)') $(if $(FORCE),--force) \
 	  $(if $(RUN_BUDGET),--run-budget='$(RUN_BUDGET)') $(if $(MONTH_BUDGET),--month-budget='$(MONTH_BUDGET)')
 
 demo-stop: stack-env ## Stop it; everything is kept

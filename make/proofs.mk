@@ -3,7 +3,7 @@ FRESHLY = $(if $(FRESH),--fresh)
 LONG_PROOFS = $(IN_ANSIBLE) python -m tests.machines.long_proofs
 
 .PHONY: drill drill-machines molecule bench
-drill: stack-env ## Every fault and kill -9 against the live scheduler, then a backfill; makes docs/drill.md (an hour)
+drill: stack-env ## Every fault and kill -9 against the live scheduler, then a backfill; makes docs/drill.md [K=…] (an hour)
 	@$(ENVS) dev
 	@for part in 1/2 2/2; do \
 	  $(DEV_PYTEST) -s -p tests.support.proof --keep .proofs/drill.jsonl $(FRESHLY) --part=$$part tests/drill & \

@@ -12,7 +12,7 @@ from fraud_retraining.preparation import prepare
 def job(spark, options):
     credentials.provide(options.mlflow_secret)
     client = tracking.connect(options.mlflow_uri, options.experiment)
-    version, booster = tracking.serving(client, options.model)
+    version, booster = tracking.serving(client, options.model, options.version)
     lake = Lake(spark, options.lake)
     refused = None
     try:
@@ -35,6 +35,7 @@ if __name__ == "__main__":
     parser.add_argument("--lake", required=True, help="root of the lake: s3a://bucket or a folder")
     parser.add_argument("--run-id", required=True, help="names the run; a column of its scores")
     add_mlflow(parser)
+    parser.add_argument("--version", help="scores, unless it has been rolled back (default: the one that serves)")
     add_limits(parser)
     add_budget(parser)
     jobs.run(parser, job, barrier=False)

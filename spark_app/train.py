@@ -4,9 +4,11 @@ import argparse
 from datetime import date
 
 from fraud_retraining import __version__, credentials, jobs, tracking
-from fraud_retraining.arguments import add_budget, add_mlflow
+from fraud_retraining.arguments import add_budget, add_mlflow, share
 from fraud_retraining.lake import Lake
 from fraud_retraining.reporting.gather import Terms
+from fraud_retraining.ripening import RIPE
+from fraud_retraining.tournament import RULES, Gate
 from fraud_retraining.training import Request, Settings, retrain
 
 
@@ -15,7 +17,9 @@ def job(spark, options):
     client = tracking.connect(options.mlflow_uri, options.experiment)
     terms = Terms(options.price_per_hour, options.currency, options.owner, options.budget)
     request = Request(options.run_id, options.model, options.as_of, options.dry_run, options.release, terms)
-    decision = retrain(Lake(spark, options.lake), client, request, Settings())
+    decision = retrain(
+        Lake(spark, options.lake), client, request, Settings(ripe=options.ripe, gate=Gate(rule=options.promotion_rule))
+    )
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
 
@@ -31,6 +35,18 @@ if __name__ == "__main__":
     )
     parser.add_argument("--release", default=__version__, help="names the code, for the record (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="compare and report; register nothing")
+    parser.add_argument(
+        "--ripe",
+        type=share,
+        default=RIPE,
+        help="share of a day's frauds that must be known before it is measured (default %(default)s)",
+    )
+    parser.add_argument(
+        "--promotion-rule",
+        choices=RULES,
+        default=Gate.rule,
+        help="what promotes: the gate on one week, or else (weeks) the evidence of many (default %(default)s)",
+    )
     add_budget(parser)
     parser.add_argument("--owner", default="fraud-retraining", help="who answers for the model; stands on its card")
     parser.add_argument("--price-per-hour", type=float, help="of the whole cluster; the report tells each step's cost")

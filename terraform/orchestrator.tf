@@ -9,6 +9,11 @@ locals {
   # What asks a person waits in the triggerer; on 2.11 it needs none.
   waits     = var.promotion.mode == "approval" && !startswith(var.airflow.version, "2.")
   triggerer = var.airflow.triggerer == null && local.waits ? { count = 1, preset = "c1-m2" } : var.airflow.triggerer
+
+  # `make history`, `rollback` and `status` log in to Airflow's REST API by password; Airflow 2 takes one only if told to.
+  by_password = { api = { auth_backends = "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session" } }
+  defaults    = { for part, values in local.by_password : part => values if startswith(var.airflow.version, "2.") }
+  config      = { for part in setunion(keys(local.defaults), keys(var.airflow.config)) : part => merge(lookup(local.defaults, part, {}), lookup(var.airflow.config, part, {})) }
 }
 
 resource "yandex_airflow_cluster" "main" {
@@ -24,7 +29,7 @@ resource "yandex_airflow_cluster" "main" {
 
   airflow_version = var.airflow.version
   python_version  = var.airflow.python_version
-  airflow_config  = length(var.airflow.config) > 0 ? var.airflow.config : null # {} comes back as nothing: "inconsistent result"
+  airflow_config  = length(local.config) > 0 ? local.config : null # {} comes back as nothing: "inconsistent result"
   pip_packages    = local.packages
   admin_password  = var.airflow_admin_password
 

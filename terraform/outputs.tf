@@ -80,6 +80,11 @@ output "quality" {
   value       = var.quality
 }
 
+output "ripening" {
+  description = "When a retrain takes labels as known"
+  value       = var.ripening
+}
+
 output "score" {
   description = "What the daily scoring gives to people"
   value       = var.score
@@ -91,7 +96,7 @@ output "budget" {
 }
 
 output "promotion" {
-  description = "Who decides that a better model serves, and how many hours a person has to answer"
+  description = "Who decides that a better model serves, how many hours a person has to answer, and by which rule"
   value       = var.promotion
 }
 

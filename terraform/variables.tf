@@ -405,6 +405,19 @@ variable "quality" {
   }
 }
 
+variable "ripening" {
+  description = "How labels ripen: the share of a day's frauds that must be known before a retrain measures that day; from corrected files follows after how many days that is, 7 to 28"
+  type = object({
+    share = optional(number, 0.95)
+  })
+  default = {}
+
+  validation {
+    condition     = var.ripening.share > 0 && var.ripening.share <= 1
+    error_message = "ripening.share is ${var.ripening.share}, a share above 0 and at most 1 is expected, such as 0.95."
+  }
+}
+
 variable "score" {
   description = "What the daily scoring gives to people: cards a day that they look at"
   type = object({
@@ -433,10 +446,11 @@ variable "budget" {
 }
 
 variable "promotion" {
-  description = "Who decides that a better model serves: the comparison alone (automatic), or a person besides (approval), who has so many hours to answer in Airflow; without an answer the champion stays"
+  description = "Who decides that a better model serves: the comparison alone (automatic), or a person besides (approval), who has so many hours to answer in Airflow; without an answer the champion stays. By which rule: one week, or weeks (one week, or else the evidence of many); null: the application's own, week"
   type = object({
     mode  = optional(string, "automatic")
     hours = optional(number, 48)
+    rule  = optional(string)
   })
   default = {}
 
@@ -447,6 +461,10 @@ variable "promotion" {
   validation {
     condition     = var.promotion.hours >= 1 && var.promotion.hours <= 144
     error_message = "promotion.hours is ${var.promotion.hours}; 1 to 144 are expected, for the run that waits keeps the next one waiting."
+  }
+  validation {
+    condition     = var.promotion.rule == null || contains(["week", "weeks"], coalesce(var.promotion.rule, "week"))
+    error_message = "promotion.rule is \"${coalesce(var.promotion.rule, "null")}\", week or weeks is expected."
   }
 }
 

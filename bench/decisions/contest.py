@@ -51,14 +51,14 @@ def either(margin: float, gate: Gate) -> Rule:
 
 
 def rules(
-    gates: Sequence[float], margins: Sequence[float], both: Sequence[float] = ()
+    gates: Sequence[float], margins: Sequence[float], both: Sequence[tuple[float, float]] = ()
 ) -> dict[str, Callable[[], Rule]]:
-    """Rules by name: the gate by its minimum gain, the memory by its margin, the default gate or else the memory."""
+    """Rules by name: the gate by its minimum gain, the memory by its margin, a gate or else the memory by both."""
     gate = Gate(resamples=RESAMPLES)
     return {
         **{f"gate {gain}": partial(simple, replace(gate, min_gain=gain)) for gain in gates},
         **{f"memory {margin}": partial(remembering, margin, gate) for margin in margins},
-        **{f"either {margin}": partial(either, margin, gate) for margin in both},
+        **{f"either {gain} {margin}": partial(either, margin, replace(gate, min_gain=gain)) for gain, margin in both},
     }
 
 

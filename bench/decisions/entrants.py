@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from sklearn.metrics import average_precision_score
 from xgboost import Booster, DMatrix, XGBClassifier
 
 from bench.decisions.world import History, Week
-from fraud_retraining import tournament
-from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, metrics
+from fraud_retraining import evaluation, tournament
+from fraud_retraining.evaluation import (
+    ScoredWeek,
+    WeightedAveragePrecision,
+    bootstrap_average_precision,
+    bootstrap_weights,
+    metrics,
+)
 from fraud_retraining.features import ALL_FEATURES, HANDBOOK_FEATURES
 from fraud_retraining.model import PARAMETERS
 from fraud_retraining.tournament import Candidate
@@ -33,6 +39,12 @@ TWINS = 2  # mixtures of each gain
 MIXES = np.linspace(0, 1, 9)
 
 Score = Callable[[np.ndarray], np.ndarray]  # indices of rows -> scores
+
+
+@lru_cache(maxsize=16)
+def drawn(customers: int, resamples: int, seed: int) -> list[np.ndarray]:
+    """The resamples of a seed, which are the same in every week of as many customers."""
+    return list(bootstrap_weights(customers, resamples, seed))
 
 
 class Field:
@@ -56,7 +68,7 @@ class Field:
         """AP by true labels of each week; what is true of a model is their mean."""
         if name not in self._true:
             pairs = zip(self.weeks, self.scores[name], strict=True)
-            self._true[name] = np.array([average_precision_score(week.true.labels, one) for week, one in pairs])
+            self._true[name] = np.array([average_precision(week.true.labels, one) for week, one in pairs])
         return self._true[name]
 
     def resampled(
@@ -71,12 +83,13 @@ class Field:
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """The gate takes its resamples from here."""
-        kept, tournament.bootstrap_average_precision = tournament.bootstrap_average_precision, self.resampled
+        """The gate takes its resamples from here; those of a seed are drawn once."""
+        kept = tournament.bootstrap_average_precision, evaluation.bootstrap_weights
+        tournament.bootstrap_average_precision, evaluation.bootstrap_weights = self.resampled, drawn
         try:
             yield
         finally:
-            tournament.bootstrap_average_precision = kept
+            tournament.bootstrap_average_precision, evaluation.bootstrap_weights = kept
 
 
 def fit(
@@ -133,7 +146,12 @@ def precisions(field: Field, name: str) -> np.ndarray:
     """True AP of the mixtures with a model, by its share: shape (len(MIXES),)."""
     labels = [week.true.labels for week in field.weeks]
     mixed = (mixture(field, name, share) for share in MIXES)
-    return np.array([np.mean(list(map(average_precision_score, labels, one))) for one in mixed])
+    return np.array([np.mean(list(map(average_precision, labels, one))) for one in mixed])
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """scikit-learn's, in a third of its time."""
+    return WeightedAveragePrecision(labels, scores)(np.ones(len(labels)))
 
 
 def at(precisions: np.ndarray, wanted: float) -> float:

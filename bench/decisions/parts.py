@@ -9,19 +9,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from bench.decisions.contest import Promotion, Rule, contest, rules, served
-from bench.decisions.entrants import GAINS, SORTS, TWINS, Field, add_equals, add_mixtures, add_retrains
+from bench.decisions.entrants import (
+    GAINS,
+    SORTS,
+    TWINS,
+    Field,
+    add_equals,
+    add_mixtures,
+    add_retrains,
+    average_precision,
+)
 from bench.decisions.world import History, Week, as_of
 from fraud_retraining.evaluation import card_precision
 from simulator import World
 
 GATE, MARGIN = 0.01, 0.0
 GATES, MARGINS = (0.0, 0.0025, 0.005, GATE, 0.02), (MARGIN, 0.0025, 0.005)
+BOTH = ((GATE, MARGIN), (0.02, MARGIN))
 SERVED_AFTER = 2  # test weeks: a decision's model serves the week that is the test week of the second decision after it
 TURN = 5  # the decision on whose day a world's change begins
-RULES = {"ours": rules([GATE], [])[f"gate {GATE}"], "either": rules([], [], [MARGIN])[f"either {MARGIN}"]}
+RULES = rules([GATE], [], BOTH)  # of those in service
 CARDS_OF = 50  # people look at one card in so many a day, as 100 of 5,000
 
 
@@ -42,7 +51,7 @@ def decisions(seed: int, size: Size) -> dict[str, Any]:
     add_mixtures(field, history)
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for stream, (first, challengers) in streams(size.contest_weeks).items():
-        for name, rule in rules(GATES, MARGINS, [MARGIN]).items():
+        for name, rule in rules(GATES, MARGINS, BOTH).items():
             promotions = contest(field, first, challengers, rule())
             found.setdefault(stream, {})[name] = [described(field, one) for one in promotions]
     frauds = np.mean([week.scored.labels.sum() for week in field.weeks])
@@ -79,7 +88,7 @@ def noise(field: Field) -> dict[str, float]:
 def service(kind: str, seed: int, size: Size) -> dict[str, Any]:
     """AP, CP@100 and the share of money caught, of each served week by policy; labels are the true ones.
 
-    The promotions are those of the two policies that have a rule, with what is true of them over all weeks.
+    The promotions are those of the policies that have a rule, with what is true of them over all weeks.
     """
     weeks = size.service_weeks
     history = History(World(kind, seed, size.customers, as_of(TURN)), weeks + SERVED_AFTER)
@@ -119,14 +128,14 @@ def better_on_one_week(field: Field, retrains: Sequence[str]) -> list[str]:
     chosen = list(retrains[:1])
     for number, challenger in enumerate(retrains[1:], start=1):
         labels = field.weeks[number].scored.labels
-        old, new = (average_precision_score(labels, field.scores[name][number]) for name in (chosen[-1], challenger))
+        old, new = (average_precision(labels, field.scores[name][number]) for name in (chosen[-1], challenger))
         chosen.append(challenger if new > old else chosen[-1])
     return chosen
 
 
 def outcome(week: Week, scores: np.ndarray, customers: int) -> tuple[float, float, float]:
     return (
-        float(average_precision_score(week.true.labels, scores)),
+        float(average_precision(week.true.labels, scores)),
         card_precision(week.true, scores, 100),
         money_caught(week, scores, max(1, customers // CARDS_OF)),
     )

@@ -12,7 +12,7 @@ from bench.decisions import parts
 from simulator import KINDS
 from tests.support.kept import KeptFile
 
-MODULES = ("__init__", "dataset", "evaluation", "features", "model", "tournament")
+MODULES = ("__init__", "dataset", "evaluation", "evidence", "features", "model", "tournament")
 INPUTS = (  # what a world's row depends on; how rows are told and drawn is no part of it
     "simulator",
     *(

@@ -18,19 +18,19 @@ POLICIES = {  # name: what it is called, its colour
     "never": ("never retrain", "#888888"),
     "newest": ("always the newest", "#e69f00"),
     "point": ("better on one figure", "#cc79a7"),
-    "ours": ("ours", "#0072b2"),
+    f"gate {GATE}": ("ours", "#0072b2"),
     "ceiling": ("a filter that knows the world", "#009e73"),
 }
-SHOWN = {f"gate {GATE}": GATE_COLOUR, f"memory {MARGIN}": MEMORY_COLOUR, f"either {MARGIN}": EITHER_COLOUR}
+SHOWN = {f"gate {GATE}": GATE_COLOUR, f"memory {MARGIN}": MEMORY_COLOUR, f"either {GATE} {MARGIN}": EITHER_COLOUR}
 matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
 
 
 def title_of(rule: str) -> str:
-    kind, value = rule.split()
+    kind, *values = rule.split()
     return {
-        "gate": f"one week, minimum gain {value}",
-        "memory": f"over weeks, margin {value}",
-        "either": f"one week ({GATE}) or over weeks ({value})",
+        "gate": f"one week, minimum gain {values[0]}",
+        "memory": f"over weeks, margin {values[0]}",
+        "either": f"one week ({values[0]}) or over weeks ({values[-1]})",
     }[kind]
 
 
@@ -66,7 +66,7 @@ def trade(found: Decisions) -> Figure:
         for kind, colour, name, beside in (
             ("gate", GATE_COLOUR, "one week, by minimum gain", (4, -12)),
             ("memory", MEMORY_COLOUR, "over weeks, by margin", (-22, 5)),
-            ("either", EITHER_COLOUR, "either of them, by margin", (4, 5)),
+            ("either", EITHER_COLOUR, "either of them, by minimum gain", (4, 5)),
         ):
             rules = [rule for rule in found.rules() if rule.startswith(kind)]
             false = [found.false("equal", rule).times(WEEKS_A_YEAR) for rule in rules]
@@ -100,7 +100,7 @@ def worth(by_kind: Mapping[str, Sequence[Mapping[str, list[list[float]]]]], colu
             middle, low, high = mean(smooth(weeks))
             at = np.arange(1, weeks.shape[1] + 1)
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(at, middle, color=colour, label=name, linewidth=2 if policy == "ours" else 1.3)
+            axes.plot(at, middle, color=colour, label=name, linewidth=2 if name == "ours" else 1.3)
         if kind in ("change", "drift"):
             axes.axvline(TURN + 1, color="black", linewidth=0.8, linestyle=":")
         axes.set_title({"labels": "wrong and missing labels", "delay": "late labels"}.get(kind, kind))

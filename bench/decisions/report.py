@@ -10,7 +10,7 @@ import numpy as np
 from bench.decisions import plots
 from bench.decisions.entrants import GAINS
 from bench.decisions.estimates import Estimate, mean, rate
-from bench.decisions.parts import CARDS_OF, GATE, MARGIN, Size
+from bench.decisions.parts import CARDS_OF, RULES, Size
 from bench.decisions.summary import SOON, WEEKS_A_YEAR, Decisions, Row, missed
 from simulator import KINDS
 from tests.support.kept import Passed
@@ -114,7 +114,7 @@ def worth(rows: Mapping[str, Sequence[Row]]) -> str:
     """Means over the weeks in service by kind of world and policy."""
     names = {
         **{policy: name for policy, (name, _) in plots.POLICIES.items()},
-        "either": plots.title_of(f"either {MARGIN}"),
+        **{rule: plots.title_of(rule) for rule in RULES},
     }
     lines = []
     for kind, some in rows.items():
@@ -133,11 +133,11 @@ def in_service(rows: Mapping[str, Sequence[Row]], decisions: int) -> str:
     """What the promotions of weekly retrains were truly worth."""
     lines = []
     for kind, some in rows.items():
-        for policy, name in (("ours", plots.title_of(f"gate {GATE}")), ("either", plots.title_of(f"either {MARGIN}"))):
-            gains = [[gain for _, gain in row["promotions"][policy]] for row in some]
+        for rule in RULES:
+            gains = [[gain for _, gain in row["promotions"][rule]] for row in some]
             worse = rate([sum(gain <= 0 for gain in one) for one in gains], decisions)
             every = [gain for one in gains for gain in one]
             told = f"{np.mean(every):+.4f}" if every else "-"
-            lines.append([kind, name, f"{len(every) / len(some):.1f}", told, percent(worse, 2)])
+            lines.append([kind, plots.title_of(rule), f"{len(every) / len(some):.1f}", told, percent(worse, 2)])
     head = ["world", "rule", "promotions in a world", "their mean true gain", "decisions that promote a worse model"]
     return "Promotions of weekly retrains; true is the mean AP over all weeks\n\n" + table(head, lines)

@@ -151,7 +151,7 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     train = ["--release", settings["release"], *mlflow(settings, tracking_uri)]
     train += ["--as-of", run.as_of] if run.as_of else []
     train += ["--dry-run"] if run.dry_run else []
-    train += [*price(settings, run), *people(settings)]
+    train += [*price(settings, run), *people(settings), *ripe(settings), *rule(settings)]
     fill = fill_of(settings, run)
     return {
         "run": name,
@@ -162,10 +162,11 @@ def make(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any
     }
 
 
-def make_score(settings: dict[str, Any], tracking_uri: str, run: Run) -> dict[str, Any]:
-    """Everything the later tasks of `score` need, as one JSON object."""
+def make_score(settings: dict[str, Any], tracking_uri: str, run: Run, version: str) -> dict[str, Any]:
+    """Everything the later tasks of `score` need, as one JSON object; ``version`` serves as the run begins."""
     name = run_name(run.dag_run_id, run.begun, settings.get("stack", ""), "score")
-    told = [*mlflow(settings, tracking_uri), *limits(settings.get("quality", {})), *people(settings)]
+    told = [*mlflow(settings, tracking_uri), f"--version={version}"]
+    told += [*limits(settings.get("quality", {})), *people(settings)]
     return {
         "run": name,
         "files": run.files,
@@ -184,6 +185,18 @@ def people(settings: dict[str, Any]) -> list[str]:
     """What a job is told of how many cards a day people look at; its own default holds if nothing is said."""
     budget = settings.get("score", {}).get("budget")
     return [f"--budget={budget}"] if budget else []
+
+
+def ripe(settings: dict[str, Any]) -> list[str]:
+    """What `train` is told of when labels are taken as known; its own default holds if nothing is said."""
+    found = settings.get("ripening", {}).get("share")
+    return [] if found is None else [f"--ripe={found}"]
+
+
+def rule(settings: dict[str, Any]) -> list[str]:
+    """What `train` is told of how a version is promoted; its own default holds if nothing is said."""
+    found = settings.get("promotion", {}).get("rule")
+    return [f"--promotion-rule={found}"] if found else []
 
 
 def price(settings: dict[str, Any], run: Run) -> list[str]:

@@ -68,10 +68,11 @@ KEYS: dict[str, Any] = {
         "properties": Properties(""),
     },
     "spark": Properties("spark."),
+    "ripening": {"share": NUMBER},
     "score": {"budget": int},
     "budget": dict.fromkeys(("run", "month"), NUMBER),
     "prices": {"currency": str, **dict.fromkeys(("master_hour", "compute_hour"), NUMBER)},
-    "promotion": {"mode": OneOf(approval.MODES), "hours": NUMBER},
+    "promotion": {"mode": OneOf(approval.MODES), "hours": NUMBER, "rule": OneOf(("week", "weeks"))},
     "quality": {"max_quarantine": NUMBER, "refunds": bool, "late_days": int},
     "monitor": dict.fromkeys(("max_age_days", "max_quarantine", "max_psi", "max_loss"), NUMBER),
 }

@@ -35,6 +35,14 @@ def add_budget(parser: ArgumentParser) -> None:
     )
 
 
+def share(text: str) -> float:
+    """A share of something that is not nothing."""
+    found = float(text)
+    if not 0 < found <= 1:
+        raise ArgumentTypeError(f"{text} is no share: above 0 and at most 1 is expected, such as 0.95")
+    return found
+
+
 def positive(text: str) -> int:
     """A number that counts something."""
     number = int(text)

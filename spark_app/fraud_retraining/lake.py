@@ -9,6 +9,7 @@ alike. Paths are literal: no character of a name stands for another.
 ``quarantine/rule=<rule>/*.json``            bad rows: raw line, file
 ``manifest/<raw file>.json``                 one per raw file that is fully prepared; names its parts in both
 ``runs/<run id>/prepare.json``               what ``prepare`` did in that run
+``evidence/<model>/<first day>.json``        gains of a test week, for the next retrains (``evidence``)
 ``scores/``, ``alerts/``                     what the version that serves says of them (``scoring``)
 ===========================================  ========================================================================
 

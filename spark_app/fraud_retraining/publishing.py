@@ -7,19 +7,36 @@ the former ones until they are gone, so that a run that died in between is finis
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from fraud_retraining import intake, quality
+from fraud_retraining import intake, quality, ripening
 from fraud_retraining.errors import RetrainingError
-from fraud_retraining.lake import Lake, Manifest, at_once
+from fraud_retraining.lake import Lake, Manifest, at_once, prepared_days
 from fraud_retraining.survey import Batch
 
 STAGED = "transaction_id bigint, tx_fraud int, number int, day string"
 BAD = "value string, number int, rule string"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What became of the rows of a file that was prepared before with another content.
+
+    ``labels`` changed or arrived; good rows were ``added`` and ``removed``; ``frauds`` by day were none before.
+    """
+
+    labels: int = 0
+    added: int = 0
+    removed: int = 0
+    frauds: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> Dict[str, int]:
+        return {"labels": self.labels, "added": self.added, "removed": self.removed}
 
 
 @dataclass(frozen=True)
@@ -66,10 +83,14 @@ def publish(
         staged = count(lake, batch, staging)
         check(batch, staged)
         changes = corrections(lake, batch, manifests, staged, staging)
+        seen = day_of(manifests, staged)
         found = dict(manifests)
         for number in sorted(batch.files):
             manifest = describe(batch, number, staged[number], found, run_id)
-            found[manifest["file"]] = {**manifest, **({"corrected": changes[number]} if number in changes else {})}
+            former, change = manifests.get(manifest["file"]), changes.get(number)
+            manifest.update({"corrected": change.to_dict()} if change else {})
+            manifest.update(labels_of(former, change, staged[number], seen))
+            found[manifest["file"]] = manifest
         done = [found[name] for name in sorted(batch.names.values())]
         move(lake, batch, found, staging)
     finally:
@@ -77,6 +98,23 @@ def publish(
     for manifest in done:
         switch(lake, manifest, manifests.get(manifest["file"]))
     return done
+
+
+def day_of(manifests: Mapping[str, Manifest], staged: Mapping[int, Staged]) -> date:
+    """The day of the lake with what is published now."""
+    days = [
+        *prepared_days(manifests.values()),
+        *(date.fromisoformat(day) for each in staged.values() for day in each.days),
+    ]
+    today = datetime.now(timezone.utc).date()
+    return ripening.lake_day(max(days, default=today), today)
+
+
+def labels_of(former: Optional[Manifest], change: Optional[Correction], staged: Staged, seen: date) -> Dict[str, Any]:
+    """What a manifest keeps of when its frauds were known."""
+    if former is None:
+        return ripening.first_seen({day: row["frauds"] for day, row in staged.days.items()}, seen)
+    return ripening.seen_again(former, change.frauds if change else {}, seen)
 
 
 def stage(lake: Lake, rows: DataFrame, batch: Batch, any_bad: bool, staging: str) -> None:
@@ -104,6 +142,7 @@ def count(lake: Lake, batch: Batch, staging: str) -> Dict[int, Staged]:
                 F.min("transaction_id").alias("first_id"),
                 F.max("transaction_id").alias("last_id"),
                 F.expr("count_if(tx_fraud IS NULL)").alias("unlabelled"),
+                F.expr("count_if(tx_fraud = 1)").alias("frauds"),
                 F.expr("bit_xor(xxhash64(transaction_id))").alias("mixed"),
             )
         )
@@ -128,12 +167,8 @@ def check(batch: Batch, staged: Mapping[int, Staged]) -> None:
 
 def corrections(
     lake: Lake, batch: Batch, manifests: Mapping[str, Manifest], staged: Mapping[int, Staged], staging: str
-) -> Dict[int, Dict[str, int]]:
-    """What became of the rows of each file that was prepared before with another content.
-
-    Returns:
-        By the file's number: ``labels`` (rows whose tx_fraud changed or arrived), ``added`` and ``removed`` good rows.
-    """
+) -> Dict[int, Correction]:
+    """What became of the rows of each file that was prepared before with another content, by the file's number."""
     former = {
         number: manifests[raw.name]
         for number, raw in batch.files.items()
@@ -142,7 +177,7 @@ def corrections(
     if not former:
         return {}
     parts = [(number, part) for number, manifest in former.items() for part in manifest["parts"]]
-    empty = lake.spark.createDataFrame([], "number int, transaction_id bigint, tx_fraud int")
+    empty = lake.spark.createDataFrame([], "number int, transaction_id bigint, tx_fraud int, day string")
     before = after = empty
     if parts:
         paths = [lake.files.path(f"prepared/{part}") for _, part in parts]
@@ -151,16 +186,22 @@ def corrections(
         after = lake.files.folder("parquet", f"{staging}/prepared", STAGED).where(F.col("number").isin(list(former)))
     keys = ["number", "transaction_id"]
     both = before.select(*keys, F.col("tx_fraud").alias("old"), F.lit(True).alias("was")).join(
-        after.select(*keys, F.col("tx_fraud").alias("new"), F.lit(True).alias("stays")), keys, "full_outer"
+        after.select(*keys, "day", F.col("tx_fraud").alias("new"), F.lit(True).alias("stays")), keys, "full_outer"
     )
-    changes = both.groupBy("number").agg(
+    changes = both.groupBy("number", "day").agg(
         F.expr("count_if(was AND stays AND NOT old <=> new)").alias("labels"),
         F.expr("count_if(was IS NULL)").alias("added"),
         F.expr("count_if(stays IS NULL)").alias("removed"),
+        F.expr("count_if(new = 1 AND NOT old <=> 1)").alias("frauds"),
     )
-    none = {"labels": 0, "added": 0, "removed": 0}
-    found = {row["number"]: {name: row[name] for name in none} for row in changes.collect()}
-    return {number: found.get(number, none) for number in former}
+    by_day = changes.collect()
+    return {number: summed([row for row in by_day if row["number"] == number]) for number in former}
+
+
+def summed(rows: List[Row]) -> Correction:
+    """A file's correction of the changes of its days; what was removed is of none."""
+    totals = {name: sum(row[name] for row in rows) for name in ("labels", "added", "removed")}
+    return Correction(**totals, frauds={row["day"]: row["frauds"] for row in rows if row["frauds"]})
 
 
 def describe(batch: Batch, number: int, staged: Staged, manifests: Mapping[str, Manifest], run_id: str) -> Manifest:

@@ -1,14 +1,19 @@
-"""Which model version should serve: a pure decision over scores of the same week."""
+"""Which model version should serve: a pure decision over scores of the same week, and what earlier weeks have shown."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import takewhile
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval
+from fraud_retraining.evidence import Evidence, Gain, odds
+
+WEEK, WEEKS = RULES = ("week", "weeks")  # one week decides; it does, or else the evidence of many
+MOST_RESAMPLED = 200  # resamples that tell a gain's variance to a tenth
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Gate:
     max_card_precision_loss: float = 0.02
     max_miscalibration: float = 2.0  # observed over expected frauds, or its inverse
     min_frauds: int = 20  # of the test week; fewer tell nothing
+    rule: str = WEEK
+    margin: float = 0.0  # of `weeks`: evidence is for a true gain above it
+    alpha: float = 0.01  # of `weeks`: the most often that a candidate without such a gain is ever promoted
 
 
 @dataclass(frozen=True)
@@ -38,27 +46,53 @@ class Candidate:
         return {"version": self.version, "role": self.role, "metrics": dict(self.metrics)}
 
 
-def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
+def decide(
+    week: ScoredWeek,
+    candidates: List[Candidate],
+    gate: Gate,
+    seed: int,
+    seen: Optional[Mapping[str, Evidence]] = None,
+) -> Dict[str, Any]:
     """Compare the best other candidate with the champion; one that breaks a guardrail gives way to the next best.
+
+    Args:
+        seen: evidence of every other candidate, which decides if the week does not and the gate's rule is `weeks`.
 
     Returns:
         ``comparison`` (null without a champion), ``action`` (promote, keep, reject), ``winner`` (version or null),
-        ``reason`` (one sentence), ``passed_over`` (version and reason of the candidates that gave way).
+        ``reason`` (one sentence), ``decided_by`` (week, weeks), ``passed_over`` (version and reason of the candidates
+        that gave way).
     """
     champion = next((c for c in candidates if c.role == "champion"), None)
     others = [c for c in candidates if c is not champion]
     if not others:
         return no_contest(champion)
-    ranked = sorted(others, key=lambda c: c.metrics["average_precision"], reverse=True)
     if champion is None:
-        return first_champion(ranked, int(week.labels.sum()), gate)
-    best = next((c for c in ranked if not broken_guardrails(champion, c, gate)), ranked[0])
-    comparison = compare(week, champion, best, gate, seed)
-    broken = broken_conditions(comparison, int(week.labels.sum()), gate) + broken_guardrails(champion, best, gate)
-    passed_over = [
+        return first_champion(by_precision(others), int(week.labels.sum()), gate)
+    found = by_week(week, champion, others, gate, seed)
+    if found["action"] == "promote" or gate.rule == WEEK or seen is None:
+        return found
+    return by_weeks(found, week, champion, others, gate, seed, seen)
+
+
+def by_precision(candidates: List[Candidate]) -> List[Candidate]:
+    return sorted(candidates, key=lambda c: c.metrics["average_precision"], reverse=True)
+
+
+def passed(champion: Candidate, ranked: List[Candidate], best: Candidate, gate: Gate) -> List[Dict[str, Any]]:
+    """Candidates in front of the best one, with the guardrails that they break."""
+    return [
         {"version": c.version, "reason": ", ".join(broken_guardrails(champion, c, gate))}
         for c in takewhile(lambda c: c is not best, ranked)
     ]
+
+
+def by_week(week: ScoredWeek, champion: Candidate, others: List[Candidate], gate: Gate, seed: int) -> Dict[str, Any]:
+    """What this week alone says."""
+    ranked = by_precision(others)
+    best = next((c for c in ranked if not broken_guardrails(champion, c, gate)), ranked[0])
+    comparison = compare(week, champion, best, gate, seed)
+    broken = broken_conditions(comparison, int(week.labels.sum()), gate) + broken_guardrails(champion, best, gate)
     text = (
         f"version {best.version} ({best.role}) has AP {best.metrics['average_precision']:.3f} against"
         f" {champion.metrics['average_precision']:.3f} of champion {champion.version}: gain {comparison['gain']:+.3f},"
@@ -69,7 +103,71 @@ def decide(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int)
         "action": "keep" if broken else "promote",
         "winner": champion.version if broken else best.version,
         "reason": f"{text}; champion stays because {', '.join(broken)}" if broken else f"{text}; promoted",
-        "passed_over": passed_over,
+        "decided_by": WEEK,
+        "passed_over": passed(champion, ranked, best, gate),
+    }
+
+
+def by_weeks(
+    by_week: Dict[str, Any],
+    week: ScoredWeek,
+    champion: Candidate,
+    others: List[Candidate],
+    gate: Gate,
+    seed: int,
+    seen: Mapping[str, Evidence],
+) -> Dict[str, Any]:
+    """Promote who has the most evidence if that is enough and no guardrail is broken; else as by the week."""
+    ranked = sorted(others, key=lambda c: seen[str(c.version)].log_e, reverse=True)
+    best, broken, text = strongest(champion, others, seen, int(week.labels.sum()), gate)
+    if broken:
+        return {**by_week, "reason": f"{by_week['reason']}; {text}, so weeks do not decide either"}
+    return {
+        "comparison": compare(week, champion, best, gate, seed),
+        "action": "promote",
+        "winner": best.version,
+        "reason": f"{text}; promoted by the evidence, where the week alone did not decide: {by_week['reason']}",
+        "decided_by": WEEKS,
+        "passed_over": passed(champion, ranked, best, gate),
+    }
+
+
+def strongest(
+    champion: Candidate, others: List[Candidate], seen: Mapping[str, Evidence], frauds: int, gate: Gate
+) -> Tuple[Candidate, List[str], str]:
+    """The candidate with the most evidence among those that break no guardrail, what is against it, and a sentence."""
+    allowed = [c for c in others if not broken_guardrails(champion, c, gate)] or others
+    best = max(allowed, key=lambda c: seen[str(c.version)].log_e)
+    evidence, needed = seen[str(best.version)], 1 / gate.alpha
+    broken = [
+        *(["the evidence is too weak"] if evidence.log_e < math.log(needed) else []),
+        *too_few(frauds, gate),
+        *broken_guardrails(champion, best, gate),
+    ]
+    weeks = len(evidence.weeks)
+    text = (
+        f"version {best.version} has been compared with champion {champion.version} in {weeks}"
+        f" {'week' if weeks == 1 else 'weeks'}: the evidence for a gain above {gate.margin:g} is"
+        f" {odds(evidence.log_e)}, needed {needed:.0f} to 1"
+    )
+    return best, broken, text
+
+
+def gains(week: ScoredWeek, candidates: List[Candidate], gate: Gate, seed: int) -> Dict[str, Gain]:
+    """Gain in AP of every other candidate over the champion, with its variance; empty without a champion."""
+    champion = next((c for c in candidates if c.role == "champion"), None)
+    if champion is None:
+        return {}
+    scores = {str(c.version): c.scores for c in candidates}
+    resampled = bootstrap_average_precision(week, scores, min(gate.resamples, MOST_RESAMPLED), seed)
+    of_champion = resampled[str(champion.version)]
+    return {
+        str(c.version): Gain(
+            c.metrics["average_precision"] - champion.metrics["average_precision"],
+            float(np.var(resampled[str(c.version)] - of_champion)) if len(of_champion) else 0.0,
+        )
+        for c in candidates
+        if c is not champion
     }
 
 
@@ -80,6 +178,7 @@ def no_contest(champion: Optional[Candidate]) -> Dict[str, Any]:
         "action": "keep" if champion else "reject",
         "winner": champion.version if champion else None,
         "reason": "the challenger does not beat ranking by amount alone and nobody else competes",
+        "decided_by": WEEK,
         "passed_over": [],
     }
 
@@ -91,6 +190,7 @@ def not_comparable(champion: str) -> Dict[str, Any]:
         "action": "keep",
         "winner": champion,
         "reason": f"champion {champion} was trained on this test week, so nobody can be compared with it fairly",
+        "decided_by": WEEK,
         "passed_over": [],
     }
 
@@ -110,6 +210,7 @@ def first_champion(ranked: List[Candidate], frauds: int, gate: Gate) -> Dict[str
         "action": "reject" if broken else "promote",
         "winner": None if broken else best.version,
         "reason": f"{text}; refused because {', '.join(broken)}" if broken else f"{text}; promoted",
+        "decided_by": WEEK,
         "passed_over": [
             {"version": c.version, "reason": ", ".join(broken_calibration(c, gate))}
             for c in takewhile(lambda c: c is not best, ranked)

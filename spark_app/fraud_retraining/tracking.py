@@ -96,13 +96,18 @@ def champion_of(client: MlflowClient, model: str) -> Optional[str]:
         ) from error
 
 
-def serving(client: MlflowClient, model: str) -> Tuple[str, xgboost.Booster]:
-    """The version that the alias ``champion`` names, and its booster.
+def serving(client: MlflowClient, model: str, begun_with: Optional[str] = None) -> Tuple[str, xgboost.Booster]:
+    """The version that scores, and its booster: the one that the alias ``champion`` names.
+
+    Args:
+        begun_with: the version that it named when the run began; this one scores, unless it is barred since.
 
     Raises:
-        RetrainingError: nothing does, the server gives no answer, or the version cannot be loaded or fed.
+        RetrainingError: nothing serves, the server gives no answer, or the version cannot be loaded or fed.
     """
-    version = champion_of(client, model)
+    version = begun_with
+    if version is None or client.get_model_version(model, version).tags.get(BARRED_TAG):
+        version = champion_of(client, model)
     if version is None:
         raise RetrainingError(f"no version of {model} is champion yet; run retrain first")
     boosters, skipped = load_boosters(model, [Version(version, "champion")], ALL_FEATURES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Dict, List, Optional, Tuple
 
 import mlflow
@@ -14,15 +14,29 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame
 from sklearn.metrics import average_precision_score
 
-from fraud_retraining import __version__, dataset, days, descriptions, drift, features, model, tournament, tracking
+from fraud_retraining import (
+    __version__,
+    dataset,
+    days,
+    descriptions,
+    drift,
+    evidence,
+    features,
+    model,
+    ripening,
+    tournament,
+    tracking,
+)
 from fraud_retraining.dataset import Split
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.evaluation import ScoredWeek, metrics, scored_week
+from fraud_retraining.evidence import Memory, Week
 from fraud_retraining.jobs import log, step
-from fraud_retraining.lake import Lake, prepared_days, unlabelled_days
+from fraud_retraining.lake import Lake, Manifest, prepared_days, unlabelled_days
 from fraud_retraining.reporting import gather, pages, records
 from fraud_retraining.reporting.content import CARD, SHORT
 from fraud_retraining.reporting.gather import Terms
+from fraud_retraining.ripening import Ripening
 from fraud_retraining.tournament import Candidate, Gate
 from fraud_retraining.tracking import Version
 
@@ -41,6 +55,7 @@ class Settings:
     most_scored: int = 2_000_000
     seed: int = 42
     earlier: int = 5
+    ripe: float = ripening.RIPE  # share of a day's frauds that must be known before it is measured
     gate: Gate = field(default_factory=Gate)
 
 
@@ -65,7 +80,7 @@ class Request:
 class Data:
     """Rows of a retrain with their features: train rows with ``weight``, test rows of cards not known to be bad.
 
-    ``why`` says in words which days of the lake were taken as the newest.
+    ``why`` says in words which days of the lake were taken as the newest, ``ripening`` how its labels come.
     """
 
     as_of: date
@@ -75,6 +90,7 @@ class Data:
     counts: Dict[str, int]
     digest: str
     why: str = "asked for"
+    ripening: Optional[Ripening] = None
 
 
 @dataclass(frozen=True)
@@ -120,22 +136,22 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
             entrants, text = register(entrants, client, request, data)
             say(text)
         with step("decide", seconds) as say:
-            unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
-            if unmeasured:
-                verdict = tournament.not_comparable(unmeasured)
-            else:
-                verdict = tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed)
+            memory = remember(lake, request.model, data, entrants, settings)
+            verdict = decide(versions, fair, entrants, memory, settings)
             say(f"{verdict['action']}: {verdict['reason']}")
         decision = {
             "run_id": request.run_id,
             "mlflow_run_id": run.info.run_id,
             **describe(data, versions, entrants, verdict),
+            "evidence": memory and memory.to_dict(),
             "dry_run": request.dry_run,
         }
         if not request.dry_run:
             with step("watch", seconds) as say:
                 rows = drift.sample(data.test, entrants.test_rows)
-                say(drift.record(lake, request.model, decision, rows, entrants.boosters))
+                left = [drift.record(lake, request.model, decision, rows, entrants.boosters)]
+                left += [evidence.record(lake, request.model, request.run_id, memory.week)] if memory else []
+                say(", ".join(left))
         with step("report") as say:
             quality = records.quality(lake, request.run_id)
             found = gather.retrain(lake, request, settings, data, entrants, decision, quality, seconds)
@@ -155,23 +171,39 @@ def retrain(lake: Lake, client: MlflowClient, request: Request, settings: Settin
 def load(lake: Lake, as_of: Optional[date], settings: Settings, seconds: Optional[Dict[str, float]] = None) -> Data:
     """Train and test rows of a retrain on ``as_of`` out of the prepared lake."""
     manifests = list(lake.manifests().values())
-    rows_by_day = prepared_days(manifests)
-    newest, why = days.newest_complete(rows_by_day)
-    if not newest:
+    if not prepared_days(manifests):
         raise RetrainingError(f"{lake.files.root} has no prepared day; run prepare first")
-    available = list(rows_by_day)
-    if as_of:
-        why = f"asked for; {why}"
-    else:
-        as_of, waits = dataset.labels_arrived(newest + timedelta(1), rows_by_day, unlabelled_days(manifests))
-        why += waits
-    log.info("as of %s: %s", as_of, why)
-    split = dataset.fit_to_lake(dataset.split_as_of(as_of, settings.train_days), available)
+    as_of, split, why, ripe = windows(manifests, as_of, settings, datetime.now(timezone.utc).date())
+    log.info("as of %s: %s; %s", as_of, why, ripe.why)
     first = first_day_needed(split)
     used = sorted(manifest["digest"] for manifest in manifests if lake.part_paths([manifest], first, split.test.last))
     digest = hashlib.sha256(" ".join(used).encode()).hexdigest()[:16]
     data = make_data(lake.prepared(manifests, first, split.test.last), as_of, split, settings, digest, seconds)
-    return replace(data, why=why)
+    return replace(data, why=why, ripening=ripe)
+
+
+def windows(
+    manifests: List[Manifest], as_of: Optional[date], settings: Settings, today: date
+) -> Tuple[date, Split, str, Ripening]:
+    """The day of a retrain, its windows, why that day, and how labels ripen, which the windows depend on.
+
+    Raises:
+        RetrainingError: the lake lacks days for it, or the test week is not ripe.
+    """
+    rows_by_day = prepared_days(manifests)
+    newest, why = days.newest_complete(rows_by_day)
+    assert newest
+    ripe = ripening.estimate(manifests, ripening.lake_day(max(rows_by_day), today), settings.ripe)
+    if as_of:
+        why = f"asked for; {why}"
+    else:
+        unlabelled = unlabelled_days(manifests)
+        as_of, waits = dataset.labels_arrived(newest + timedelta(1), rows_by_day, unlabelled, ripe.delay)
+        why += waits
+    split = dataset.split_as_of(as_of, settings.train_days, ripe.delay)
+    split = dataset.fit_to_lake(split, list(rows_by_day))
+    ripening.check_ripe(split, ripe)
+    return as_of, split, why, ripe
 
 
 def first_day_needed(split: Split) -> date:
@@ -200,7 +232,7 @@ def make_data(
         as_of=as_of,
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
-        test=dataset.holdout(rows, split),
+        test=dataset.holdout(rows, split, (split.delay.last - split.delay.first).days + 1),
         counts={
             "train_rows": frauds + min(genuine, settings.most_negatives),
             "train_frauds": frauds,
@@ -253,6 +285,26 @@ def register(entrants: Entrants, client: MlflowClient, request: Request, data: D
     return entrants, f"version {version} of {request.model}"
 
 
+def remember(lake: Lake, model: str, data: Data, entrants: Entrants, settings: Settings) -> Optional[Memory]:
+    """What the candidates have shown against the champion, this week and before; None if none was compared."""
+    found = tournament.gains(entrants.week, entrants.candidates, settings.gate, settings.seed)
+    if not found:
+        return None
+    champion = next(str(one.version) for one in entrants.candidates if one.role == "champion")
+    return evidence.remember(lake, model, Week(data.split.test, champion, found), settings.gate.margin)
+
+
+def decide(
+    versions: List[Version], fair: List[Version], entrants: Entrants, memory: Optional[Memory], settings: Settings
+) -> Dict[str, Any]:
+    """The tournament's verdict; none of a champion that has seen the test week."""
+    unmeasured = next((v.version for v in versions if v.role == "champion" and v not in fair), None)
+    if unmeasured:
+        return tournament.not_comparable(unmeasured)
+    seen = memory.seen if memory else None
+    return tournament.decide(entrants.week, entrants.candidates, settings.gate, settings.seed, seen)
+
+
 def describe(data: Data, versions: List[Version], entrants: Entrants, verdict: Dict[str, Any]) -> Dict[str, Any]:
     """Content of ``decision.json``, but what names the run. A champion that could not be loaded has null metrics."""
     scored = {candidate.version: candidate.metrics for candidate in entrants.candidates}
@@ -261,6 +313,7 @@ def describe(data: Data, versions: List[Version], entrants: Entrants, verdict: D
         "as_of": data.as_of.isoformat(),
         "as_of_reason": data.why,
         "windows": data.split.to_dict(),
+        "labels": data.ripening and data.ripening.to_dict(),
         "champion": {"version": champion, "metrics": scored.get(champion)} if champion else None,
         "challenger": {"version": entrants.challenger.version, "metrics": entrants.challenger.metrics},
         "candidates": [candidate.to_dict() for candidate in entrants.candidates],

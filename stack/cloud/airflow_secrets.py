@@ -57,13 +57,19 @@ def put_airflow_secrets(account: Account, outputs: Outputs, uploaded: str, autho
             uploaded,
             jobs_secret,
             quality=asdict(outputs.quality),
+            ripening=asdict(outputs.ripening),
             score=asdict(outputs.score),
             budget=asdict(outputs.budget),
             prices=pricing.hour_of(asdict(outputs.dataproc)),
-            promotion=asdict(outputs.promotion),
+            promotion=said(asdict(outputs.promotion)),
         ),
     }
     lockbox.put_for_airflow(cloud, folder_id, known, values)
+
+
+def said(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those of which nothing is said: of these the application's own default holds."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def ours(cloud: yandexcloud.SDK, outputs: Outputs) -> dict[str, Secret]:

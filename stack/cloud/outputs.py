@@ -123,6 +123,13 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Ripening:
+    """When a retrain takes labels as known."""
+
+    share: float
+
+
+@dataclass(frozen=True)
 class Score:
     """What the daily scoring gives to people."""
 
@@ -139,10 +146,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Promotion:
-    """Who decides that a better model serves, and how many hours a person has to answer."""
+    """Who decides that a better model serves, how many hours a person has to answer; the rule, None: `train`'s own."""
 
     mode: str
     hours: float
+    rule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -235,6 +243,7 @@ class Outputs:
     airflow: Airflow
     dataproc: Dataproc
     quality: Quality
+    ripening: Ripening
     score: Score
     budget: Budget
     promotion: Promotion

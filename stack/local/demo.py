@@ -64,6 +64,10 @@ class Options(StateOptions):
         "hours in which a person approves of a promotion in Airflow (default: 0, nobody is asked); it is kept",
         FROM_0,
     ] = None
+    rule: Annotated[
+        Literal["week", "weeks"] | None,
+        "what promotes: the gate on one week, or else the evidence of many (default: `train`'s own); it is kept",
+    ] = None
     engine: Annotated[
         Literal["local", "yarn"] | None, "what runs jobs: one process, or a YARN of its own for each cluster"
     ] = None
@@ -85,6 +89,7 @@ class Choices:
     seed: int = 0
     schedule: str = "*/15 * * * *"
     approval: int = 0
+    rule: str | None = None
     run_budget: float = 0
     month_budget: float = 0
 
@@ -145,9 +150,9 @@ def bring_up(state: State, choices: Choices) -> None:
         deploy.make_buckets(state)
         mlflow_server(state).permit()
         s3 = deploy.object_store(state)
-        deploy.put_secrets(
-            state, release.upload_jobs(s3, "jobs"), choices.image, budget=choices.budget, approval=choices.approval
-        )
+        promotion = deploy.promotion(choices.approval, choices.rule)
+        jobs = release.upload_jobs(s3, "jobs")
+        deploy.put_secrets(state, jobs, choices.image, budget=choices.budget, promotion=promotion)
         dags = release.dag_files({"schedule": choices.schedule})
         release.upload_dags(s3, "dags", dags)
         wait_for_code(state, dags)

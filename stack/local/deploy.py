@@ -65,13 +65,19 @@ def local_cluster(image: str, engine: str) -> dict[str, Any]:
     }
 
 
-def promotion(hours: int) -> dict[str, Any]:
-    """Who decides that a better model serves: a person who has so many hours, or nobody but the comparison."""
-    return {"mode": "approval", "hours": hours} if hours else {"mode": "automatic"}
+def promotion(hours: int, rule: str | None = None) -> dict[str, Any]:
+    """Who decides that a better model serves, a person who has so many hours or nobody; by which rule, if said."""
+    who = {"mode": "approval", "hours": hours} if hours else {"mode": "automatic"}
+    return who | ({"rule": rule} if rule else {})
 
 
 def put_secrets(
-    state: State, release: str, image: str, *, budget: Mapping[str, float] = NO_BUDGET, approval: int = 0
+    state: State,
+    release: str,
+    image: str,
+    *,
+    budget: Mapping[str, float] = NO_BUDGET,
+    promotion: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Lockbox: what jobs need to reach MLflow, and Airflow's connections and variables."""
     cloud, secrets, cluster = sdk(state), state.secrets, local_cluster(image, state.engine)
@@ -101,7 +107,7 @@ def put_secrets(
             cluster,
             release,
             trainer,
-            promotion=promotion(approval),
+            promotion=promotion,
             budget=budget,
             prices=pricing.hour_of(cluster),
         ),

@@ -229,11 +229,25 @@ run "defaults" {
 run "a_task_that_waits_for_a_person_needs_a_triggerer" {
   command = plan
   variables {
-    promotion = { mode = "approval", hours = 24 }
+    promotion = { mode = "approval", hours = 24, rule = "weeks" }
   }
   assert {
-    condition     = one(yandex_airflow_cluster.main).triggerer.count == 1 && output.promotion.mode == "approval" && output.promotion.hours == 24
+    condition     = output.promotion.rule == "weeks" && one(yandex_airflow_cluster.main).triggerer.count == 1 && output.promotion.mode == "approval" && output.promotion.hours == 24
     error_message = "On Airflow 3 a question to a person waits in the triggerer: one is expected, and the setting in the output ${jsonencode(output.promotion)}."
+  }
+}
+
+run "airflow_2_takes_a_password_in_its_api" {
+  command = plan
+  variables {
+    airflow = { version = "2.11", config = { api = { maximum_page_limit = "200" }, core = { parallelism = "8" } } }
+  }
+  assert {
+    condition = one(yandex_airflow_cluster.main).airflow_config == tomap({
+      api  = tomap({ auth_backends = "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session", maximum_page_limit = "200" })
+      core = tomap({ parallelism = "8" })
+    })
+    error_message = "airflow_config is ${jsonencode(one(yandex_airflow_cluster.main).airflow_config)}; what is asked for is expected, and that Airflow 2 takes a password."
   }
 }
 

@@ -544,6 +544,14 @@ run "budget_of_a_run_above_the_month" {
   expect_failures = [var.budget]
 }
 
+run "labels_ripen_beyond_all" {
+  command = plan
+  variables {
+    ripening = { share = 95 }
+  }
+  expect_failures = [var.ripening]
+}
+
 run "promotion_by_nobody" {
   command = plan
   variables {
@@ -556,6 +564,14 @@ run "promotion_without_time" {
   command = plan
   variables {
     promotion = { mode = "approval", hours = 0 }
+  }
+  expect_failures = [var.promotion]
+}
+
+run "promotion_by_another_rule" {
+  command = plan
+  variables {
+    promotion = { rule = "month" }
   }
   expect_failures = [var.promotion]
 }

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.decisions import plan, report
+from bench.decisions import peers, plan, report
 from bench.decisions.contest import contest, rules
 from bench.decisions.entrants import Field, at
 from bench.decisions.estimates import mean, rate, share
-from bench.decisions.memory import Evidence
 from bench.decisions.parts import GATE, MARGIN, Size
 from bench.decisions.summary import Decisions, lost, missed
 from bench.decisions.world import Week
 from fraud_retraining import tournament
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision
+from fraud_retraining.evidence import Evidence
 from tests.support.kept import KeptFile
 
 WORLDS, WEEKS, ROWS, CARDS = 4, 6, 1200, 400
@@ -93,6 +93,43 @@ def test_a_gate_that_resamples_each_model_by_itself_is_found(monkeypatch):
     assert "a gain of 0.05 is found at once" in failures()
 
 
+def test_peers_rules_promote_equals_where_the_gate_keeps_the_champion():
+    """All of them; a t-test takes halves that share rows for independent ones, and calls chance significant."""
+    made = peers.all_rules()
+    found = {name: len(measured_equals(made[name])) for name in made if "evidence" not in name}
+    assert found["the newest wins"] == WORLDS * WEEKS
+    assert found["this gate"] == 0
+    assert all(found[name] > 0.05 * WORLDS * WEEKS for name in peers.PEERS)
+
+
+def measured_equals(made):
+    """Promotions of equal models by a rule, over all worlds."""
+    challengers = [f"equal {number % 3}" for number in range(WEEKS)]
+    return [one for seed in range(WORLDS) for one in contest(world(seed), "champion 0", challengers, made())]
+
+
+def test_the_application_decides_as_the_bench_says_that_it_would():
+    """Its rule `weeks`, given what earlier weeks have shown, promotes whom the bench's gate with memory promotes."""
+    field, gate = world(1), tournament.Gate(resamples=200, rule="weeks")
+    either = rules([], [], [MARGIN])[f"either {MARGIN}"]
+    for stream in ("equal", "0.05"):
+        seen, since = {}, []
+
+        def application(week, number, candidates, seen=seen, since=since):
+            champion = next(c.version for c in candidates if c.role == "champion")
+            if since[-1:] != [champion]:
+                since.append(champion)
+                seen.clear()
+            for version, one in tournament.gains(week, candidates, gate, 42).items():
+                seen[version] = seen.get(version, Evidence()).after(number, one.gain, one.variance, gate.margin)
+            return tournament.decide(week, candidates, gate, 42, seen)
+
+        challengers = [f"{stream} {number % 3}" for number in range(WEEKS)]
+        ours = contest(field, "champion 0", challengers, application)
+        assert ours == contest(field, "champion 0", challengers, either())
+        assert bool(ours) == (stream == "0.05")
+
+
 def crossed(true, pairs=1500, weeks=26, deviation=0.006):
     """Share of pairs with this true gain whose evidence ever reaches 100 to 1, looked at every week."""
     draw, found = np.random.default_rng(0), 0
@@ -138,7 +175,7 @@ def test_the_sentence_of_a_gate_with_memory_says_what_decided():
 
     rule = next(iter(kinds.values()))()
     contest(field, "champion 0", ["0.05 0"] * WEEKS, told)
-    assert "compared with champion 0 in 1 weeks" in texts[0]
+    assert "compared with champion 0 in 1 week:" in texts[0]
     assert any("to 1, needed 100 to 1; promoted" in text for text in texts)
     assert any("champion stays because the evidence is too weak" in text for text in texts)
 

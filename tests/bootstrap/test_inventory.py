@@ -72,6 +72,7 @@ OUTPUTS: dict[str, Any] = {
         "bucket": "x-logs",
     },
     "quality": {"max_quarantine": 0.01, "refunds": False, "late_days": 31},
+    "ripening": {"share": 0.95},
     "score": {"budget": 100},
     "budget": {"run": 0, "month": 0},
     "promotion": {"mode": "automatic", "hours": 48},

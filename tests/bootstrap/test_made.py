@@ -75,6 +75,7 @@ def test_the_dag_can_plan_a_run_with_what_it_was_told(cloud: CloudFixture, finis
     assert plan.limits(told["quality"]) == ["--max-quarantine=0.01", "--late-days=31"]
     scoring = plan.make_score(told, "http://mlflow", plan.Run("manual__1", datetime(2026, 1, 1, tzinfo=UTC)))
     assert scoring["score"]["args"][-1] == "--budget=100"
+    assert told["ripening"] == {"share": 0.95}
     assert told["budget"] == {"run": 0, "month": 0}
     assert told["prices"] == pricing.hour_of(outputs["cost_inputs"]["cluster"])
     assert told["promotion"] == {"mode": "automatic", "hours": 48}

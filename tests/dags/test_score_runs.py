@@ -53,7 +53,7 @@ def test_new_transactions_are_scored_and_people_told(world: World, monkeypatch: 
     (cluster,) = seen
     assert (cluster.labels["dag"], cluster.description) == ("score", run.run_id)
     assert cluster.name.startswith("fraud-score-")
-    assert world.arguments("score")[-4:] == ["--experiment", "e", "--model", "fraud"]
+    assert world.arguments("score")[-5:] == ["--experiment", "e", "--model", "fraud", "--version=1"]
     (alert,) = world.alerts
     assert alert.startswith("*score: up to 100 cards to look at on 2018-04-07*\n60 transactions scored by version 1\n")
     assert "1. card 42, 0.93: amount 312.40, at night\nthe list: s3://lake/alerts/2018-04-07.csv" in alert

@@ -1,4 +1,4 @@
-"""One stack for all cases of the drill, in parts that run side by side."""
+"""One stack for all cases of the drill that run in one process."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,17 +10,6 @@ from tests.drill.stack import DrillStack, drill_stack
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "reduced: a case that `make test` has the time for")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--part", default="1/1", help="N/M: the N-th of M parts of the table, to run them side by side")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    part, parts = map(int, config.getoption("--part").split("/"))
-    chosen = items[part - 1 :: parts]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
 
 
 @pytest.hookimpl(optionalhook=True)

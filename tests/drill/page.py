@@ -15,7 +15,7 @@ HEAD = """# The drill
 
 What befell runs of `retrain`, `score` and `rollback` and how they ended: real Airflow with its live scheduler, the
 unmodified operators, and the cloud's API of one machine. `make drill` makes this page and goes on where it was
-interrupted; its runs took {minutes} minutes. After every case it is asserted
+interrupted; its runs took {minutes} minutes ({when}). After every case it is asserted
 
 - that no cluster of ours is alive, and that no run ever had two at once;
 - that the run is green only if its decision is recorded, the alias moved and the raw file marked as used;
@@ -56,19 +56,20 @@ def line(row: dict[str, Any]) -> str:
     return "| " + " | ".join(map(str, cells)) + " |\n"
 
 
-def page(rows: dict[str, dict[str, Any]]) -> str:
-    """The page of the rows by their case; what is missing is named."""
+def page(rows: dict[str, dict[str, Any]], when: str) -> str:
+    """The page of the rows by their case, and of the days and commits at which they ran; what is missing is named."""
     missing = [f"`{name}`" for name in EXPECTED if name not in rows]
     words = f"**Not proven with the present code:** {', '.join(missing)}. `make drill` goes on with them.\n\n"
     minutes = round(sum(row["seconds"] for row in rows.values()) / 60)
-    head = HEAD.format(minutes=minutes, missing=words if missing else "")
+    head = HEAD.format(minutes=minutes, when=when, missing=words if missing else "")
     return head + "".join(line(rows[name]) for name in EXPECTED if name in rows) + TAIL
 
 
 def main(kept: Path, target: Path) -> None:
     parts = KeptFile(kept, digest(ROOT, INPUTS)).passed().values()
     rows = {case: row for part in parts for case, row in part.row.items()}
-    target.write_text(page(rows))
+    when = ", ".join(sorted({f"{part.date} at {part.commit}" for part in parts}))
+    target.write_text(page(rows, when))
     print(f"{target}: {len(rows)} of {len(EXPECTED)} cases")
 
 

@@ -63,6 +63,10 @@ class Serving:
             self.drill.mlflow("model-versions/set-tag", tag)
         findings.give_alias(self.drill, SERVES)
 
+    def pause(self) -> None:
+        """A promotion or a rollback would start `score`."""
+        self.drill.airflow.call("PATCH", f"dags/{SCORE}", json={"is_paused": True})
+
     def trigger(self, dag: str, **conf: Any) -> str:
         self.drill.airflow.call("PATCH", f"dags/{dag}", json={"is_paused": False})
         body = {"logical_date": None, "conf": conf}

@@ -30,7 +30,7 @@ from tests.drill.webhook import Webhook
 from tests.support.running_stack import ENDED, RunningStack
 from tests.support.waiting import wait_until
 
-SCHEDULE = "0 0 1 1 *"  # of its own the DAG runs once, when it is unpaused
+SCHEDULE = "0 0 1 1 *"  # of its own a DAG runs once, when it is unpaused: not in the midst of a case
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a JVM that only starts a script need not be optimised
 STAND_IN = "stand-in"  # the release of the jobs that only pretend
 # What else takes Airflow five minutes to notice: a worker that no longer answers, a scheduler that has died.
@@ -123,7 +123,7 @@ class DrillStack(RunningStack):
 
     def upload(self, changes: Mapping[str, tuple[str, str]] = MappingProxyType({}), schedule: str = SCHEDULE) -> None:
         """Brings the DAGs to Airflow, each file that is named with (old, new) text replaced; by default as they are."""
-        files = release.dag_files({"schedule": schedule})
+        files = release.dag_files({"schedule": schedule, "score_schedule": SCHEDULE})
         for name, (old, new) in changes.items():
             key = next(key for key in files if key.endswith(f"/{name}.py"))
             text = files[key].decode()

@@ -20,13 +20,14 @@ def world(drill: DrillStack) -> Iterator[Serving]:
     serving.enter()
     serving.bring_day()
     yield serving
+    serving.pause()
     drill.dag = DAG
     drill.use()
 
 
 @pytest.fixture
 def serving(world: Serving) -> Iterator[Serving]:
-    world.drill.airflow.call("PATCH", f"dags/{SCORE}", json={"is_paused": True})  # a rollback would start it
+    world.pause()
     world.reset()
     yield world
     for dag in (SCORE, "rollback"):

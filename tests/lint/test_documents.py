@@ -128,3 +128,22 @@ def figures(document: Path) -> list[str]:
 def test_both_readmes_say_the_same(part: object) -> None:
     assert callable(part)
     assert part(RUSSIAN) == part(ENGLISH)
+
+
+def missing_tests(document: Path) -> Iterator[str]:
+    """What a document names as a proof, `tests/….py::test_…`, and is not there."""
+    for name, test in re.findall(r"`((?:terraform/)?tests/[\w./]+\.\w+)(?:::(\w+))?`", document.read_text()):
+        file = ROOT / name
+        if not file.is_file() or (test and f"def {test}(" not in file.read_text()):
+            yield f"{document.relative_to(ROOT)}: there is no {name}{'::' + test if test else ''}"
+
+
+def test_tests_that_documents_name_are_there() -> None:
+    found = [fault for document in documents() for fault in missing_tests(document)]
+    assert found == [], "\n".join(found)
+
+
+def test_every_picture_is_shown() -> None:
+    listed = subprocess.run(["git", "ls-files", "docs/img"], cwd=ROOT, capture_output=True, text=True, check=True)
+    text = "\n".join(document.read_text() for document in documents())
+    assert [name for name in listed.stdout.split() if f"img/{Path(name).name}" not in text] == []

@@ -46,3 +46,19 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in quiet])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Makes a page of a width, in a color scheme; it has time, on a busy machine too."""
+    pages = []
+
+    def made(width, color_scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=color_scheme)
+        page.set_default_timeout(180_000)  # milliseconds
+        pages.append(page)
+        return page
+
+    yield made
+    for page in pages:
+        page.close()

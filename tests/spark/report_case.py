@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xgboost
 
-from fraud_retraining import tournament
+from fraud_retraining import evidence, ripening, tournament
 from fraud_retraining.dataset import Days, Split
 from fraud_retraining.evaluation import ScoredWeek, metrics
 from fraud_retraining.features import ALL_FEATURES
@@ -78,6 +78,34 @@ def served(version, sunday, found, promised):
     return {"model": "fraud", "week": ["", sunday], "versions": {version: one}}
 
 
+def compared(champion, sunday, gains):
+    """What a retrain leaves of the gains of a test week; all of one variance."""
+    first = str((pd.Timestamp(sunday) - pd.Timedelta(6, "D")).date())
+    found = {version: {"gain": gain, "variance": 0.006**2} for version, gain in gains.items()}
+    return {f"evidence/fraud/{first}.json": {"champion": champion, "week": [first, sunday], "gains": found}}
+
+
+def corrected(first, reached):
+    """The manifest of a week's file: of each day 40 frauds come with it, 1 a day for 12 days by corrected files."""
+    monday = pd.Timestamp(first)
+    frauds = {}
+    for place in range(7):
+        day, came = monday + pd.Timedelta(place, "D"), monday + pd.Timedelta(7, "D")
+        later = {
+            str((came + pd.Timedelta(n, "D")).date()): 1 for n in range(1, 13) if came + pd.Timedelta(n, "D") <= reached
+        }
+        frauds[str(day.date())] = {str(came.date()): 40, **later}
+    parts = {f"day={day}/x.parquet": 9600 for day in frauds}
+    return {"first_seen": str(came.date()), "frauds": frauds, "parts": parts}
+
+
+def ripe():
+    """How the labels of ten such weeks ripen."""
+    on = pd.Timestamp(AS_OF)
+    weeks = [on - pd.Timedelta(7 * number, "D") for number in range(1, 11)]
+    return ripening.estimate([corrected(week, on) for week in weeks], AS_OF, ripe=0.9)
+
+
 def change(number, action, before, after, why):
     """A record of what served, and its second half."""
     told = {
@@ -123,6 +151,10 @@ RECORDS = {
     "service/2018-07-02.json": served("3", "2018-07-08", 0.87, 0.93),
     "service/2018-07-09.json": served("4", "2018-07-15", 0.92, 0.94),
     "service/made.json": {},
+    **compared("3", "2018-06-24", {"2": 0.02}),
+    **compared("4", "2018-07-01", {"2": -0.006, "3": 0.004}),
+    "evidence/fraud/2018-07-02.json": "half of a rec",
+    **compared("4", "2018-07-15", {"2": -0.011, "3": -0.003}),
     **change(1, "promote", None, "3", "no champion yet; version 3 has AP 0.930, the floor is 0.300; promoted"),
     **change(2, "promote", "3", "4", "version 4 (challenger) has AP 0.940 against 0.885 of champion 3; promoted"),
 }
@@ -175,7 +207,7 @@ def entrants(roles):
     return Entrants(week, found, found[-1], models["5"], boosters, skipped, 0.135, len(train))
 
 
-def report(roles=None, registered=True, seen=None):
+def report(roles=None, registered=True, seen=None, rule="week"):
     """The report of a retrain: version 5 against champion 4, or of other roles by version.
 
     Without ``registered`` the challenger does not compete; ``seen`` is a champion that knows the test week.
@@ -184,22 +216,30 @@ def report(roles=None, registered=True, seen=None):
     settings, field = Settings(), entrants(roles)
     if not registered:
         field = replace(field, candidates=field.candidates[:-1], challenger=replace(field.challenger, version=None))
-    verdict = tournament.decide(field.week, field.candidates, replace(settings.gate, resamples=200), settings.seed)
+    settings = replace(settings, gate=replace(settings.gate, resamples=200, rule=rule))
+    champion = next((one for one in field.candidates if one.role == "champion"), None)
+    lake = SimpleNamespace(files=Files(RECORDS if champion else {}))
+    gained = tournament.gains(field.week, field.candidates, settings.gate, settings.seed)
+    memory = gained and evidence.remember(lake, "fraud", evidence.Week(SPLIT.test, champion.version, gained))
+    verdict = tournament.decide(
+        field.week, field.candidates, settings.gate, settings.seed, memory.seen if memory else None
+    )
     if seen:
         verdict = tournament.not_comparable(seen)
-    champion = next((one for one in field.candidates if one.role == "champion"), None)
     decision = {
         "run_id": "fraud-retrain-20180730t064000-9c0d1e2f",
         "mlflow_run_id": "0123456789abcdef0123456789abcdef",
         "as_of": str(AS_OF),
         "as_of_reason": "2018-07-29 is the newest complete day: 9605 rows, the 7 days before it a median of 9590",
         "windows": SPLIT.to_dict(),
+        "labels": ripe().to_dict(),
         "champion": {"version": champion.version, "metrics": champion.metrics} if champion else None,
         **({"champion": {"version": seen, "metrics": None}} if seen else {}),
         "challenger": {"version": field.challenger.version, "metrics": field.challenger.metrics},
         "candidates": [one.to_dict() for one in field.candidates],
         "skipped": field.skipped,
         "dry_run": False,
+        "evidence": memory.to_dict() if memory else None,
         **verdict,
     }
     counts = {
@@ -213,7 +253,6 @@ def report(roles=None, registered=True, seen=None):
     terms = gather.Terms(price=38.4, currency="RUB", owner="fraud team, fraud@example.org")
     request = Request(decision["run_id"], "fraud", terms=terms)
     seconds = {"features": 61.4, "train": 96.0, "score": 14.2, "register": 5.1, "decide": 11.9, "watch": 6.3}
-    lake = SimpleNamespace(files=Files(RECORDS if champion else {}))
     quality = records.quality(lake, decision["run_id"])
     return gather.retrain(lake, request, settings, data, field, decision, quality, seconds)
 

@@ -5,18 +5,32 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, replace
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from fraud_retraining import evaluation, service
+from fraud_retraining import evaluation, service, tournament
+from fraud_retraining.evidence import Gain
 from fraud_retraining.reporting import figures, gather, inputs, measures, pages, words
 from fraud_retraining.tournament import Candidate
 from fraud_retraining.training import Settings
 from tests.spark import report_case
 
-SECTIONS = ["candidates", "curves", "scores", "budget", "calibration", "kinds", "importance", "drift", "quality"]
-SECTIONS += ["history", "calendar", "steps", "card"]
+SECTIONS = [
+    "candidates",
+    "evidence",
+    "curves",
+    "scores",
+    "budget",
+    "calibration",
+    "kinds",
+    "importance",
+    "drift",
+    "quality",
+]
+SECTIONS += ["labels", "history", "calendar", "steps", "card"]
+TITLES = {"candidates": "Candidates", "drift": "Drift", "card": "Model card"}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +152,9 @@ def test_what_is_not_known_is_a_line_and_no_empty_plot(first, written):
     assert [name for name in SECTIONS if f'<section id="{name}"' not in page] == []
     assert "This run prepared no raw file" in page
     bare = replace(first, kinds=[], importance=[], drift=[], budgets=[], history=None, steps=[], first=None)
-    bare = replace(bare, absent={**bare.absent, **{name: f"no {name} <here>" for name in words_of_parts()}})
+    bare = replace(
+        bare, labels=None, absent={**bare.absent, **{name: f"no {name} <here>" for name in words_of_parts()}}
+    )
     page = pages.written(bare)["report.html"]
     for name in words_of_parts():
         assert f"no {name} &lt;here&gt;" in page
@@ -146,7 +162,7 @@ def test_what_is_not_known_is_a_line_and_no_empty_plot(first, written):
 
 
 def words_of_parts():
-    return ["comparison", "budgets", "kinds", "importance", "drift", "history", "steps"]
+    return ["comparison", "evidence", "labels", "budgets", "kinds", "importance", "drift", "history", "steps"]
 
 
 def test_the_page_needs_nothing_else_and_takes_no_text_for_markup(written):
@@ -180,6 +196,50 @@ def test_why_each_candidate_lost_is_said():
     assert kept.headline.startswith("Champion 5 stays; version 4 is not shown to be better: ")
 
 
+def test_the_evidence_of_each_candidate_is_shown_with_the_weeks_that_count(full, written):
+    """Of the records in the lake one is of another champion, and one cannot be read."""
+    found = {one.version: one for one in full.evidence.pairs}
+    assert [week.last for week in found["2"].weeks] == ["2018-07-01", "2018-07-15", "2018-07-22"]
+    assert [week.last for week in found["5"].weeks] == ["2018-07-22"]
+    assert [week.gain for week in found["2"].weeks[:2]] == [-0.006, -0.011]
+    assert found["5"].log_e == found["5"].weeks[-1].log_e > 0 > found["2"].log_e
+    page = written["full"]["report.html"]
+    assert "evidence/fraud/2018-07-02.json" in page
+    assert "is shown, and decides nothing here" in written["full"]["report.md"]
+    assert json.loads(written["full"]["report.json"])["evidence"]["pairs"][0]["weeks"][0]["last"] == "2018-07-22"
+
+
+def test_a_promotion_by_the_evidence_of_weeks_is_told_as_such(monkeypatch):
+    """Version 4 is a little better than the champion, week after week, and its week alone does not pass the gate."""
+    small = {f"evidence/fraud/2018-{week}.json": one for week, one in WEEKS.items()}
+    monkeypatch.setattr(report_case, "RECORDS", {**report_case.RECORDS, **small})
+    roles = {"5": "champion", "2": "earlier", "4": "challenger"}
+    monkeypatch.setattr(tournament, "gains", lambda *_: {"4": Gain(0.006, 0.004**2), "2": Gain(-0.01, 0.004**2)})
+    monkeypatch.setattr(tournament, "broken_guardrails", lambda *_: [])
+    assert report_case.report(roles).action == "keep"
+    found = report_case.report(roles, rule="weeks")
+    assert (found.action, found.decided_by, found.comparison.other) == ("promote", "weeks", "4")
+    assert found.headline.startswith(
+        "Version 4 has shown itself better than champion 5 and shall serve: the evidence of 7 weeks is"
+    )
+    assert "promoted by the evidence, where the week alone did not decide: version 4" in found.reason
+    outcomes = {one.version: one.outcome for one in found.standings}
+    assert outcomes == {"4": "wins", "5": "gives way to version 4", "2": "less evidence than version 4"}
+    text = pages.written(found)
+    assert "or by the" in text["report.html"]
+    assert "Several weeks decided" in text["model_card.md"]
+
+
+WEEKS = {
+    f"{day:%m-%d}": {
+        "champion": "5",
+        "week": [str(day), str(day + timedelta(6))],
+        "gains": {"4": {"gain": 0.006, "variance": 0.004**2}},
+    }
+    for day in (date(2018, 6, 4) + timedelta(7 * week) for week in range(6))
+}
+
+
 def test_an_evaluation_has_a_report_of_one_model():
     train, week, models = report_case.world()
     one = report_case.entrants({"5": "challenger"})
@@ -203,7 +263,7 @@ def test_an_evaluation_has_a_report_of_one_model():
     assert "An evaluation knows no registry." in written["report.html"]
     assert "It ran on no cluster of its own." in written["report.html"]
     assert found.headline.startswith("A model that is trained as a retrain on 30 Jul 2018 would train it has average")
-    assert set(figures.drawn(found)) == {"decision", "calendar", *SECTIONS[1:7]}
+    assert set(figures.drawn(found)) == {"decision", "calendar", *SECTIONS[2:8]}
 
 
 UNUSUAL = [
@@ -262,11 +322,11 @@ MISSING = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("which", ["full", "first"])
-def test_the_page_in_a_browser(browser, written, tmp_path, which, width, scheme):
+def test_the_page_in_a_browser(new_page, written, tmp_path, which, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     path = tmp_path / "report.html"
     path.write_text(written[which]["report.html"], encoding="utf-8")
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = new_page(width, scheme)
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -285,4 +345,27 @@ def test_the_page_in_a_browser(browser, written, tmp_path, which, width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
     assert not page.locator("nav").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    page.close()
+
+
+AS_MLFLOW_DOES = """page => {
+  const frame = document.createElement('iframe');
+  frame.sandbox = 'allow-scripts';
+  frame.style = 'width: 100%; height: 600px';
+  frame.src = URL.createObjectURL(new Blob([page], {type: 'text/html'}));
+  document.body.append(frame);
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_jumps_work_in_the_frame_of_mlflow(new_page, written, width):
+    """A link to a place of the page itself is refused there: the frame has an origin of its own."""
+    page, said = new_page(width), []
+    page.on("console", lambda message: said.append(message.text))
+    page.evaluate(AS_MLFLOW_DOES, written["full"]["report.html"])
+    frame = page.frame_locator("iframe")
+    for name in ("drift", "card", "candidates"):
+        frame.locator("nav a", has_text=re.compile(f"^{TITLES[name]}$")).click(force=True)
+        top = frame.locator(f"#{name} h2").evaluate("title => title.getBoundingClientRect().top")
+        assert 0 <= top < 100
+        frame.locator("html").evaluate("() => scrollTo(0, 0)")
+    assert said == []

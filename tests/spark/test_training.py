@@ -13,15 +13,17 @@ import socket
 import subprocess
 import time
 import urllib.request
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from unittest.mock import ANY
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
-from fraud_retraining import dataset, descriptions, model, offline, quality, scoring, tracking, training
+from fraud_retraining import dataset, descriptions, evidence, model, offline, quality, scoring, tracking, training
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.features import ALL_FEATURES
 from fraud_retraining.lake import Lake
@@ -275,7 +277,17 @@ def test_what_a_later_look_compares_with_is_left_in_the_lake(lake, decisions):
 
 def test_a_dry_run_decides_and_leaves_nothing_but_its_record(lake, client, decisions):
     before = {v.version for v in client.search_model_versions("name='fraud'")}
-    decision = training.retrain(lake, client, training.Request("run-dry", "fraud", SECOND, dry_run=True), SETTINGS)
+    gain = evidence.Gain(0.02, 1e-4)
+    evidence.record(lake, "fraud", "run-1b", evidence.Week(dataset.split_as_of(FIRST).test, "1", {"2": gain}))
+    by_weeks = replace(SETTINGS, gate=replace(SETTINGS.gate, rule="weeks"))
+    decision = training.retrain(lake, client, training.Request("run-dry", "fraud", SECOND, dry_run=True), by_weeks)
+    weeks = decision["evidence"]["candidates"]["2"]["weeks"]  # two weeks of the pair, of which the second is this one
+    assert [one["week"] for one in weeks] == [["2018-05-06", "2018-05-12"], ["2018-05-13", "2018-05-19"]]
+    kept = lake.files.read_json("evidence/fraud/2018-05-13.json")
+    assert [one["gain"] for one in weeks] == [0.02, kept["gains"]["2"]["gain"]]
+    assert (kept["run_id"], kept["champion"]) == ("run-2", "1")
+    assert decisions[1]["evidence"]["candidates"]["2"]["weeks"] == [{**weeks[1], "log_e": ANY}]
+    assert decision["evidence"]["champion"] == decision["champion"]["version"]
     assert (decision["dry_run"], decision["challenger"]["version"]) == (True, training.UNREGISTERED)
     assert decision["action"] in ("keep", "promote")
     assert {v.version for v in client.search_model_versions("name='fraud'")} == before
@@ -311,6 +323,15 @@ def test_the_champion_at_work_gives_the_scores_of_the_tournament(lake, client, d
         lake.files.parquet([lake.files.path(f"scores/{part}") for part in parts]).toPandas().set_index("transaction_id")
     )
     assert np.array_equal(scored.loc[then, "score"].to_numpy(), entrants.challenger.scores)  # to the bit
+
+
+def test_a_run_scores_by_the_version_that_it_began_with_unless_that_is_rolled_back(client, decisions):
+    assert tracking.serving(client, "fraud", "2")[0] == "2"
+    client.set_model_version_tag("fraud", "2", tracking.BARRED_TAG, "it finds nothing")
+    try:
+        assert tracking.serving(client, "fraud", "2")[0] == "1"
+    finally:
+        client.delete_model_version_tag("fraud", "2", tracking.BARRED_TAG)
 
 
 def test_nobody_serves_before_the_first_promotion(client):

@@ -16,6 +16,7 @@ ORDER = [
     "test_second_cycle.py",
     "test_two_weeks.py",
     "test_browser.py",
+    "test_tutorial.py",
     "test_red_runs.py",
     "test_stop.py",
 ]

@@ -34,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("proof")
     group.addoption("--keep", type=Path, metavar="FILE", help="keep what passes in FILE, and do not run it again")
     group.addoption("--fresh", action="store_true", help="run again what FILE has, too")
+    group.addoption(
+        "--part", default="1/1", help="N/M: the N-th of M parts of what is chosen, to run them side by side"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,28 +47,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Keeper:
-    """Deselects what has passed before, and keeps what passes now."""
+    """Deselects what has passed before or is another part's, and keeps what passes now."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config, self.path = config, config.rootpath / config.option.keep
         self.file: KeptFile | None = None
-        self.kept = 0
+        self.chosen = self.kept = 0
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
 
-    @pytest.hookimpl(trylast=True)  # a suite that runs in parts chooses its part first
+    @pytest.hookimpl(trylast=True)  # after pytest's own -k: what that chooses is what there is to prove
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         inputs = {path for paths in self.config.hook.pytest_proof_inputs() for path in paths}
         if not inputs:
             raise pytest.UsageError("--keep: no conftest.py of this suite says its inputs (pytest_proof_inputs)")
+        part, parts = map(int, self.config.option.part.split("/"))
+        mine = items[part - 1 :: parts]
         self.file = KeptFile(self.path, digest(self.config.rootpath, sorted(inputs)))
         if self.config.option.fresh:
-            self.file.forget(item.nodeid for item in items)
+            self.file.forget(item.nodeid for item in mine)
         passed = self.file.passed()
-        known = [item for item in items if item.nodeid in passed]
-        self.kept = len(known)
-        self.config.hook.pytest_deselected(items=known)
-        items[:] = [item for item in items if item.nodeid not in passed]
+        wanted = [item for item in mine if item.nodeid not in passed]
+        self.chosen, self.kept = len(items), len(mine) - len(wanted)
+        self.config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = wanted
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
@@ -78,5 +83,5 @@ class Keeper:
         return f"{self.kept} have passed before with the same inputs ({self.path}); --fresh runs them again"
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.kept:
+        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.chosen:
             session.exitstatus = pytest.ExitCode.OK

@@ -26,7 +26,7 @@ DEMO = {
         ("lake", "lake_endpoint", "image", "customers", "seed", "schedule", "approval")
     ),  # as they were chosen before
     "engine": None,
-    **dict.fromkeys(("approval", "run_budget", "month_budget")),
+    **dict.fromkeys(("approval", "rule", "run_budget", "month_budget")),
     "force": False,
 }
 

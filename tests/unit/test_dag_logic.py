@@ -57,12 +57,12 @@ def test_the_plan_names_one_cluster_its_expiry_and_both_jobs() -> None:
 
 def test_the_plan_of_score_passes_on_what_the_deployment_says() -> None:
     told = SETTINGS | {"score": {"budget": 30}, "quality": {"refunds": True}, "stack": "blue"}
-    made = plan.make_score(told, "http://mlflow", RUN)
+    made = plan.make_score(told, "http://mlflow", RUN, "2")
     assert made["run"].startswith("blue-score-20180701t060000-")
     assert made["cluster"]["labels"] == {"owner": "fraud-retraining", "run": made["run"], "dag": "score"}
     assert made["score"]["main_python_file_uri"] == "s3a://jobs/abc/score.py"
-    assert made["score"]["args"][-2:] == ["--refunds", "--budget=30"]
-    assert not [word for word in plan.make_score(SETTINGS, "http://mlflow", RUN)["score"]["args"] if "budget" in word]
+    assert made["score"]["args"][-3:] == ["--version=2", "--refunds", "--budget=30"]
+    assert plan.make_score(SETTINGS, "http://mlflow", RUN, "2")["score"]["args"][-1] == "--version=2"
 
 
 def test_what_a_cluster_costs_reaches_the_training_job() -> None:
@@ -71,6 +71,11 @@ def test_what_a_cluster_costs_reaches_the_training_job() -> None:
     assert made["train"]["args"][-2:] == ["--price-per-hour=27", "--currency=RUB"]
     told = plan.make(SETTINGS | {"score": {"budget": 30}}, "http://mlflow", plan.Run("manual__1", BEGUN))
     assert told["train"]["args"][-1] == "--budget=30"
+    by_weeks = plan.make(SETTINGS | {"promotion": {"rule": "weeks"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert by_weeks["train"]["args"][-1] == "--promotion-rule=weeks"
+    ripe = plan.make(SETTINGS | {"ripening": {"share": 0.9}}, "http://mlflow", plan.Run("manual__1", BEGUN))
+    assert ripe["train"]["args"][-1] == "--ripe=0.9"
+    assert not [word for word in told["train"]["args"] if word.startswith(("--promotion", "--ripe"))]
     unknown = plan.make(SETTINGS | {"prices": {"currency": "RUB"}}, "http://mlflow", plan.Run("manual__1", BEGUN))
     assert not [word for word in unknown["train"]["args"] if word.startswith(("--price", "--currency"))]
 

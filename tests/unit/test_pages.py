@@ -28,15 +28,15 @@ def rows(*names: str) -> dict[str, dict[str, Any]]:
 
 
 def test_a_drill_that_is_complete_has_every_case_in_its_place() -> None:
-    text = page.page(rows(*reversed(page.EXPECTED)))
+    text = page.page(rows(*reversed(page.EXPECTED)), "2026-11-27 at 0c469cd")
     assert "Not proven" not in text
     places = [text.index(f"| `{name}` |") for name in page.EXPECTED]
     assert places == sorted(places)
-    assert f"took {len(page.EXPECTED) // 2} minutes" in " ".join(text.split())
+    assert f"took {len(page.EXPECTED) // 2} minutes (2026-11-27 at 0c469cd)" in " ".join(text.split())
 
 
 def test_a_drill_that_is_not_complete_names_what_is_missing() -> None:
-    text = page.page(rows(*page.EXPECTED[2:]))
+    text = page.page(rows(*page.EXPECTED[2:]), "")
     assert f"**Not proven with the present code:** `{page.EXPECTED[0]}`, `{page.EXPECTED[1]}`." in text
 
 

@@ -113,6 +113,15 @@ def test_fresh_runs_all_again_and_forgets_what_fails_then(suite: Suite) -> None:
     assert suite.run(status=1) == "b"
 
 
+def test_parts_side_by_side_have_every_case_once_and_one_that_has_none_is_no_failure(suite: Suite) -> None:
+    assert suite.run("--part", "1/2") == "ac"
+    assert suite.run("--part", "2/2", "--fresh") == "b"
+    assert suite.run("--fresh", "--part", "1/2", "-k", "case[b]") == "b"
+    assert suite.run("--fresh", "--part", "2/2", "-k", "case[b]") == ""
+    assert suite.run("--part", "2/2", "-k", "nothing", status=pytest.ExitCode.NO_TESTS_COLLECTED) == ""
+    assert suite.run() == ""
+
+
 def test_a_suite_that_does_not_say_its_inputs_is_refused(suite: Suite) -> None:
     (suite.folder / "conftest.py").unlink()
     assert suite.run(status=4) == ""

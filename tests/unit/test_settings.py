@@ -50,7 +50,7 @@ def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch)
         "s",
         budget=demo.Choices(run_budget=50).budget,
         prices=pricing.hour_of(cluster),
-        promotion=deploy.promotion(48),
+        promotion=deploy.promotion(48, "weeks"),
     )
     assert deploy.promotion(0) == {"mode": "automatic"}
     assert read(monkeypatch, json.loads(json.dumps(written)))["release"] == "r"
@@ -70,6 +70,7 @@ def test_what_a_deployment_writes_is_understood(monkeypatch: pytest.MonkeyPatch)
             changed(promotion={"mode": "manual"}),
             f"{NAME}.promotion.mode is 'manual', automatic or approval is expected",
         ),
+        (changed(promotion={"rule": "month"}), f"{NAME}.promotion.rule is 'month', week or weeks is expected"),
         (changed(promotion={"hours": "two"}), f"{NAME}.promotion.hours is 'two', a number is expected"),
         (changed(spark={"executor.memory": "1g"}), 'entries are like "spark.name": "text"'),
         (changed(spark={"spark.executor.cores": 2}), 'entries are like "spark.name": "text"'),

@@ -61,7 +61,7 @@ def main() -> int:
     if not is_news(known, why, now):
         print(f"{unit} still fails; told already")
         return 0
-    text = f"{why}\n\nMore: `journalctl -u {unit}` and `machine-status` on {host}; docs/operations.md says what to do."
+    text = f"{why}\n\nMore: `journalctl -u {unit}` and `machine-status` on {host}; docs/runbook.md says what to do."
     if not tell(f"{host}: {unit} failed", text):
         return 1
     remember(unit, known | {"told": {"at": now, "kind": kind(why)}})

@@ -39,6 +39,44 @@ class FirstChampion:
 
 
 @dataclass(frozen=True)
+class PairWeek:
+    """Gain in AP of one week, and the logarithm of the evidence after it."""
+
+    first: str
+    last: str
+    gain: float
+    log_e: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a candidate has shown against the champion: this week's gain, and over the weeks that count.
+
+    ``mean_gain`` weighs each week by its precision; None without a week.
+    """
+
+    version: str
+    role: str
+    gain: float
+    mean_gain: Optional[float]
+    log_e: float
+    weeks: List[PairWeek]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence over weeks for a gain above ``margin``; at ``needed`` to 1 it promotes, if the rule is `weeks`."""
+
+    champion: str
+    rule: str
+    margin: float
+    needed: float
+    this_week_counts: bool
+    pairs: List[Pair]
+    unreadable: List[Dict[str, str]]
+
+
+@dataclass(frozen=True)
 class Standing:
     """A candidate with its metrics, 95 % intervals where they were resampled, and what became of it."""
 
@@ -155,6 +193,22 @@ class RawFile:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """How labels ripen: ``known`` has the share of a day's frauds by age in days, from 1 on, empty if it is not known.
+
+    ``delay`` follows from it and from the share ``ripe`` that is asked for; ``why`` says how, ``on`` is the lake's day.
+    """
+
+    on: str
+    ripe: float
+    delay: int
+    why: str
+    known: List[float]
+    frauds: int
+    later: int
+
+
+@dataclass(frozen=True)
 class Quality:
     """What ``prepare`` of the same run took: the totals, and the files with most to tell; ``more`` are not listed."""
 
@@ -239,6 +293,8 @@ class Report:
     settings: Dict[str, Any]
     comparison: Optional[Comparison] = None
     first: Optional[FirstChampion] = None
+    decided_by: str = "week"
+    evidence: Optional[Evidence] = None
     skipped: List[Dict[str, str]] = field(default_factory=list)
     curves: List[Curve] = field(default_factory=list)
     budgets: List[Budget] = field(default_factory=list)
@@ -248,6 +304,7 @@ class Report:
     importance: List[Importance] = field(default_factory=list)
     drift: List[Drift] = field(default_factory=list)
     quality: Optional[Quality] = None
+    labels: Optional[Labels] = None
     history: Optional[History] = None
     steps: List[Step] = field(default_factory=list)
     currency: str = ""

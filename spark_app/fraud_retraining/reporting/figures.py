@@ -23,12 +23,14 @@ def drawn(report: Report) -> Dict[str, Markup]:
     """Figures by name, of those parts that the report has."""
     makers: Dict[str, Callable[[Report], Optional[Figure]]] = {
         "decision": decision,
+        "evidence": past.evidence,
         "curves": curves,
         "budget": budget,
         "calibration": calibration,
         "scores": scores,
         "kinds": kinds,
         "importance": importance,
+        "labels": past.labels,
         "history": past.history,
         "calendar": past.calendar,
     }
@@ -47,6 +49,7 @@ def says(report: Report, name: str) -> str:
     against = f", champion {champion.version} in comparison" if champion else ""
     texts = {
         "decision": report.headline,
+        "evidence": words.first_up(words.over_weeks(report.evidence)) if report.evidence else "",
         "curves": f"Precision against recall of {len(report.curves)} models on the test week; AP of the challenger is"
         f" {one.metrics['average_precision']:.3f}",
         "budget": "Compromised cards and lost money by day, and how much of both lies on each day's list" + against,
@@ -54,6 +57,7 @@ def says(report: Report, name: str) -> str:
         "scores": "Shares of genuine transactions and of frauds by score",
         "kinds": "Share of the frauds of each kind that lies on listed cards" + against,
         "importance": "Share of gain and loss of AP by shuffling, of the most important inputs" + against,
+        "labels": words.first_up(report.labels.why) if report.labels else "",
         "history": "Average precision of every champion by week: when it was chosen, at later retrains, in service",
         "calendar": ", ".join(f"{words.WINDOWS[window]} {words.span(days)}" for window, days in report.windows.items()),
     }

@@ -16,8 +16,12 @@ from fraud_retraining.reporting import inputs, measures, records, words
 from fraud_retraining.reporting.content import (
     Card,
     Comparison,
+    Evidence,
     FirstChampion,
     Importance,
+    Labels,
+    Pair,
+    PairWeek,
     Quality,
     Report,
     Standing,
@@ -31,10 +35,12 @@ if TYPE_CHECKING:
 BUDGET = 100  # cards a day, as in CP@100
 ABSENT = {
     "comparison": "There is nobody to compare with.",
+    "evidence": "Nobody was compared with a champion, so no week counts.",
     "budgets": "Not measured.",
     "kinds": "The lake does not tell kinds of fraud, or the week has one kind only.",
     "importance": "Not measured: no row of the sample is a fraud.",
     "quality": "This run prepared no raw file: all of them were prepared before.",
+    "labels": "It is not known how labels ripen here.",
     "history": "No version has served yet.",
     "steps": "Not measured.",
     "cost": "Cost is not known here: the job was not told the price of its cluster.",
@@ -126,8 +132,10 @@ def retrain(
         **found,
         **of_inputs(entrants.booster, known, sampled, settings.features, settings.seed),
         "comparison": comparison(decision),
+        "evidence": over_weeks(decision, settings.gate),
         "first": first_champion(decision, standings, settings.gate),
         "quality": quality,
+        "labels": Labels(**decision["labels"]) if decision["labels"] else None,
         "history": records.history(lake, request.model, decision),
         "steps": steps({"prepare": quality.seconds, **seconds} if quality else seconds, request.terms.price),
     }
@@ -145,6 +153,7 @@ def retrain(
         action=decision["action"],
         headline=words.headline(decision),
         reason=decision["reason"],
+        decided_by=decision["decided_by"],
         dry_run=request.dry_run,
         windows=decision["windows"],
         counts=counts(data.counts, entrants.week),
@@ -196,6 +205,8 @@ def evaluation(week: ScoredWeek, candidate: Candidate, about: Mapping[str, Any],
             "cost": "It ran on no cluster of its own.",
             "quality": "An evaluation leaves no record of rows by rule: its log names every file with bad rows.",
             "history": "An evaluation knows no registry.",
+            "evidence": "An evaluation compares nobody.",
+            "labels": "An evaluation takes labels as known after 7 days: raw files do not say when labels came.",
         },
         steps=[Step("all", about["seconds"], None)],
         **found,
@@ -218,6 +229,29 @@ def standing(one: Candidate, intervals: Mapping[str, Any], decision: Mapping[str
 def comparison(decision: Mapping[str, Any]) -> Optional[Comparison]:
     found = decision["comparison"]
     return found and Comparison(**{name: found[name] for name in Comparison.__dataclass_fields__})
+
+
+def over_weeks(decision: Mapping[str, Any], gate: Gate) -> Optional[Evidence]:
+    """What the candidates have shown over weeks, the strongest first."""
+    found = decision["evidence"]
+    if found is None:
+        return None
+    roles = {one["version"]: one["role"] for one in decision["candidates"]}
+    pairs = [
+        Pair(
+            version=version,
+            role=roles[version],
+            weeks=[PairWeek(week["week"][0], week["week"][1], week["gain"], week["log_e"]) for week in one["weeks"]],
+            **{name: one[name] for name in ("gain", "mean_gain", "log_e")},
+        )
+        for version, one in found["candidates"].items()
+    ]
+    return Evidence(
+        rule=gate.rule,
+        needed=1 / gate.alpha,
+        pairs=sorted(pairs, key=lambda one: -one.log_e),
+        **{name: found[name] for name in ("champion", "margin", "this_week_counts", "unreadable")},
+    )
 
 
 def first_champion(decision: Mapping[str, Any], standings: Sequence[Standing], gate: Gate) -> Optional[FirstChampion]:

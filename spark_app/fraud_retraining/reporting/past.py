@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from math import log, log10
 from typing import Dict, List, Optional, Tuple
 
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 
+from fraud_retraining.dataset import WEEK
 from fraud_retraining.reporting.content import Point, Report
 from fraud_retraining.reporting.drawing import COLOURS, GRID, INK, MUTED, canvas
 
 COLOURED = ("challenger", "champion", "good", "bad")  # the newest champions; those before are grey
 KINDS = {"chosen": "o", "retrain": ".", "service": "s"}
 UNKNOWN = "labels not known"
+SHOWN_AGES = 42  # days
 
 
 def history(report: Report) -> Optional[Figure]:
@@ -65,6 +69,65 @@ def history(report: Report) -> Optional[Figure]:
         label = {"chosen": "chosen", "retrain": "later retrain", "service": "in service"}[kind]
         axes.plot([], [], marker, color=MUTED, markerfacecolor=filled, markersize=7, label=label)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncol=3, handletextpad=0.3)
+    return figure
+
+
+def evidence(report: Report) -> Optional[Figure]:
+    """Odds of each candidate after each week, and what promotes; beyond the edges they lie on them."""
+    found = report.evidence
+    pairs = [one for one in found.pairs if one.weeks] if found else []
+    if not found or not pairs:
+        return None
+    figure = canvas(3.0)
+    axes = figure.axes[0]
+    low, high = -2.5, log10(found.needed) + 1.2
+    ends = []
+    for one in reversed(pairs):
+        heights = [min(high - 0.1, max(low + 0.1, week.log_e / log(10))) for week in one.weeks]
+        at = [date.fromisoformat(week.last) for week in one.weeks]
+        axes.plot(at, heights, "o-", color=COLOURS[one.role], markersize=7)
+        ends.append((at[-1], heights[-1], f"v{one.version}" if one.version.isdigit() else "challenger"))
+    for day, height, name in apart(ends):
+        axes.annotate(name, (day, height), xytext=(8, 0), textcoords="offset points", va="center", color=INK)
+    axes.axhspan(log10(found.needed), high, color=COLOURS["good"], alpha=0.13, linewidth=0)
+    axes.axhline(log10(found.needed), color=MUTED, linewidth=1.4, linestyle="--")
+    axes.axhline(0, color=MUTED, linewidth=1.0)
+    ticks = sorted({-2.0, -1.0, 0.0, 1.0, log10(found.needed), log10(found.needed) + 1})
+    axes.set_yticks(ticks, [f"{10**tick:,.0f} to 1" if tick >= 0 else f"1 to {10**-tick:.0f}" for tick in ticks])
+    axes.set(ylim=(low, high), ylabel=f"for a gain over champion {found.champion}")
+    known = sorted({date.fromisoformat(week.last) for one in pairs for week in one.weeks})
+    axes.set_xlim(known[0] - timedelta(4), known[-1] + timedelta(max(4, (known[-1] - known[0]).days // 6)))
+    shown = known[:: -max(1, -(-len(known) // 6))]
+    axes.set_xticks(shown, [f"{day.day} {day:%b}" for day in shown])
+    return figure
+
+
+def apart(ends: List[Tuple[date, float, str]], least: float = 0.3) -> List[Tuple[date, float, str]]:
+    """Names of lines that end at one height, one above the other."""
+    found: List[Tuple[date, float, str]] = []
+    for day, height, name in sorted(ends, key=lambda end: (end[0], end[1])):
+        if found and found[-1][0] == day:
+            height = max(height, found[-1][1] + least)
+        found.append((day, height, name))
+    return found
+
+
+def labels(report: Report) -> Optional[Figure]:
+    """Share of a day's frauds by the age of the day, and the delay that follows."""
+    found = report.labels
+    if not found or not found.known:
+        return None
+    figure = canvas(2.9)
+    axes = figure.axes[0]
+    ages = range(1, min(len(found.known), SHOWN_AGES) + 1)
+    axes.step(ages, found.known[: len(ages)], where="mid", color=COLOURS["challenger"])
+    axes.axhline(found.ripe, color=MUTED, linewidth=1.4, linestyle="--")
+    axes.text(ages[-1], found.ripe - 0.02, f"{100 * found.ripe:.0f} % are asked for", ha="right", va="top", color=MUTED)
+    axes.axvspan(found.delay + 0.5, found.delay + WEEK + 0.5, color=COLOURS["test"], alpha=0.2, linewidth=0)
+    axes.text(found.delay + 0.5, 0.04, " test week", color=MUTED)
+    axes.set(xlim=(0.5, ages[-1] + 0.5), ylim=(0, 1.04), xlabel="age of the day", ylabel="frauds known")
+    axes.set_xticks(range(7, ages[-1] + 1, 7), [f"{age} d" for age in range(7, ages[-1] + 1, 7)])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     return figure
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from fraud_retraining.reporting.content import Budget, Card, Drift, Report, Standing
+from fraud_retraining.evidence import odds
+from fraud_retraining.reporting.content import Budget, Card, Drift, Evidence, Report, Standing
 
 MUCH_DRIFT, SOME_DRIFT = 0.25, 0.1  # of the PSI, as Siddiqi has it
 
@@ -95,6 +96,14 @@ def headline(decision: Mapping[str, Any]) -> str:
             f"{found[other]:.3f} against {found[champion]:.3f} in average precision on {week}, a difference of"
             f" {compared['gain']:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
         )
+        if decision["decided_by"] == "weeks":
+            one = decision["evidence"]["candidates"][winner]
+            text = (
+                f"{called(winner)} has shown itself better than champion {champion} and shall serve: the evidence of"
+                f" {weeks(len(one['weeks']))} is {odds(one['log_e'])}, with a mean gain of {one['mean_gain']:+.3f};"
+                f" {figures}."
+            )
+            return first_up(text, dry)
         if action == "promote":
             return first_up(f"{called(winner)} is better than champion {champion} and shall serve: {figures}.", dry)
         return f"{dry}Champion {champion} stays; {called(other)} is not shown to be better: {figures}."
@@ -128,6 +137,8 @@ def outcome(decision: Mapping[str, Any], version: Optional[str]) -> str:
     if compared and version == compared["other"]:
         return "; ".join(lost(decision)) or "lost"
     best = compared["other"] if compared else decision["winner"]
+    if decision["decided_by"] == "weeks":
+        return f"less evidence than {called(best)}"
     if decision["action"] == "reject":
         return f"refused: {decision['reason'].partition('because ')[2]}"
     return f"lower AP than {called(best)}" if best in found_versions(decision) else "not compared with the champion"
@@ -182,6 +193,23 @@ def drifted(report: Report) -> str:
     if much:
         return f"drift: {len(much)} of {len(report.drift)} inputs changed much (PSI above 0.25): {', '.join(much)}."
     return f"drift: no input has changed much; the furthest is {feature(top.name)}, PSI {top.psi:.2f}."
+
+
+def weeks(count: int) -> str:
+    return f"{count} week{'' if count == 1 else 's'}"
+
+
+def over_weeks(found: Evidence) -> str:
+    """How strong the evidence over weeks is, and what it may do."""
+    above = f"a gain above {found.margin:g}"
+    may = f"promotes from {found.needed:.0f} to 1 on" if found.rule == "weeks" else "is shown, and decides nothing here"
+    if not found.pairs or not found.pairs[0].weeks:
+        return f"no week counts yet since champion {found.champion} serves; it {may}."
+    best = found.pairs[0]
+    return (
+        f"strongest is {called(best.version)}: {odds(best.log_e)} for {above} after"
+        f" {weeks(len(best.weeks))} (mean gain {best.mean_gain:+.3f}); it {may}."
+    )
 
 
 def rows(report: Report) -> str:
