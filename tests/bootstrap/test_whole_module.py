@@ -108,21 +108,21 @@ class Module:
             "YC_TERRAFORM_INITIALIZATION_SILENCE": "true",
         }
 
-    def terraform(self, *arguments: str, status: int = 0) -> str:
-        process = self.start(*arguments)
-        printed = process.communicate(timeout=1200)[0]
-        assert process.returncode == status, printed[-6000:]
-        return printed
+    def terraform(self, *arguments: str) -> None:
+        self.has_ended_well(self.start(*arguments))
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            ["terraform", *arguments],
-            cwd=self.folder,
-            env={name: value for name, value in self.environment.items() if name != "YC_SERVICE_ACCOUNT_KEY_FILE"},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """A command whose output goes into a file: nobody reads it meanwhile."""
+        environment = {name: value for name, value in self.environment.items() if name != "YC_SERVICE_ACCOUNT_KEY_FILE"}
+        with self.log.open("wb") as log:
+            return subprocess.Popen(["terraform", *arguments], cwd=self.folder, env=environment, stdout=log, stderr=log)
+
+    def has_ended_well(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.wait(timeout=1200) == 0, self.log.read_text()[-6000:]
+
+    @property
+    def log(self) -> Path:
+        return self.folder.parent / "log"
 
     def settings(self, more: str) -> None:
         (self.folder / "terraform.tfvars").write_text(
@@ -148,12 +148,10 @@ class Module:
             return process.poll() is not None or self.cloud.methods().count(kind) > before
 
         wait_until(calls_it, f"nobody calls {kind}", 600)
-        assert process.poll() is None, process.communicate()[0][-6000:]
         endpoint = self.cloud.endpoint
         endpoint.stop(signal.SIGKILL)
         endpoint.start()
-        printed = process.communicate(timeout=1200)[0]
-        assert process.returncode == 0, printed[-6000:]
+        self.has_ended_well(process)
 
 
 @pytest.fixture(scope="module", params=["stand-in", "installed"])
