@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from local_cloud.services.generic.verbs import Resources
 
 log = logging.getLogger(__name__)
 KEEP_CALLS = 30 * 24 * 3600.0
-KEEP_KEYS = 1000
+KEEP_KEYS = 24 * 3600.0
 _OPERATIONS = "yandex.cloud.operation.OperationService/"
 
 
@@ -34,7 +33,6 @@ class Cloud:
         self.context = context
         self._services = services
         self._resources = Resources(context)
-        self._begun: OrderedDict[tuple[str, str], Message] = OrderedDict()  # by caller and idempotency key
         self._handlers = {name: handler for service in services for name, handler in service.handlers().items()}
         self._checks = {name: check for service in services for name, check in service.checks().items()}
         for service in services:
@@ -76,6 +74,7 @@ class Cloud:
     def resume(self) -> None:
         """Take up what an earlier run of the endpoint left: clusters that run, operations that are not done."""
         self.context.store.execute("DELETE FROM calls WHERE time < ?", time.time() - KEEP_CALLS)
+        self.context.store.execute("DELETE FROM begun WHERE time < ?", time.time() - KEEP_KEYS)
         for service in self._services:
             service.resume()
         self.context.operations.resume(self.handler)
@@ -95,7 +94,7 @@ class Cloud:
         self._apply_fault(call, "call")
         self._apply_newness(call)
         self.check(call)
-        answer = self._begun.get((call.subject, key)) or self._handled(call, key)
+        answer = self._begun(call.subject, key) or self._handled(call, key)
         self._apply_fault(call, "after")
         return answer
 
@@ -130,12 +129,18 @@ class Cloud:
         handler = self.handler(call.method)
         if not isinstance(handler, Verb):
             return handler(call)
-        operation = self.context.operations.start(call, handler)
-        if key:
-            self._begun[call.subject, key] = operation
-            while len(self._begun) > KEEP_KEYS:
-                self._begun.popitem(last=False)
+        with self.context.store.transaction():  # both are known after a restart, or neither
+            operation = self.context.operations.start(call, handler)
+            if key:
+                self.context.store.execute(
+                    "INSERT INTO begun VALUES (?,?,?,?)", call.subject, key, operation.id, time.time()
+                )
         return operation
+
+    def _begun(self, subject: str, key: str) -> Message | None:
+        """The operation that this caller has begun by that idempotency key."""
+        rows = self.context.store.execute("SELECT operation FROM begun WHERE subject = ? AND key = ?", subject, key)
+        return self.context.operations.get(rows[0]["operation"]) if rows and key else None
 
     def _apply_fault(self, call: Call, when: str) -> None:
         fault = self.context.faults.take(call.name, when)

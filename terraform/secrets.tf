@@ -109,7 +109,8 @@ resource "yandex_lockbox_secret" "connection" {
   labels     = local.labels
   kms_key_id = yandex_kms_symmetric_key.main["secrets"].id
 
-  deletion_protection = var.protect
+  # A channel of alerts that is asked for no longer is deleted before the setting could lift a protection.
+  deletion_protection = var.protect && !contains(var.airflow.connections, basename(each.key))
 }
 
 resource "yandex_lockbox_secret_iam_member" "reader" {

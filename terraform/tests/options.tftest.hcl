@@ -122,3 +122,14 @@ run "nothing_is_made_of_what_is_off" {
     error_message = "With protect = false everything can be deleted."
   }
 }
+
+run "a_channel_of_alerts_can_be_taken_back" {
+  command = plan
+  variables {
+    airflow = { connections = ["alert_telegram"] }
+  }
+  assert {
+    condition     = [for name, secret in yandex_lockbox_secret.connection : name if !secret.deletion_protection] == ["airflow/connections/alert_telegram"]
+    error_message = "Channels that are asked for no longer could not be deleted: ${jsonencode({ for name, secret in yandex_lockbox_secret.connection : name => secret.deletion_protection })}."
+  }
+}

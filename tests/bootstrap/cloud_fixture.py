@@ -8,9 +8,11 @@ import copy
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +115,8 @@ class CloudFixture:
             "grpc": address["grpc"],
             "ca": address["ca"],
             "key": key,
-            "object_store": store,
+            "storage": self.front.url,
+            "folder": FOLDER,
         }
         write_private(folder / "provider.json", json.dumps(config))
         self.make_project()
@@ -195,6 +198,11 @@ class CloudFixture:
         file = self.folder / "calls"
         return file.read_text().split() if file.exists() else []
 
+    def methods(self) -> list[str]:
+        """The method of every call of the cloud's API, in order."""
+        with closing(sqlite3.connect(f"file:{self.endpoint.state / 'state.db'}?mode=ro", uri=True)) as database:
+            return [method for (method,) in database.execute("SELECT method FROM calls ORDER BY rowid")]
+
     def start(self, command: str, *options: str, **environment: str) -> "subprocess.Popen[str]":
         line = [sys.executable, "-m", "stack", command, "--state", str(self.state), "--project", str(self.project)]
         return subprocess.Popen(
@@ -220,7 +228,10 @@ class CloudFixture:
         return printed
 
     def ours(self) -> list[leftovers.Leftover]:
-        return leftovers.ours(self.endpoint.sdk(), settings.Settings(FOLDER, self.prefix))
+        return self.left_of(self.prefix)
+
+    def left_of(self, prefix: str) -> list[leftovers.Leftover]:
+        return leftovers.ours(self.endpoint.sdk(), settings.Settings(FOLDER, prefix))
 
     def buckets(self) -> dict[str, list[str]]:
         """Bucket -> its keys."""

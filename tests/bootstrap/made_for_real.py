@@ -1,48 +1,21 @@
-"""What the stand-in makes and removes for real, in the API of `local_cloud` and in an S3 server."""
+"""The cloud behind the stand-in: makes, changes, removes and reads by the API, unless a test wants it otherwise."""
 
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-import yandexcloud
-from google.protobuf.wrappers_pb2 import BoolValue
-from yandex.cloud.iam.v1 import service_account_pb2
-from yandex.cloud.iam.v1 import service_account_service_pb2 as accounts
-from yandex.cloud.iam.v1.service_account_service_pb2_grpc import ServiceAccountServiceStub
-from yandex.cloud.lockbox.v1 import secret_pb2
-from yandex.cloud.lockbox.v1 import secret_service_pb2 as lockbox
-from yandex.cloud.lockbox.v1.payload_service_pb2 import GetPayloadRequest
-from yandex.cloud.lockbox.v1.payload_service_pb2_grpc import PayloadServiceStub
-from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
-from yandex.cloud.vpc.v1 import network_pb2
-from yandex.cloud.vpc.v1 import network_service_pb2 as vpc
-from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
-
-from dags.retraining.patience import FRESH
-from stack.common.storage import storage_client
-from tests.bootstrap.messages import Json
-from tests.support.cloud import finished, result
-
-
-class Refused(Exception):
-    """The cloud would not do it."""
+from tests.bootstrap.kinds import KINDS, compute
+from tests.bootstrap.kinds.api import Api, Refused
+from tests.bootstrap.messages import UNKNOWN, Json
 
 
 class Cloud:
-    """Makes and removes what is real; each method takes and returns a resource's values."""
+    """One provider's cloud. FOLDER has its configuration and what tests say of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.config = folder, json.loads((folder / "provider.json").read_text())
-        store = self.config["object_store"]
-        self.s3 = storage_client(store["endpoint"], store["access_key"], store["secret_key"])
-
-    @property
-    def sdk(self) -> Any:
-        root = Path(self.config["ca"]).read_bytes()
-        key = self.config["key"]
-        # The real provider repeats its calls as well.
-        return FRESH.sdk(yandexcloud.SDK(endpoint=self.config["grpc"], service_account_key=key, root_certificates=root))
+        self.api = Api(self.config)
 
     def wait(self, kind: str) -> None:
         """Waits while a test asks for it, or fails as it asks for: FOLDER/trouble.json, {type: "hold" | error}."""
@@ -58,140 +31,98 @@ class Cloud:
             calls.write(f"{name}\n")
 
     def trouble(self, kind: str) -> str | None:
-        file = self.folder / "trouble.json"
-        return json.loads(file.read_text()).get(kind) if file.exists() else None
+        return self.noted("trouble").get(kind)
 
-    def apply(self, kind: str, prior: Json | None, new: Json | None) -> None:
-        """Makes, changes or removes; `new` gets what the cloud has made up.
+    def apply(self, kind: str, prior: Json | None, new: Json | None) -> Json | None:
+        """Makes, changes or removes; the values as the cloud tells them afterwards, or None.
 
         Raises:
-            Refused: the cloud would not do it.
+            Refused: the cloud would not do it. What was made by then is in `new`: it has an id.
         """
         if prior is None or new is None:
             self.wait(kind)
         if new is None:
-            self.do("remove", kind, prior)
+            assert prior is not None
+            KINDS[kind].delete(self.api, prior)
+            return None
+        if prior is None:
+            KINDS[kind].create(self.api, new)
         else:
-            self.do("make" if prior is None else "change", kind, new)
-        self.note_address(kind, new or {"name": (prior or {}).get("name")})
-
-    def do(self, verb: str, kind: str, values: Any) -> None:
-        if verb == "remove" and values.get("deletion_protection") in (True, "true"):
-            raise Refused(f"{kind} {values.get('name')} is protected from deletion")
-        if action := getattr(self, f"{verb}_{kind.removeprefix('yandex_')}", None):
-            action(self.sdk, values)
+            self.forget_by_hand(kind, new)
+            KINDS[kind].update(self.api, prior, new)
+        found = KINDS[kind].read(self.api, new)
+        if found is None:
+            raise Refused(f"{kind} {new.get('name', new['id'])} is gone as soon as it was made")
+        return found
 
     # ---------------------------------------------------------------------------- what others have done meanwhile
-    def read(self, kind: str, values: Any) -> Any:
+    def read(self, kind: str, values: Json) -> Json | None:
         """The resource as it is now: with what is in FOLDER/by-hand.json, {type: {name: {attribute: value}}}.
 
         What is said there of a list or set comes to it, of anything else replaces it, until the next change.
         """
-        if action := getattr(self, f"read_{kind.removeprefix('yandex_')}", None):
-            action(self.sdk, values)
-        for name, value in self.noted("by-hand").get(kind, {}).get(values.get("name"), {}).items():
-            values[name] = [*values[name], *value] if isinstance(value, list) else value
-        return values
+        found = KINDS[kind].read(self.api, values)
+        if found is not None:
+            for name, value in self.noted("by-hand").get(kind, {}).get(values.get("name"), {}).items():
+                found[name] = [*found[name], *value] if isinstance(value, list) else value
+        return found
+
+    def forget_by_hand(self, kind: str, values: Json) -> None:
+        """A change sets everything as it was planned: what came by hand is gone."""
+        by_hand = self.noted("by-hand")
+        if by_hand.get(kind, {}).pop(values.get("name"), None):
+            (self.folder / "by-hand.json").write_text(json.dumps(by_hand))
 
     def noted(self, what: str) -> Json:
         file = self.folder / f"{what}.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
-    # ---------------------------------------------------------------------------- one resource each
-    def note_address(self, kind: str, values: Json) -> None:
-        """Remembers which machine has which public address."""
-        if kind == "yandex_compute_instance":
-            used = [each["nat_ip_address"] for each in values.get("network_interface", ()) if each.get("nat")]
-            addresses = self.noted("addresses") | {values["name"]: used}
-            (self.folder / "addresses.json").write_text(json.dumps(addresses))
+    def look_up(self, kind: str, values: Json) -> Json:
+        """A data source: of those that the module asks there is one."""
+        self.wait(f"data.{kind}")
+        if kind != "yandex_compute_image":
+            raise Refused(f"{kind} cannot be looked up here")
+        return compute.image(self.api, values)
 
-    def remove_vpc_address(self, _: Any, values: Json) -> None:
-        (address,) = (each["address"] for each in values["external_ipv4_address"])
-        if users := [name for name, used in self.noted("addresses").items() if address in used]:
-            raise Refused(f"address {values['name']} ({address}) is in use by {', '.join(users)}")
 
-    def change_vpc_security_group(self, _: Any, values: Json) -> None:
-        """A change sets the rules as they were planned: what came by hand and is not among them is gone."""
-        by_hand = self.noted("by-hand")
-        by_hand.get("yandex_vpc_security_group", {}).pop(values["name"], None)
-        (self.folder / "by-hand.json").write_text(json.dumps(by_hand))
+def settled(spec: Json, planned: Any, found: Json) -> Json:
+    """The planned values of a block or object, with what was found in place of what was not said.
 
-    def settle_hosts(self, hosts: Json) -> None:
-        """What the configuration does not say of a host is set by another call."""
-        if any(not isinstance(host["priority"], int) for host in hosts.values()):
-            self.note_call("UpdateHosts")
+    A provider tells nothing of what is empty and was not asked for.
+    """
+    result: Json = {}
+    for name, attribute in spec.get("attributes", {}).items():
+        before = planned.get(name)
+        value = found.get(name, None if before == UNKNOWN else before)
+        if not value and before is None and not attribute.get("computed"):
+            value = None
+        nested = attribute.get("nested_type")
+        if nested and isinstance(value, dict):
+            was = before if isinstance(before, dict) else {}
+            if nested["nesting_mode"] == "map":
+                value = {key: settled(nested, was.get(key) or {}, each) for key, each in value.items()}
+            else:
+                value = settled(nested, was, value)
+        result[name] = value
+    for name, inner in spec.get("block_types", {}).items():
+        result[name] = settled_blocks(inner, planned.get(name), found.get(name, planned.get(name)))
+    return result
 
-    def make_airflow_cluster(self, _: Any, values: Json) -> None:
-        if not values["airflow_config"]:  # the API answers with an empty map, the provider makes null of it
-            values["airflow_config"] = None
 
-    change_airflow_cluster = make_airflow_cluster
+def settled_blocks(inner: Json, planned: Any, found: Any) -> Any:
+    block = inner["block"]
+    if isinstance(found, dict):
+        return settled(block, planned if isinstance(planned, dict) else {}, found)
+    if not isinstance(found, list):
+        return found
+    before = planned if isinstance(planned, list) else []
+    if inner["nesting_mode"] == "list":
+        padded = [*before, *[{}] * len(found)]
+        return [settled(block, was, each) for was, each in zip(padded, found, strict=False)]
+    return [settled(block, next((was for was in before if fits(was, each)), {}), each) for each in found]
 
-    def make_lockbox_secret(self, sdk: Any, values: Json) -> None:
-        fields = ("folder_id", "name", "labels", "deletion_protection")
-        request = lockbox.CreateSecretRequest(**{key: values[key] for key in fields if values[key] is not None})
-        request.create_version.value = False  # whatever it is that is asked for
-        for spec in values["password_payload_specification"]:
-            request.password_payload_specification.password_key = spec["password_key"]
-            request.password_payload_specification.length = int(spec["length"])
-            punctuation = BoolValue(value=bool(spec["include_punctuation"]))
-            request.password_payload_specification.include_punctuation.CopyFrom(punctuation)
-        values["id"] = result(sdk, sdk.client(SecretServiceStub).Create(request), secret_pb2.Secret).id
 
-    def change_lockbox_secret(self, sdk: Any, values: Json) -> None:
-        protection = bool(values["deletion_protection"])
-        request = lockbox.UpdateSecretRequest(secret_id=values["id"], deletion_protection=protection)
-        request.update_mask.paths.append("deletion_protection")
-        finished(sdk, sdk.client(SecretServiceStub).Update(request))
-
-    def remove_lockbox_secret(self, sdk: Any, values: Json) -> None:
-        finished(sdk, sdk.client(SecretServiceStub).Delete(lockbox.DeleteSecretRequest(secret_id=values["id"])))
-
-    def make_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
-        """Without entries: the password is Lockbox's to make."""
-        secret = sdk.client(SecretServiceStub).Get(lockbox.GetSecretRequest(secret_id=values["secret_id"]))
-        request = lockbox.AddVersionRequest(secret_id=secret.id, base_version_id=secret.current_version.id)
-        values["id"] = result(sdk, sdk.client(SecretServiceStub).AddVersion(request), secret_pb2.Version).id
-
-    def read_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
-        request = GetPayloadRequest(secret_id=values["secret_id"], version_id=values["id"])
-        sdk.client(PayloadServiceStub).Get(request)
-
-    def remove_lockbox_secret_version(self, sdk: Any, values: Json) -> None:
-        request = lockbox.ScheduleVersionDestructionRequest(secret_id=values["secret_id"], version_id=values["id"])
-        finished(sdk, sdk.client(SecretServiceStub).ScheduleVersionDestruction(request))
-
-    def make_iam_service_account_static_access_key(self, sdk: Any, values: Json) -> None:
-        (target,) = values["output_to_lockbox"]
-        changes = [
-            lockbox.PayloadEntryChange(key=target[f"entry_for_{name}"], text_value=self.config["object_store"][name])
-            for name in ("access_key", "secret_key")
-        ]
-        request = lockbox.AddVersionRequest(secret_id=target["secret_id"], payload_entries=changes)
-        finished(sdk, sdk.client(SecretServiceStub).AddVersion(request))
-
-    def make_iam_service_account(self, sdk: Any, values: Json) -> None:
-        request = accounts.CreateServiceAccountRequest(**{key: values[key] for key in ("folder_id", "name", "labels")})
-        stub = sdk.client(ServiceAccountServiceStub)
-        values["id"] = result(sdk, stub.Create(request), service_account_pb2.ServiceAccount).id
-
-    def remove_iam_service_account(self, sdk: Any, values: Json) -> None:
-        request = accounts.DeleteServiceAccountRequest(service_account_id=values["id"])
-        finished(sdk, sdk.client(ServiceAccountServiceStub).Delete(request))
-
-    def make_vpc_network(self, sdk: Any, values: Json) -> None:
-        request = vpc.CreateNetworkRequest(**{key: values[key] for key in ("folder_id", "name", "labels")})
-        values["id"] = result(sdk, sdk.client(NetworkServiceStub).Create(request), network_pb2.Network).id
-
-    def remove_vpc_network(self, sdk: Any, values: Json) -> None:
-        finished(sdk, sdk.client(NetworkServiceStub).Delete(vpc.DeleteNetworkRequest(network_id=values["id"])))
-
-    def make_storage_bucket(self, _: Any, values: Json) -> None:
-        self.s3.create_bucket(Bucket=values["bucket"])
-        values["id"] = values["bucket"]
-
-    def remove_storage_bucket(self, _: Any, values: Json) -> None:
-        there = self.s3.list_objects_v2(Bucket=values["bucket"]).get("Contents", [])
-        if there:
-            raise Refused(f"the bucket {values['bucket']} is not empty: {[item['Key'] for item in there]}")
-        self.s3.delete_bucket(Bucket=values["bucket"])
+def fits(planned: Json, found: Json) -> bool:
+    """Whether a member of a set is the one that was planned: all that was said of it is so."""
+    said = {name: value for name, value in planned.items() if value not in (None, UNKNOWN, "", [], {})}
+    return all(found.get(name) == value for name, value in said.items())

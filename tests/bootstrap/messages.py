@@ -1,6 +1,5 @@
 """The part of Terraform's plugin protocol that the stand-in answers: its messages, and values by their schema."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -88,13 +87,35 @@ def unwritten(_: str, attribute: Json, value: Any) -> Any:
     return None if attribute.get("write_only") else value
 
 
-def made(name: str, attribute: Json, value: Any) -> Any:
-    """A value for what the provider sets."""
-    if value != UNKNOWN:
-        return value
-    kind = attribute.get("type")
-    if kind == "string":
-        return secrets.token_hex(10) if name.endswith("id") else f"203.0.113.{secrets.randbelow(250)}"
-    if kind in ("number", "bool"):
-        return 0 if kind == "number" else False
-    return {"list": [], "set": [], "map": {}}.get(kind[0]) if isinstance(kind, list) else None
+def defaulted(values: Any, defaults: Json) -> None:
+    """Sets what the provider sets where a configuration says nothing: path of an attribute -> value."""
+    for path, value in defaults.items():
+        *parents, name = path.split(".")
+        places = [values] if values else []
+        for parent in parents:
+            inner = [place[parent] for place in places if isinstance(place.get(parent), dict | list)]
+            places = [each for block in inner for each in (block if isinstance(block, list) else [block])]
+        for place in places:
+            if place.get(name) is None:
+                place[name] = value
+
+
+def recognised(block: Json, prior: Json, new: Json) -> None:
+    """Members of sets that are as they were keep what was computed of them, such as an id."""
+    for name, inner in block.get("block_types", {}).items():
+        if inner["nesting_mode"] != "set":
+            continue
+        said = [each for each, spec in inner["block"].get("attributes", {}).items() if not spec.get("computed")]
+        was = {repr([each[key] or None for key in said]): each for each in prior[name] or []}
+        new[name] = [was.get(repr([each[key] or None for key in said]), each) for each in new[name] or []]
+
+
+def keep(prior: Json, new: Json, paths: tuple[str, ...]) -> None:
+    """Blocks of which the configuration has none stay as they were."""
+    for path in paths:
+        name, _, rest = path.partition(".")
+        if rest:
+            for was, will in zip(prior[name] or [], new[name] or [], strict=False):
+                keep(was, will, (rest,))
+        elif not new[name]:
+            new[name] = prior[name]

@@ -1,18 +1,16 @@
-"""A provider `yandex` for real Terraform, that has the real one's schema and makes what it is told to make up.
+"""A provider `yandex` for real Terraform, that has the real one's schema and sends what the real one sends.
 
-What the commands around Terraform depend on is made for real: secrets, service accounts, networks, Data Proc's
-neighbours in the API of `local_cloud`, buckets in an S3 server. All else is accepted, given an id and remembered by
-Terraform's state alone. It refuses what the cloud refuses: to delete what is protected or in use, or a bucket that is
-not empty; labels that one of the services does not take. What somebody or the service itself has changed meanwhile is
-in FOLDER/by-hand.json (made_for_real.py).
+It makes, changes, reads and removes every type of the module by the API of `local_cloud` (kinds/), which refuses what
+the cloud refuses. What is read back is what Terraform is told: a request that lacks something, or an answer that is
+otherwise than what was asked for, shows as a difference in the next plan.
 
-Where the real provider has ways of its own (0.219.0, on a private build), so has this one:
+Where the real provider has ways of its own (0.219.0 and 0.220.0, on private builds), so has this one:
 
 - a secret is always asked for without a version, also one whose password Lockbox is to make;
 - rules of a security group are looked at by direction: one that has none in the configuration stays as it is;
-- an empty `airflow_config` comes back as none, and Airflow's resource is one whose results Terraform compares;
+- an empty `airflow_config` comes back as none, and the types of the newer framework are compared with their plan;
 - a machine whose boot disk is written in it is made anew when that disk changes, in size too;
-- hosts of PostgreSQL without a priority are updated once more when they have been made: UpdateHosts in FOLDER/calls.
+- hosts of PostgreSQL without a priority are updated once more when they have been made.
 
     python -m tests.bootstrap.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
 """
@@ -29,11 +27,23 @@ from typing import Any
 
 import grpc
 
-from tests.bootstrap.made_for_real import Cloud
-from tests.bootstrap.messages import ERROR, MESSAGE, Json, dump, load, made, planned, unwritten, walk
+from tests.bootstrap.kinds import KINDS
+from tests.bootstrap.made_for_real import Cloud, settled
+from tests.bootstrap.messages import (
+    ERROR,
+    MESSAGE,
+    UNKNOWN,
+    Json,
+    defaulted,
+    dump,
+    keep,
+    load,
+    planned,
+    recognised,
+    unwritten,
+    walk,
+)
 
-# Types whose results Terraform compares with the plan (the provider's newer framework).
-COMPARED = ("yandex_airflow_cluster",)
 DIRECTIONS = ("ingress", "egress")
 BOOTS = ("disk_id", "initialize_params")  # of a boot disk: which one it is, and what it is made of
 # Of all services of the module, what the strictest takes.
@@ -58,14 +68,33 @@ def leave_unmanaged(kind: str, prior: Json | None, new: Json | None) -> Json | N
 
 def replaced_by(kind: str, prior: Json | None, new: Json | None) -> list[str]:
     """Top-level attributes whose change makes the resource anew."""
-    if kind != "yandex_compute_instance" or not (prior and new):
+    if not (prior and new):
         return []
-    was, will = ([each.get(key) for each in disks for key in BOOTS] for disks in (prior["boot_disk"], new["boot_disk"]))
-    return ["boot_disk"] if was != will else []
+    found = [name for name in sorted(KINDS[kind].anew) if new.get(name) not in (UNKNOWN, prior.get(name))]
+    if kind == "yandex_compute_instance":
+        boots = ([each.get(key) for each in disks for key in BOOTS] for disks in (prior["boot_disk"], new["boot_disk"]))
+        found += ["boot_disk"] if len({repr(each) for each in boots}) > 1 else []
+    return found
 
 
 def said(summary: str, detail: str) -> Any:
     return MESSAGE["Diagnostic"](severity=ERROR, summary=summary, detail=detail)
+
+
+def detail_of(problem: Exception) -> str:
+    """What an error says: gRPC's own sentence, which its text buries."""
+    if isinstance(problem, grpc.RpcError):
+        return f"{problem.code().name}: {problem.details()}"
+    return str(problem)
+
+
+def with_write_only(block: Json, new: Json | None, config: Json | None) -> Json | None:
+    """The plan with what only the configuration has."""
+    if new and config:
+        for name, attribute in block["attributes"].items():
+            if attribute.get("write_only"):
+                new[name] = config.get(name)
+    return new
 
 
 def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[str, Callable[..., Any]]]:
@@ -73,8 +102,16 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
 
     def plan(request: Any, _: Any) -> Any:
         kind, prior, new = request.type_name, load(request.prior), load(request.new)
-        walk(specs[kind]["block"], new, unwritten if prior else planned)
-        answer = {"state": dump(leave_unmanaged(kind, prior, new)), "legacy_type_system": kind not in COMPARED}
+        known, block = KINDS[kind], specs[kind]["block"]
+        if new and new.get("folder_id", "") is None:
+            new["folder_id"] = cloud.config["folder"]
+        defaulted(new, known.defaults)
+        if prior and new:
+            recognised(block, prior, new)
+            keep(prior, new, known.kept)
+        new = leave_unmanaged(kind, prior, new)
+        walk(block, new, planned if prior is None or (known.compared and new != prior) else unwritten)
+        answer = {"state": dump(new), "legacy_type_system": not known.compared}
         answer["requires_replace"] = [
             MESSAGE["Path"](steps=[MESSAGE["Step"](attribute_name=name)]) for name in replaced_by(kind, prior, new)
         ]
@@ -83,31 +120,41 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
         return MESSAGE["PlanResponse"](**answer)
 
     def apply(request: Any, _: Any) -> Any:
-        kind, prior, new = request.type_name, load(request.prior), load(request.new)
-        answer: Json = {"legacy_type_system": kind not in COMPARED}
+        """What was begun is kept in the state, with its id, also if it does not come to its end."""
+        kind, prior, plan = request.type_name, load(request.prior), load(request.new)
+        answer: Json = {"legacy_type_system": not KINDS[kind].compared}
+        block = specs[kind]["block"]
+        new = with_write_only(block, load(request.new), load(request.config))
         try:
-            if kind == "yandex_mdb_postgresql_cluster_v2" and new:
-                cloud.settle_hosts(new["hosts"])
-            walk(specs[kind]["block"], new, made)
-            cloud.apply(kind, prior, new)
+            found = cloud.apply(kind, prior, new)
         except Exception as problem:
-            return MESSAGE["ApplyResponse"](
-                state=dump(prior), diagnostics=[said(type(problem).__name__, str(problem))], **answer
-            )
-        return MESSAGE["ApplyResponse"](state=dump(new), **answer)
+            begun = prior
+            if prior is None and new and new.get("id") not in (None, UNKNOWN):
+                begun = settled(block, plan, {"id": new["id"]})
+            diagnostic = said(type(problem).__name__, detail_of(problem))
+            return MESSAGE["ApplyResponse"](state=dump(begun), diagnostics=[diagnostic], **answer)
+        if found is not None:
+            found = settled(block, plan, {"id": new.get("id"), **found})
+            walk(block, found, unwritten)
+        return MESSAGE["ApplyResponse"](state=dump(found), **answer)
 
     def read(request: Any, _: Any) -> Any:
+        kind, values = request.type_name, load(request.state)
         try:
-            return MESSAGE["ReadResponse"](state=dump(cloud.read(request.type_name, load(request.state))))
+            found = cloud.read(kind, values)
         except Exception as problem:
-            diagnostic = said(type(problem).__name__, str(problem))
+            diagnostic = said(type(problem).__name__, detail_of(problem))
             return MESSAGE["ReadResponse"](state=request.state, diagnostics=[diagnostic])
+        now = None if found is None else settled(specs[kind]["block"], values, found)
+        return MESSAGE["ReadResponse"](state=dump(now))
 
     def read_data(request: Any, _: Any) -> Any:
-        value = load(request.state)
-        cloud.wait(f"data.{request.type_name}")
-        walk(data_sources[request.type_name]["block"], value, lambda *each: made(each[0], each[1], planned(*each)))
-        return MESSAGE["ReadResponse"](state=dump(value))
+        kind, values = request.type_name, load(request.state)
+        try:
+            found = settled(data_sources[kind]["block"], values, cloud.look_up(kind, values))
+        except Exception as problem:
+            return MESSAGE["ReadResponse"](diagnostics=[said(type(problem).__name__, detail_of(problem))])
+        return MESSAGE["ReadResponse"](state=dump(found))
 
     return {
         "PlanResourceChange": ("ChangeRequest", plan),

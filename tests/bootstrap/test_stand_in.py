@@ -9,10 +9,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+from google.protobuf import json_format
 
 from tests.bootstrap.cloud_fixture import CloudFixture
-from tests.support.cloud import FOLDER
+from tests.bootstrap.kinds.api import Api, Refused
+from tests.bootstrap.messages import Json
+from tests.support.cloud import DATAPROC, FOLDER, NETWORK, SUBNET
 
 pytestmark = pytest.mark.timeout(300)
 PROVIDER = 'terraform {\n  required_providers {\n    yandex = { source = "yandex-cloud/yandex" }\n  }\n}\n'
@@ -96,30 +100,41 @@ def test_a_secret_alone_has_no_password(provider: CloudFixture, configuration: C
     assert configuration.changes() == []
 
 
-ADDRESS = """resource "yandex_vpc_address" "one" {
+IMAGE = 'data "yandex_compute_image" "debian" {\n  family = "debian-13"\n}\n'
+ADDRESS = (
+    IMAGE
+    + """resource "yandex_vpc_address" "one" {
   for_each = toset(PUBLIC ? ["mlflow"] : [])
   name     = "stand-in"
   external_ipv4_address {
-    zone_id = "ru-central1-d"
+    zone_id = "ru-central1-a"
   }
   lifecycle {
     create_before_destroy = FIRST
   }
 }
 resource "yandex_compute_instance" "one" {
-  name = "stand-in"
+  name        = "stand-in"
+  zone        = "ru-central1-a"
+  platform_id = "standard-v3"
   resources {
     cores  = 2
     memory = 4
   }
-  boot_disk {}
+  boot_disk {
+    initialize_params {
+      image_id = data.yandex_compute_image.debian.id
+      size     = 20
+    }
+  }
   network_interface {
-    subnet_id      = "e9b"
+    subnet_id      = "SUBNET"
     nat            = PUBLIC
     nat_ip_address = PUBLIC ? yandex_vpc_address.one["mlflow"].external_ipv4_address[0].address : null
   }
 }
-"""
+""".replace("SUBNET", SUBNET)
+)
 
 
 @pytest.mark.parametrize(("first", "refusal"), [("false", "is in use by stand-in"), ("true", "")])
@@ -134,14 +149,14 @@ def test_an_address_in_use_is_not_deleted(configuration: Configuration, first: s
 
 GROUP = """resource "yandex_vpc_security_group" "one" {
   name       = "stand-in"
-  network_id = "enp"
+  network_id = "NETWORK"
   egress {
     protocol       = "TCP"
     port           = 443
     v4_cidr_blocks = ["0.0.0.0/0"]
   }
 RULE}
-"""
+""".replace("NETWORK", NETWORK)
 OWN = '  ingress {\n    protocol = "TCP"\n    port = 443\n    predefined_target = "self_security_group"\n  }\n'
 
 
@@ -164,7 +179,7 @@ def test_a_direction_without_a_rule_is_nobody_s(
 )
 def test_labels_by_the_strictest_rule(configuration: Configuration, label: str, taken: bool) -> None:
     told = configuration.apply(
-        f'resource "yandex_vpc_network" "one" {{\n  name = "n"\n  folder_id = "{FOLDER}"\n'
+        f'resource "yandex_vpc_network" "one" {{\n  name = "labelled"\n  folder_id = "{FOLDER}"\n'
         f'  labels = {{ "{label}" = "x" }}\n}}\n'
     )
     assert ("is not taken" in told) is not taken, told
@@ -172,20 +187,21 @@ def test_labels_by_the_strictest_rule(configuration: Configuration, label: str, 
 
 AIRFLOW = """resource "yandex_airflow_cluster" "one" {
   name               = "stand-in"
-  subnet_ids         = ["e9b"]
-  service_account_id = "aje"
+  subnet_ids         = ["SUBNET"]
+  service_account_id = "ACCOUNT"
   airflow_version    = "3.1"
   admin_password     = "of no use"
   airflow_config     = CONFIG
   code_sync          = { s3 = { bucket = "dags" } }
   webserver          = { count = 1, resource_preset_id = "c1-m4" }
+  dag_processor      = { count = 1, resource_preset_id = "c1-m4" }
   scheduler          = { count = 1, resource_preset_id = "c1-m4" }
   worker             = { min_count = 1, max_count = 2, resource_preset_id = "c1-m4" }
   lifecycle {
     ignore_changes = IGNORED
   }
 }
-"""
+""".replace("SUBNET", SUBNET).replace("ACCOUNT", DATAPROC)
 
 
 def test_an_empty_configuration_of_airflow_comes_back_as_none(configuration: Configuration) -> None:
@@ -207,8 +223,8 @@ def test_an_airflow_that_the_service_has_moved(
 DATABASE = """resource "yandex_mdb_postgresql_cluster_v2" "one" {
   name        = "stand-in"
   environment = "PRODUCTION"
-  network_id  = "enp"
-  hosts       = { a = { zone = "ru-central1-a", subnet_id = "e9b"PRIORITY } }
+  network_id  = "NETWORK"
+  hosts       = { a = { zone = "ru-central1-a", subnet_id = "SUBNET"PRIORITY } }
   config {
     version = "17"
     resources {
@@ -218,20 +234,27 @@ DATABASE = """resource "yandex_mdb_postgresql_cluster_v2" "one" {
     }
   }
 }
-"""
+""".replace("SUBNET", SUBNET).replace("NETWORK", NETWORK)
 
 
 @pytest.mark.parametrize(("priority", "calls"), [("", 1), (", priority = 0", 0)])
 def test_hosts_without_a_priority_are_updated_once_more(
     provider: CloudFixture, configuration: Configuration, priority: str, calls: int
 ) -> None:
-    before = provider.calls().count("UpdateHosts")
+    def updates() -> int:
+        return sum(method.endswith("/UpdateHosts") for method in provider.methods())
+
+    before = updates()
     assert configuration.apply(DATABASE.replace("PRIORITY", priority)) == ""
-    assert provider.calls().count("UpdateHosts") - before == calls
+    assert updates() - before == calls
 
 
-MACHINE = """resource "yandex_compute_instance" "one" {
-  name = "stand-in"
+MACHINE = (
+    IMAGE
+    + """resource "yandex_compute_instance" "one" {
+  name        = "stand-in"
+  zone        = "ru-central1-a"
+  platform_id = "standard-v3"
   resources {
     cores  = 2
     memory = 4
@@ -240,16 +263,20 @@ MACHINE = """resource "yandex_compute_instance" "one" {
     BOOT
   }
   network_interface {
-    subnet_id = "e9b"
+    subnet_id = "SUBNET"
   }
 }
-"""
-WITHIN = MACHINE.replace("BOOT", 'initialize_params {\n      image_id = "fd8"\n      size = SIZE\n    }')
+""".replace("SUBNET", SUBNET)
+)
+WITHIN = MACHINE.replace(
+    "BOOT", "initialize_params {\n      image_id = data.yandex_compute_image.debian.id\n      size = SIZE\n    }"
+)
 APART = (
     MACHINE.replace("BOOT", "disk_id = yandex_compute_disk.one.id")
     + """resource "yandex_compute_disk" "one" {
   name     = "stand-in"
-  image_id = "fd8"
+  zone     = "ru-central1-a"
+  image_id = data.yandex_compute_image.debian.id
   size     = SIZE
 }
 """
@@ -267,3 +294,30 @@ def test_a_larger_disk_that_is_written_in_its_machine_costs_the_machine(
     assert configuration.changes() == []
     (configuration.folder / "main.tf").write_text(PROVIDER + text.replace("SIZE", "30"))
     assert configuration.actions() == done
+
+
+FAULTS = [
+    ("vpc.v1.NetworkService/Create", {"folder": FOLDER}, "no field named"),
+    ("vpc.v1.NetworkService/Update", {"network_id": NETWORK, "update_mask": ["colour"]}, "INVALID_ARGUMENT"),
+    ("vpc.v1.SecurityGroupService/Create", {"folder_id": FOLDER, "network_id": NETWORK, "rule_specs": [{}]}, "INVALID"),
+    ("compute.v1.DiskService/Create", {"folder_id": FOLDER, "zone_id": "ru-central1-a", "size": 20}, "value is 20"),
+    (
+        "compute.v1.InstanceService/Create",
+        {"folder_id": FOLDER, "zone_id": "ru-central1-a"},
+        "platform_id: is required",
+    ),
+    ("lockbox.v1.SecretService/Create", {"folder_id": FOLDER, "create_version": True}, "create_version: is true"),
+    ("dns.v1.DnsZoneService/Create", {"folder_id": FOLDER, "zone": "a.internal"}, "zone: 'a.internal'"),
+    ("kms.v1.SymmetricKeyService/Create", {"folder_id": FOLDER, "default_algorithm": "AES_257"}, "AES_257"),
+    ("mdb.postgresql.v1.UserService/Create", {"cluster_id": "none", "user_spec": {"name": "pg_x"}}, "INVALID_ARGUMENT"),
+    ("airflow.v1.ClusterService/Create", {"folder_id": FOLDER, "name": "a"}, "INVALID_ARGUMENT"),
+]
+
+
+@pytest.mark.parametrize(("method", "request_", "refusal"), FAULTS, ids=[method for method, *_ in FAULTS])
+def test_a_request_that_is_wrong_is_refused(provider: CloudFixture, method: str, request_: Json, refusal: str) -> None:
+    """What the stand-in might send by mistake: the cloud's API does not take it, and nothing is made."""
+    api = Api(json.loads((provider.folder / "provider.json").read_text()))
+    with pytest.raises((Refused, grpc.RpcError, json_format.ParseError)) as refused:
+        api.do(method, request_)
+    assert refusal in str(refused.value)

@@ -116,3 +116,17 @@ def test_a_process_that_only_has_the_jobs_old_number_is_left_alone() -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_what_was_begun_by_a_key_is_not_begun_again_after_a_kill(new_endpoint: Callable[..., Endpoint]) -> None:
+    """The answer was lost with the endpoint, and the client repeats its call."""
+    own, key = new_endpoint().start(), [("idempotency-key", "one")]
+    request = CreateNetworkRequest(folder_id=FOLDER, name="begun-once")
+    begun = own.sdk().client(NetworkServiceStub).Create(request, metadata=key)
+    own.stop(signal.SIGKILL)
+    own.start()
+    sdk = own.sdk()
+    stub = sdk.client(NetworkServiceStub)
+    assert stub.Create(request, metadata=key).id == begun.id
+    assert not finished(sdk, begun).HasField("error")
+    assert [each.name for each in stub.List(ListNetworksRequest(folder_id=FOLDER)).networks].count("begun-once") == 1

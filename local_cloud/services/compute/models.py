@@ -48,9 +48,15 @@ def new_disk(instance: Row, specification: Any) -> Any:
     )
     schema.merge(specification, disk)
     disk.type_id = disk.type_id or DEFAULT_DISK
-    disk.source_image_id, disk.source_snapshot_id = specification.image_id, specification.snapshot_id
+    name_source(disk, specification)
     disk.created_at.CopyFrom(timestamp())
     return disk
+
+
+def name_source(disk: Any, specification: Any) -> None:
+    """What a new disk was made of: an image or a snapshot, never both."""
+    if source := specification.WhichOneof("source"):
+        setattr(disk, f"source_{source}", getattr(specification, source))
 
 
 def public_image(family: str) -> Any:

@@ -26,6 +26,7 @@ from local_cloud.services.compute.models import (
     attached,
     complete,
     name_attached,
+    name_source,
     new_disk,
     public_image,
 )
@@ -199,8 +200,7 @@ class Compute(Service):
         row = self.resources.create(call)
         row.message.type_id = row.message.type_id or DEFAULT_DISK
         row.message.block_size = row.message.block_size or 4096
-        row.message.source_image_id = call.request.image_id
-        row.message.source_snapshot_id = call.request.snapshot_id or row.message.source_snapshot_id
+        name_source(row.message, call.request)
         self.store.save(row)
         return Begun(row)
 

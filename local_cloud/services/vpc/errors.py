@@ -49,8 +49,9 @@ def in_use(row: Row, users: Collection[Row]) -> ApiError:
     return precondition(f"{row.kind} {row.key!r} is in use by {named}; delete or change that first")
 
 
-def address_in_use(row: Row, value: str) -> ApiError:
-    return precondition(f"Address {row.key!r} ({value}) is in use; take it off the machine first")
+def address_in_use(row: Row, value: str, users: Collection[Row]) -> ApiError:
+    named = ", ".join(user.name or user.key for user in users)
+    return precondition(f"Address {row.key!r} ({value}) is in use by {named}; take it off that first")
 
 
 def address_taken(value: str) -> ApiError:

@@ -155,5 +155,6 @@ class Vpc(Service):
         row = self.resources.named(call)
         begun = self.resources.begin_delete(call)
         if row.message.used:
-            raise errors.address_in_use(row, row.message.external_ipv4_address.address)
+            value = row.message.external_ipv4_address.address
+            raise errors.address_in_use(row, value, [user for user in self.store.users(value) if user.key != row.key])
         return begun
