@@ -3,7 +3,7 @@
 FEATURES is the Parquet folder that ``features_job.py`` made of the handbook's simulated data
 (2018-04-01 .. 2018-08-31). Run with ``PYTHONPATH=spark_app`` in the environment of an image. The evaluation must first
 give the published results on the handbook's own split: logistic regression AP .606, random forest .658 (chapter 3).
-Beside them stand the best published of each family on that split (chapter 7, after a choice of settings).
+Beside them stand the best published of each family (chapter 7, after a choice of settings).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fraud_retraining.features import HANDBOOK_FEATURES
 
 HANDBOOK_AS_OF = date(2018, 8, 22)
 AS_OF = [date(2018, 7, 18) + timedelta(10 * number) for number in range(6)]
-BEST_PUBLISHED = {  # AP, chapter 7; no other metric is given there for this split
+BEST_PUBLISHED = {  # AP, chapter 7
     "logistic regression": 0.623,
     "decision tree": 0.579,
     "random forest": 0.678,
@@ -97,7 +97,7 @@ def main(spark: SparkSession, folder: str) -> None:
     print("Handbook's split (train 2018-07-25 .. 07-31, test 08-08 .. 08-14), handbook's features unless said\n")
     print(table(handbooks_split(rows), ["2018-08-08"]), "\n")
     best = ", ".join(f"{name} {value:.3f}" for name, value in BEST_PUBLISHED.items())
-    print(f"Best published on this split (AP, handbook, chapter 7): {best}.\n")
+    print(f"Best published of each family (AP, handbook, chapter 7): {best}.\n")
     results: dict[str, list[dict[str, float]]] = {}
     for as_of in AS_OF:
         on_spark, train, test = week_data(rows, as_of, 28)
