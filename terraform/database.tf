@@ -31,7 +31,7 @@ resource "yandex_mdb_postgresql_cluster_v2" "main" {
 
   maintenance_window = { type = "WEEKLY", day = "SUN", hour = 2 }
 
-  depends_on = [yandex_lockbox_secret_version.password] # destroyed the other way round: see secrets.tf
+  depends_on = [yandex_lockbox_secret_version.password, yandex_iam_service_account_static_access_key.main] # destroyed the other way round: see secrets.tf
 }
 
 resource "yandex_mdb_postgresql_user" "mlflow" {

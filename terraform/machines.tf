@@ -73,7 +73,7 @@ resource "yandex_compute_disk" "data" {
   size      = each.value.data_gib
 
   # So that a destroy that this disk refuses leaves the password and the cipher of what is on it, too.
-  depends_on = [yandex_lockbox_secret_version.password]
+  depends_on = [yandex_lockbox_secret_version.password, yandex_iam_service_account_static_access_key.main]
 
   # The cloud has no protection for disks, and `prevent_destroy` none that a variable can lift.
   provisioner "local-exec" {

@@ -50,6 +50,7 @@ resource "yandex_airflow_cluster" "main" {
     yandex_storage_bucket_iam_binding.main,
     yandex_kms_symmetric_key_iam_member.storage,
     yandex_lockbox_secret_version.password,
+    yandex_iam_service_account_static_access_key.main,
   ]
 
   # The provider notes the id when creation has ended, and gives up after 30 minutes: README.md, "What the state lost".

@@ -2,7 +2,7 @@
 # connections are made here empty and filled by the deployer.
 #
 # What a secret opens depends on the secret: so `terraform destroy`, which goes the other way round, stops at a database, an
-# Airflow or a bucket that is protected before it has taken the password or the cipher of what stays.
+# Airflow or a bucket that is protected before it has taken the password, the S3 key or the cipher of what stays.
 locals {
   database_reader = local.database_is_managed ? [] : ["database"]
 

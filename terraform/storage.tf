@@ -113,7 +113,7 @@ resource "yandex_storage_bucket" "main" {
     }
   }
 
-  depends_on = [yandex_lockbox_secret_version.password] # destroyed the other way round: see secrets.tf
+  depends_on = [yandex_lockbox_secret_version.password, yandex_iam_service_account_static_access_key.main] # destroyed the other way round: see secrets.tf
 }
 
 resource "yandex_storage_bucket_iam_binding" "main" {
