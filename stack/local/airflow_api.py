@@ -1,5 +1,7 @@
 """Airflow of the demo: its log-in, its DAGs as soon as they are parsed, and new data that are announced to it."""
 
+import time
+
 from stack.common.errors import StackError
 from stack.common.waiting import wait_until
 from stack.local.state import State
@@ -8,7 +10,8 @@ from stack.running.airflow_api import RETRAIN, SCORE, SWEEP, Login
 
 DAG = RETRAIN
 LAKE_ASSET = "fraud-lake"
-DAGS_TIMEOUT = 120  # seconds until Airflow must have parsed the DAGs
+DAGS_TIMEOUT = 300  # seconds until Airflow must have parsed the DAGs
+ARRIVAL = 40  # seconds after which an import error is none of code that is still being copied
 
 
 class Airflow(airflow_api.Airflow):
@@ -18,20 +21,29 @@ class Airflow(airflow_api.Airflow):
         login = Login(state.url("airflow"), state.secrets["airflow_password"], hint="its log is airflow-api.log")
         super().__init__(login, seconds, attempts)
 
-    def wait_for_dags(self, seconds: float = DAGS_TIMEOUT) -> None:
-        """Returns when the DAGs are parsed; raises StackError with an import error, or after so many seconds."""
-        if not wait_until(self.has_dags, seconds, 1):
+    def wait_for_dags(self, seconds: float = DAGS_TIMEOUT, arrival: float = ARRIVAL) -> None:
+        """Returns when the DAGs are parsed; raises StackError with an import error, or after so many seconds.
+
+        An error counts once there was one for `arrival` seconds: while code is copied file by file, Airflow may read one
+        before what it imports.
+        """
+        whole = time.monotonic()
+
+        def parsed() -> bool:
+            nonlocal whole
+            if {DAG, SCORE, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
+                return True
+            errors = self.call("GET", "importErrors")["import_errors"]
+            whole = whole if errors else time.monotonic()
+            if time.monotonic() - whole > arrival:
+                raise StackError(f"Airflow cannot import {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
+            return False
+
+        if not wait_until(parsed, seconds, min(1, arrival)):
             raise StackError(
                 f"Airflow found no `{DAG}`, `{SCORE}` or `{SWEEP}` within {seconds:.0f} s; "
                 "see airflow-dag-processor.log."
             )
-
-    def has_dags(self) -> bool:
-        if {DAG, SCORE, SWEEP} <= {dag["dag_id"] for dag in self.call("GET", "dags")["dags"]}:
-            return True
-        for error in self.call("GET", "importErrors")["import_errors"]:
-            raise StackError(f"Airflow cannot import {error['filename']}:\n{error['stack_trace']}")
-        return False
 
     def announce(self) -> None:
         """Tells Airflow that the lake has new files; the scheduler starts a run for it."""

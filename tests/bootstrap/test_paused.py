@@ -1,18 +1,11 @@
 """`make pause` and `make resume`: nothing is lost, nothing is left to pay for that nobody keeps."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from yandex.cloud.airflow.v1 import cluster_pb2 as airflow_pb2
-from yandex.cloud.airflow.v1.cluster_service_pb2 import DeleteClusterRequest as DeleteAirflow
-from yandex.cloud.airflow.v1.cluster_service_pb2_grpc import ClusterServiceStub as AirflowStub
 from yandex.cloud.compute.v1 import instance_pb2
 from yandex.cloud.compute.v1.instance_service_pb2 import DeleteInstanceRequest
 from yandex.cloud.compute.v1.instance_service_pb2_grpc import InstanceServiceStub
-from yandex.cloud.mdb.postgresql.v1 import cluster_pb2 as postgresql_pb2
-from yandex.cloud.mdb.postgresql.v1.cluster_service_pb2 import DeleteClusterRequest as DeletePostgresql
-from yandex.cloud.mdb.postgresql.v1.cluster_service_pb2_grpc import ClusterServiceStub as PostgresqlStub
 
 from stack.cloud import destroy, leftovers, pause
 from stack.cloud.account import Account
@@ -24,37 +17,24 @@ from tests.bootstrap.test_inventory import OUTPUTS
 from tests.support.cloud import FOLDER, result
 from tests.support.cloud import finished as finished_operation
 from tests.support.compute import instance_request
-from tests.support.managed import airflow_request, postgresql_request
 
 pytestmark = pytest.mark.timeout(600)
 SETTINGS = Settings(FOLDER, PREFIX)
 CLUSTER = leftovers.Leftover("Data Proc cluster", "fraud-retrain-1", "id-1")
 
 
-NAMES = ["trial-airflow", "trial-mlflow", "trial-database", "trial-postgresql"]
-
-
-def ours(request: Any) -> Any:
-    request.labels["stack"] = PREFIX
-    return request
+NAMES = ["trial-airflow", "trial-mlflow", "trial-database", "trial-metadata"]
 
 
 @pytest.fixture(scope="module")
 def stoppable(cloud: CloudFixture, finished: object) -> Iterator[CloudFixture]:
-    """The deployment's parts with the labels that Terraform gives them; its stand-in keeps them in its state alone."""
+    """What Terraform has made, and a database's machine besides its managed one, as another setting would have it."""
     sdk = cloud.endpoint.sdk()
-    clusters, machines = sdk.client(PostgresqlStub), sdk.client(InstanceServiceStub)
-    database = result(sdk, clusters.Create(ours(postgresql_request("trial-postgresql"))), postgresql_pb2.Cluster)
-    made = [
-        result(sdk, machines.Create(ours(instance_request(name))), instance_pb2.Instance)
-        for name in ("trial-database", "trial-mlflow")
-    ]
-    airflow = result(sdk, sdk.client(AirflowStub).Create(ours(airflow_request("trial-airflow"))), airflow_pb2.Cluster)
+    machines, request = sdk.client(InstanceServiceStub), instance_request("trial-database")
+    request.labels["stack"] = PREFIX
+    machine = result(sdk, machines.Create(request), instance_pb2.Instance)
     yield cloud
-    for machine in made:
-        finished_operation(sdk, machines.Delete(DeleteInstanceRequest(instance_id=machine.id)))
-    finished_operation(sdk, clusters.Delete(DeletePostgresql(cluster_id=database.id)))
-    finished_operation(sdk, sdk.client(AirflowStub).Delete(DeleteAirflow(cluster_id=airflow.id)))
+    finished_operation(sdk, machines.Delete(DeleteInstanceRequest(instance_id=machine.id)))
 
 
 def all_are(cloud: CloudFixture, status: str) -> bool:

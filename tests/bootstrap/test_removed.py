@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import grpc
 import pytest
 from yandex.cloud.compute.v1 import snapshot_pb2
 from yandex.cloud.compute.v1.snapshot_service_pb2 import CreateSnapshotRequest
@@ -16,18 +17,15 @@ from yandex.cloud.lockbox.v1.secret_service_pb2 import DeleteSecretRequest
 from yandex.cloud.lockbox.v1.secret_service_pb2_grpc import SecretServiceStub
 
 from dags.retraining import clusters
+from dags.retraining.patience import FRESH
 from local_cloud.object_storage import errors
 from local_cloud.object_storage.errors import S3Error
 from stack.cloud.destroy import is_protected
 from stack.common import lockbox
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture, bucket
-from tests.support.cloud import (
-    DATAPROC,
-    FOLDER,
-    SUBNET,
-    result,
-)
+from tests.support.cloud import DATAPROC, FOLDER, SUBNET, result
+from tests.support.cloud import finished as finished_operation
 from tests.support.waiting import wait_until
 
 NEIGHBOUR = f"{PREFIX}-two"
@@ -88,7 +86,6 @@ def used(cloud: CloudFixture, finished: object) -> CloudFixture:
     # Nothing of it is there at once.
     cloud.storage.not_yet(errors.no_such_bucket("new"), errors.unknown_key("new"), S3Error(403, "AccessDenied", "new"))
     cloud.endpoint.faults(
-        {"method": "*PayloadService/Get", "when": "new", "code": "PERMISSION_DENIED", "message": "new", "times": 2},
         {"method": "*SecretService/AddVersion", "when": "new", "code": "NOT_FOUND", "message": "new", "times": 1},
         {"method": "*OperationService/Get", "when": "new", "code": "NOT_FOUND", "message": "new", "times": 1},
         {"method": "*Service/List", "when": "call", "code": "UNAVAILABLE", "message": "away", "times": 3},
@@ -101,6 +98,20 @@ def used(cloud: CloudFixture, finished: object) -> CloudFixture:
     s3.put_object(**put)
     make_cluster(cloud, "run-of-the-neighbour", f"{NEIGHBOUR}-logs-{FOLDER}", owner="fraud-retraining")
     return theirs
+
+
+def test_a_secret_that_nobody_may_read_yet_is_asked_for_again(cloud: CloudFixture) -> None:
+    """Terraform reads the passwords that it makes, and repeats nothing: what we read ourselves is tried here alone."""
+    patient, hasty = FRESH.sdk(cloud.endpoint.sdk()), cloud.endpoint.sdk()
+    made = lockbox.put_secret(patient, FOLDER, {}, "just-made", {"a": "b"})
+    cloud.endpoint.faults(
+        {"method": "*PayloadService/Get", "when": "new", "code": "PERMISSION_DENIED", "message": "new", "times": 3}
+    )
+    with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
+        lockbox.payload(hasty, made)
+    assert lockbox.payload(patient, made) == {"a": "b"}
+    cloud.endpoint.faults()
+    finished_operation(hasty, hasty.client(SecretServiceStub).Delete(DeleteSecretRequest(secret_id=made)))
 
 
 def test_a_neighbour_has_names_of_its_own(cloud: CloudFixture, used: CloudFixture) -> None:
