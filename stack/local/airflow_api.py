@@ -24,8 +24,8 @@ class Airflow(airflow_api.Airflow):
     def wait_for_dags(self, seconds: float = DAGS_TIMEOUT, arrival: float = ARRIVAL) -> None:
         """Returns when the DAGs are parsed; raises StackError with an import error, or after so many seconds.
 
-        An error counts once there was one for `arrival` seconds: while code is copied file by file, Airflow may read one
-        before what it imports.
+        An error counts once there was one for `arrival` seconds: while code is copied, a file may be read before what
+        it imports.
         """
         whole = time.monotonic()
 
