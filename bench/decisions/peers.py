@@ -82,7 +82,7 @@ def all_rules() -> dict[str, Callable[[], Rule]]:
     return {
         **{name: partial(as_rule, better) for name, better in PEERS.items()},
         "this gate": rules([GATE], [])[f"gate {GATE}"],
-        "this gate, or else evidence": rules([], [], [MARGIN])[f"either {MARGIN}"],
+        "this gate, or else evidence": rules([], [], [(GATE, MARGIN)])[f"either {GATE} {MARGIN}"],
     }
 
 

@@ -111,7 +111,7 @@ def measured_equals(made):
 def test_the_application_decides_as_the_bench_says_that_it_would():
     """Its rule `weeks`, given what earlier weeks have shown, promotes whom the bench's gate with memory promotes."""
     field, gate = world(1), tournament.Gate(resamples=200, rule="weeks")
-    either = rules([], [], [MARGIN])[f"either {MARGIN}"]
+    either = rules([], [], [(GATE, MARGIN)])[f"either {GATE} {MARGIN}"]
     for stream in ("equal", "0.05"):
         seen, since = {}, []
 
