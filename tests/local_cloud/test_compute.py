@@ -10,8 +10,17 @@ from yandex.cloud.compute.v1 import disk_pb2, disk_service_pb2, instance_pb2
 from yandex.cloud.compute.v1 import instance_service_pb2 as service
 from yandex.cloud.compute.v1.disk_service_pb2_grpc import DiskServiceStub
 from yandex.cloud.compute.v1.instance_service_pb2_grpc import InstanceServiceStub
-from yandex.cloud.vpc.v1 import address_pb2, address_service_pb2
+from yandex.cloud.vpc.v1 import (
+    address_pb2,
+    address_service_pb2,
+    network_pb2,
+    network_service_pb2,
+    subnet_pb2,
+    subnet_service_pb2,
+)
 from yandex.cloud.vpc.v1.address_service_pb2_grpc import AddressServiceStub
+from yandex.cloud.vpc.v1.network_service_pb2_grpc import NetworkServiceStub
+from yandex.cloud.vpc.v1.subnet_service_pb2_grpc import SubnetServiceStub
 
 from tests.support.cloud import FOLDER, SUBNET, Endpoint, finished, refusal, result
 from tests.support.compute import GIB, disk_request, instance_request, make_disk, make_instance
@@ -252,3 +261,24 @@ def test_a_machine_that_fails_leaves_no_disk_and_no_address_in_use(new_endpoint:
     assert not sdk.client(DiskServiceStub).List(disk_service_pb2.ListDisksRequest(folder_id=FOLDER)).disks
     stub = sdk.client(AddressServiceStub)
     assert not stub.Get(address_service_pb2.GetAddressRequest(address_id=reserved.id)).used
+
+
+def test_an_address_is_one_of_its_subnet(endpoint: Endpoint) -> None:
+    """Two deployments have the same ranges in networks of their own, and a machine at the same address in each."""
+    sdk = endpoint.sdk()
+    network = network_service_pb2.CreateNetworkRequest(folder_id=FOLDER, name="beside")
+    other = result(sdk, sdk.client(NetworkServiceStub).Create(network), network_pb2.Network)
+    request = subnet_service_pb2.CreateSubnetRequest(
+        folder_id=FOLDER, name="beside", network_id=other.id, zone_id="ru-central1-a", v4_cidr_blocks=["10.128.0.0/24"]
+    )
+    beside = result(sdk, sdk.client(SubnetServiceStub).Create(request), subnet_pb2.Subnet)
+    at = "10.128.0.77"  # of both
+
+    def nic(subnet: str) -> dict[str, Any]:
+        return {"network_interface_specs": [{"subnet_id": subnet, "primary_v4_address_spec": {"address": at}}]}
+
+    for name, subnet in (("here", SUBNET), ("there", beside.id)):
+        made = make_instance(endpoint, name, **nic(subnet))
+        assert made.network_interfaces[0].primary_v4_address.address == at
+    error = refusal(lambda: instances(endpoint).Create(instance_request("again", **nic(SUBNET))))
+    assert f"{at!r} is in use already in subnet {SUBNET!r}" in error.details()

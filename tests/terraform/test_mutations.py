@@ -145,8 +145,8 @@ MUTATIONS = {
         "managed",
         "defaults",
         "orchestrator.tf",
-        "length(var.airflow.config) > 0 ? var.airflow.config : null",
-        "var.airflow.config",
+        "length(local.config) > 0 ? local.config : null",
+        "local.config",
     ),
     "half an hour for Airflow": Mutation("managed", "defaults", "orchestrator.tf", '"60m"', '"30m"'),
     "a user who is to have a group of his own": Mutation(

@@ -103,7 +103,9 @@ class Compute(Service):
     def _give_addresses(self, row: Row, interface: Any) -> None:
         subnet = self.store.get(SUBNET, interface.subnet_id)
         others = [each for each in self.store.select(INSTANCE) if each.key != row.key]
-        taken = {i.primary_v4_address.address for each in others for i in each.message.network_interfaces}
+        # Another network may have the same range: an address is its subnet's.
+        beside = [i for each in others for i in each.message.network_interfaces if i.subnet_id == subnet.key]
+        taken = {i.primary_v4_address.address for i in beside}
         address, possible = interface.primary_v4_address, addresses(subnet.message)
         if address.address in taken:
             raise errors.internal_address_used(subnet, address.address)
