@@ -45,10 +45,7 @@ class Size:
 
 def decisions(seed: int, size: Size) -> dict[str, Any]:
     """Promotions in a stationary world: by stream of challengers and rule, a list of [week, true gain]."""
-    history = History(World("stationary", seed, size.customers, 0), size.contest_weeks)
-    field = Field([history.week(number) for number in range(size.contest_weeks)])
-    add_equals(field, history)
-    add_mixtures(field, history)
+    field = contest_field(seed, size)
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for stream, (first, challengers) in streams(size.contest_weeks).items():
         for name, rule in rules(GATES, MARGINS, BOTH).items():
@@ -57,6 +54,15 @@ def decisions(seed: int, size: Size) -> dict[str, Any]:
     frauds = np.mean([week.scored.labels.sum() for week in field.weeks])
     truth = {str(gain): true_gain(field, gain) for gain in GAINS}
     return {"promotions": found, "true_gains": truth, "frauds_a_week": float(frauds), **noise(field)}
+
+
+def contest_field(seed: int, size: Size) -> Field:
+    """Everybody who competes in a stationary world."""
+    history = History(World("stationary", seed, size.customers, 0), size.contest_weeks)
+    field = Field([history.week(number) for number in range(size.contest_weeks)])
+    add_equals(field, history)
+    add_mixtures(field, history)
+    return field
 
 
 def streams(weeks: int) -> dict[str, tuple[str, list[str]]]:
@@ -135,7 +141,7 @@ def better_on_one_week(field: Field, retrains: Sequence[str]) -> list[str]:
 
 def outcome(week: Week, scores: np.ndarray, customers: int) -> tuple[float, float, float]:
     return (
-        float(average_precision(week.true.labels, scores)),
+        average_precision(week.true.labels, scores),
         card_precision(week.true, scores, 100),
         money_caught(week, scores, max(1, customers // CARDS_OF)),
     )

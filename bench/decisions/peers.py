@@ -20,13 +20,12 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import average_precision_score
 
 from bench.decisions.contest import Rule, contest, rules
-from bench.decisions.entrants import Field, add_equals, add_mixtures
+from bench.decisions.entrants import Field
 from bench.decisions.estimates import rate, share
-from bench.decisions.parts import GATE, MARGIN, Size, streams
-from bench.decisions.world import History
+from bench.decisions.parts import GATE, MARGIN, Size, contest_field, streams
+from bench.decisions.summary import WEEKS_A_YEAR
 from fraud_retraining.evaluation import ScoredWeek
 from fraud_retraining.tournament import Candidate
-from simulator import World
 
 SUBSAMPLES, SHARE, LEVEL = 30, 0.5, 0.05  # of the rows; of the t-test
 EQUAL, WORSE, GOOD, BETTER = STREAMS = ("equal", "-0.005", "0.01", "0.05")  # of challengers, by their true gain
@@ -99,11 +98,7 @@ def promotions(field: Field, weeks: int) -> Found:
 
 
 def world(seed: int, size: Size) -> Found:
-    history = History(World("stationary", seed, size.customers, 0), size.contest_weeks)
-    field = Field([history.week(number) for number in range(size.contest_weeks)])
-    add_equals(field, history)
-    add_mixtures(field, history)
-    return promotions(field, size.contest_weeks)
+    return promotions(contest_field(seed, size), size.contest_weeks)
 
 
 def table(found: list[Found], weeks: int) -> str:
@@ -116,7 +111,7 @@ def table(found: list[Found], weeks: int) -> str:
     for name in all_rules():
         of_equals = rate([len(one[name][EQUAL]) for one in found], weeks)
         firsts = [share(sum(0 in one[name][stream] for one in found), len(found)) for stream in (WORSE, GOOD, BETTER)]
-        cells = [told(of_equals), f"{52 * of_equals.value:.1f}", *map(told, firsts)]
+        cells = [told(of_equals), f"{WEEKS_A_YEAR * of_equals.value:.1f}", *map(told, firsts)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

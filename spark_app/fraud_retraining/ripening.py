@@ -13,7 +13,7 @@ delay (``features.DELAY_DAYS``) and stays: it is part of every registered model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
@@ -51,15 +51,7 @@ class Ripening:
         return self.known[min(age, len(self.known)) - 1] if age > 0 else 0.0
 
     def to_dict(self) -> Dict[str, Any]:
-        return {
-            "on": str(self.on),
-            "ripe": self.ripe,
-            "delay": self.delay,
-            "why": self.why,
-            "known": self.known,
-            "frauds": self.frauds,
-            "later": self.later,
-        }
+        return {**asdict(self), "on": str(self.on)}
 
 
 def lake_day(newest: date, today: date) -> date:

@@ -6,7 +6,6 @@ from typing import Any
 from google.protobuf.message import Message
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
-from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, belongs
 from local_cloud.services.base import Service
@@ -188,13 +187,9 @@ class Postgresql(Service):
 
     def _running(self, call: Call) -> Row:
         row = self.store.get(CLUSTER, call.request.cluster_id)
-        if problem := self._at_rest(row):
-            raise problem
+        if row.message.status != type(row.message).RUNNING:
+            raise errors.not_running(row)
         return row
-
-    @staticmethod
-    def _at_rest(row: Row) -> ApiError | None:
-        return errors.not_running(row) if row.message.status != type(row.message).RUNNING else None
 
     def _part(self, work: Work) -> Message:
         return response(work.call.method, self.resources.current(work).message)
