@@ -14,7 +14,6 @@ import socket
 import subprocess
 import time
 import urllib.request
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import ANY
