@@ -5,7 +5,7 @@ Runs in an interpreter that has Airflow (requirements/airflow-test.txt); FRAUD_S
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersReque
 from yandex.cloud.dataproc.v1.subcluster_service_pb2_grpc import SubclusterServiceStub
 from yandexcloud.operations import OperationError
 
-from dags.retraining import clusters, costs, plan
+from dags.retraining import clusters, costs, operators, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 from dags.retraining.patience import Patience
 from tests.support.airflow import CLUSTER
@@ -246,27 +246,28 @@ def test_a_killed_job_task_cancels_its_job(train: Train) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_a_second_attempt_waits_for_the_job_that_the_first_one_began(train: Train, status: int) -> None:
+def test_a_second_attempt_waits_for_the_job_that_the_first_one_began(
+    train: Train, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends when the second attempt has looked for the first time."""
     train.begin()
-    with ThreadPoolExecutor(1) as pool:
-        attempt = pool.submit(train.task().execute, CONTEXT)
-        assert not wait([attempt], 1).done
-        train.end(status)
-        if status:
-            with pytest.raises(RuntimeError, match="is ERROR, DONE was expected"):
-                attempt.result(60)
-        else:
-            attempt.result(60)
+    monkeypatch.setattr(operators, "time", SimpleNamespace(sleep=lambda _: train.end(status)))
+    with pytest.raises(RuntimeError, match="is ERROR, DONE was expected") if status else nullcontext():
+        train.task().execute(CONTEXT)
     assert train.statuses() == [Job.ERROR if status else Job.DONE], "a second job beside the first costs twice"
 
 
-def test_a_job_that_was_told_something_else_is_cancelled_first(train: Train) -> None:
+def test_a_job_that_was_told_something_else_is_cancelled_first(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     train.begin("--as-of=2018-07-01")
-    with ThreadPoolExecutor(1) as pool:
-        attempt = pool.submit(train.task().execute, CONTEXT)
-        wait_until(lambda: train.statuses()[0] == Job.CANCELLED, "the former job was not cancelled")
-        train.end()
-        attempt.result(60)
+    plain = RunJob._cancel
+
+    def cancel(task: RunJob, *jobs: Any) -> None:
+        plain(task, *jobs)
+        wait_until(lambda: train.statuses() == [Job.CANCELLED], "the former job was not cancelled")
+        train.end()  # of what begins now
+
+    monkeypatch.setattr(RunJob, "_cancel", cancel)
+    train.task().execute(CONTEXT)
     assert train.statuses() == [Job.CANCELLED, Job.DONE]
 
 
