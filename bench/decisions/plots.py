@@ -60,13 +60,13 @@ def trade(found: Decisions) -> Figure:
     """What a rule pays in false promotions for what it finds: every minimum gain, every margin."""
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     panels = ((0.01, 1, "a true gain of .01 at once"), (0.005, SOON, f"a lasting gain of .005 within {SOON} weeks"))
+    low, high = -0.14, 1.14
     for axes, (gain, within, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
-        axes.axvspan(
-            -0.25, GOAL["a year"], ymin=(GOAL["power"] + 0.04) / 1.12, color="#009e73", alpha=0.12, linewidth=0
-        )
+        reached = (GOAL["power"] - low) / (high - low)
+        axes.axvspan(-0.4, GOAL["a year"], ymin=reached, color="#009e73", alpha=0.12, linewidth=0)
         for kind, colour, name, beside in (
             ("gate", GATE_COLOUR, "one week, by minimum gain", (4, -12)),
-            ("memory", MEMORY_COLOUR, "over weeks, by margin", (-22, 5)),
+            ("memory", MEMORY_COLOUR, "over weeks, by margin", (-8, -3)),
             ("either", EITHER_COLOUR, "either of them, by minimum gain", (4, 5)),
         ):
             rules = [rule for rule in found.rules() if rule.startswith(kind)]
@@ -77,15 +77,17 @@ def trade(found: Decisions) -> Figure:
             axes.hlines(adopted, at, [one.high for one in false], color=colour, alpha=0.35, linewidth=1)
             for place, (x, y, rule) in enumerate(zip(at, adopted, rules, strict=True)):
                 # Neighbours may lie close together: every other label is a line further out.
-                by = (beside[0], beside[1] + (place % 2) * (10 if beside[1] > 0 else -10))
-                axes.annotate(rule.split()[1], (x, y), by, textcoords="offset points", fontsize=8, color=colour)
+                further = 0 if kind == "memory" else (place % 2) * (10 if beside[1] > 0 else -10)
+                by = (beside[0], beside[1] + further)
+                side = "right" if kind == "memory" else "left"
+                axes.annotate(rule.split()[1], (x, y), by, textcoords="offset points", ha=side, fontsize=8, color=colour)
         axes.set_title(title)
         axes.set_xlabel("equal models promoted a year (line: up to the upper bound)")
         axes.set_xscale("symlog", linthresh=0.5)
-        axes.set_xlim(-0.25, 40)
+        axes.set_xlim(-0.4, 40)
         ticks = (0, 0.5, 1, 2, 5, 10, 20)
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    figure.axes[0].set_ylim(-0.04, 1.08)
+    figure.axes[0].set_ylim(low, high)
     figure.axes[0].set_ylabel("worlds in which it is adopted")
     figure.axes[0].legend(loc=(0.42, 0.12), frameon=False)
     return figure
