@@ -37,7 +37,7 @@ test-cloud: stack-env ## The cloud API, by the real SDK
 
 test-yarn: stack-env ## Clusters on a real YARN: sizes, limits, lost hosts, growth, one whole cycle
 	@$(ENVS) dev spark-image-2.2 mlflow
-	@$(JAVA) $(DEV_PYTEST) $(if $(VERIFY),,-m 'not verify') tests/yarn
+	@$(JAVA) $(DEV_PYTEST) tests/yarn
 
 test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
 	@$(ENVS) dev terraform-lint
@@ -61,7 +61,7 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 
 test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
 	@$(ENVS) ansible mlflow
-	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py $(if $(VERIFY),tests/machines/test_kept_data.py)
+	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py tests/machines/test_kept_data.py
 
 # What boots machines on this host; installed if it is missing and may be (root, Debian).
 MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
@@ -100,4 +100,4 @@ test-faults: stack-env ## Three cases of the drill: a killed worker, a killed en
 
 test-system: stack-env ## The running system: a weekly cycle, its pages in a browser; VERIFY=1: another week, red runs
 	@$(ENVS) dev
-	@$(DEV_PYTEST) -x $(if $(VERIFY),,-m 'not verify') tests/stack
+	@$(DEV_PYTEST) -x tests/stack
