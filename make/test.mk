@@ -5,13 +5,16 @@ DEV_PYTEST = .envs/dev/bin/python $(PYTEST)
 IN_ANSIBLE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH
 LANES = .envs/stack/bin/python -m tests.support.lanes
 
-.PHONY: check test verify
+.PHONY: check test test-rest verify
 check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
 	@$(LANES) check
 
-# VERIFY=1 has besides what is too long for a quarter of an hour, as `make verify` does.
+# Tests with the mark `verify` are too long for a quarter of an hour: VERIFY=1 runs them too, VERIFY=only nothing else.
 test: stack-env ## All that a change must pass, side by side; seconds by target at its end [VERIFY=1] (15 minutes)
 	@$(LANES) test
+
+test-rest: stack-env ## Of what `make test` leaves out, as much as CI has the time for (10 minutes)
+	@$(LANES) rest
 
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
 	@VERIFY=1 $(LANES) verify

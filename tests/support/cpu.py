@@ -44,6 +44,12 @@ def new_group(name: str) -> Group | None:
         return None
 
 
+def used() -> float | None:
+    """Processor seconds of all that was started in the group of this process so far."""
+    folder = own_folder()
+    return Group(folder).seconds() if folder else None
+
+
 def own_folder() -> Path | None:
     """The folder of this process's own group that counts processor time."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]

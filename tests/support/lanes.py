@@ -108,7 +108,7 @@ def read(name: str) -> list[Target]:
     table = tomllib.loads((ROOT / "tests" / "lanes.toml").read_text())
     if name not in table["lists"]:
         sys.exit(f"tests/lanes.toml has no list `{name}`; it has {', '.join(table['lists'])}.")
-    chosen = [(each, table["targets"].get(each, {})) for each in names(table["lists"], name)]
+    chosen = [(each, table["targets"].get(each.split()[0], {})) for each in names(table["lists"], name)]
     chosen.sort(key=lambda each: -each[1].get("minutes", 0))
     return [Target(each, it.get("memory", 1), frozenset(it.get("needs", ()))) for each, it in chosen]
 
