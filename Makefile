@@ -20,7 +20,7 @@ help: ## This list
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables of make demo:  WEEKS=2  FRAUD_LAKE=<folder or s3://…>  STATE=.demo  PORT=19000  IMAGE=2.1|2.2\n'
-	@printf '                         CUSTOMERS=5000  SEED=0  SCHEDULE="*/15 * * * *"  APPROVAL=48  RULE=weeks  PYTHON=python3.12  FORCE=1\n'
+	@printf '                         CUSTOMERS=5000  SEED=0  SCHEDULE="*/15 * * * *"  APPROVAL=48  RULE=week  PYTHON=python3.12  FORCE=1\n'
 	@printf '                         RUN_BUDGET=50  MONTH_BUDGET=1500 (roubles at list prices; above them no run starts)\n'
 	@printf 'Variables of the tests:  K=<expression>  ARGS="--lf -x"  go to pytest;  FRESH=1  forgets what a proof has kept\n'
 

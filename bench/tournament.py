@@ -20,7 +20,7 @@ from bench.model import AS_OF, week_data
 from fraud_retraining import jobs, model
 from fraud_retraining.evaluation import ScoredWeek, metrics, scored_week
 from fraud_retraining.features import ALL_FEATURES, ANOMALY_FEATURES, HANDBOOK_FEATURES
-from fraud_retraining.tournament import Candidate, Gate, decide
+from fraud_retraining.tournament import GATES, WEEK, Candidate, Gate, decide
 
 SEEDS = range(7)
 DRAWN = {"subsample": 0.8, "colsample_bytree": 0.8}
@@ -67,7 +67,7 @@ def main(folder: str) -> None:
             "handbook -> all": list(product(trained["handbook"], trained["all"])),
         }
         for name, pairs in cases.items():
-            decisions.setdefault(name, []).extend(promotions(week, pairs, Gate()))
+            decisions.setdefault(name, []).extend(promotions(week, pairs, GATES[WEEK]))
         print(f"test week from {as_of - timedelta(14)} done", file=sys.stderr)
     print("| champion and challenger | decisions | promotions |", "|---|---|---|", sep="\n")
     for name, found in decisions.items():

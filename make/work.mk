@@ -52,5 +52,8 @@ role-readmes: python ## Make roles/*/README.md anew from their argument_specs
 	@.envs/ansible/bin/python ansible/role_readme.py
 
 screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chromium)
-	@$(ENVS) dev
-	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_two_weeks.py tests/stack/test_browser.py
+	@$(ENVS) dev mlflow spark-image-2.2-test
+	@SCREENSHOTS=$(CURDIR)/docs/img FRAUD_MLFLOW_PYTHON=$(CURDIR)/.envs/mlflow/bin/python $(JAVA) \
+	  .envs/spark-image-2.2-test/bin/python $(PYTEST) tests/spark/test_training.py -k viewer
+	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_second_cycle.py::test_the_card_is_whole \
+	  tests/stack/test_two_weeks.py tests/stack/test_browser.py

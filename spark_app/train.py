@@ -8,7 +8,7 @@ from fraud_retraining.arguments import add_budget, add_mlflow, share
 from fraud_retraining.lake import Lake
 from fraud_retraining.reporting.gather import Terms
 from fraud_retraining.ripening import RIPE
-from fraud_retraining.tournament import RULES, Gate
+from fraud_retraining.tournament import GATES, Gate
 from fraud_retraining.training import Request, Settings, retrain
 
 
@@ -18,7 +18,7 @@ def job(spark, options):
     terms = Terms(options.price_per_hour, options.currency, options.owner, options.budget)
     request = Request(options.run_id, options.model, options.as_of, options.dry_run, options.release, terms)
     decision = retrain(
-        Lake(spark, options.lake), client, request, Settings(ripe=options.ripe, gate=Gate(rule=options.promotion_rule))
+        Lake(spark, options.lake), client, request, Settings(ripe=options.ripe, gate=GATES[options.promotion_rule])
     )
     jobs.log.info("%s: %s", decision["action"], decision["reason"])
 
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--promotion-rule",
-        choices=RULES,
+        choices=sorted(GATES),
         default=Gate.rule,
         help="what promotes: the gate on one week, or else (weeks) the evidence of many (default %(default)s)",
     )

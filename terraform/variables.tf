@@ -446,7 +446,7 @@ variable "budget" {
 }
 
 variable "promotion" {
-  description = "Who decides that a better model serves: the comparison alone (automatic), or a person besides (approval), who has so many hours to answer in Airflow; without an answer the champion stays. By which rule: one week, or weeks (one week, or else the evidence of many); null: the application's own, week"
+  description = "Who decides that a better model serves: the comparison alone (automatic), or a person besides (approval), who has so many hours to answer in Airflow; without an answer the champion stays. By which rule: weeks (one week's gain of .02, or else the evidence of many) or week (one week's gain of .01 alone); null: the application's own, weeks"
   type = object({
     mode  = optional(string, "automatic")
     hours = optional(number, 48)

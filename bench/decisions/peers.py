@@ -22,7 +22,8 @@ from sklearn.metrics import average_precision_score
 from bench.decisions.contest import Rule, contest, rules
 from bench.decisions.entrants import Field
 from bench.decisions.estimates import rate, share
-from bench.decisions.parts import GATE, MARGIN, Size, contest_field, streams
+from bench.decisions.parts import BOTH, GATE, Size, contest_field, streams
+from bench.decisions.plots import OURS
 from bench.decisions.summary import WEEKS_A_YEAR
 from fraud_retraining.evaluation import ScoredWeek
 from fraud_retraining.tournament import Candidate
@@ -80,8 +81,8 @@ def all_rules() -> dict[str, Callable[[], Rule]]:
     """Peers' rules, then ours; each made anew for a contest, since some remember."""
     return {
         **{name: partial(as_rule, better) for name, better in PEERS.items()},
-        "this gate": rules([GATE], [])[f"gate {GATE}"],
-        "this gate, or else evidence": rules([], [], [(GATE, MARGIN)])[f"either {GATE} {MARGIN}"],
+        "a gate on one week": rules([GATE], [])[f"gate {GATE}"],
+        "ours: the same, stricter, or else evidence": rules([], [], BOTH)[OURS],
     }
 
 

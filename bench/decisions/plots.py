@@ -14,14 +14,15 @@ from bench.decisions.parts import GATE, MARGIN, TURN
 from bench.decisions.summary import GOAL, SOON, WEEKS_A_YEAR, Decisions
 
 GATE_COLOUR, MEMORY_COLOUR, EITHER_COLOUR, GREY = "#0072b2", "#d55e00", "#009e73", "#888888"
+OURS = "either 0.02 0.0"  # what the application does if nothing else is asked for
 POLICIES = {  # name: what it is called, its colour
     "never": ("never retrain", "#888888"),
     "newest": ("always the newest", "#e69f00"),
     "point": ("better on one figure", "#cc79a7"),
-    f"gate {GATE}": ("ours", "#0072b2"),
+    OURS: ("ours", "#0072b2"),
     "ceiling": ("a filter that knows the world", "#009e73"),
 }
-SHOWN = {f"gate {GATE}": GATE_COLOUR, f"memory {MARGIN}": MEMORY_COLOUR, f"either {GATE} {MARGIN}": EITHER_COLOUR}
+SHOWN = {f"gate {GATE}": GATE_COLOUR, f"memory {MARGIN}": MEMORY_COLOUR, OURS: EITHER_COLOUR}
 matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
 
 

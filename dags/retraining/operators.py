@@ -6,7 +6,8 @@ earlier task has made. Each class needs an `__init__` of its own: Airflow wraps 
 
 import logging
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +20,13 @@ from airflow.providers.yandex.operators.dataproc import (
     DataprocCreatePysparkJobOperator,
     DataprocDeleteClusterOperator,
 )
-from yandex.cloud.dataproc.v1.job_service_pb2 import CancelJobRequest, ListJobLogRequest, ListJobsRequest
+from yandex.cloud.dataproc.v1.job_pb2 import Job
+from yandex.cloud.dataproc.v1.job_service_pb2 import (
+    CancelJobRequest,
+    GetJobRequest,
+    ListJobLogRequest,
+    ListJobsRequest,
+)
 from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 
 from dags.retraining import alerts, clusters, compat, costs
@@ -27,6 +34,7 @@ from dags.retraining.patience import Patience
 
 PATIENCE = Patience(fresh=True)  # a job is for a cluster that was made a second ago
 CLEAN_UP_TIMEOUT = 300  # seconds a failing create spends on deleting what it has made
+AT_WORK = (Job.PROVISIONING, Job.PENDING, Job.RUNNING)
 SPARK_INFO = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 
 
@@ -125,6 +133,8 @@ class DeleteCluster(DataprocDeleteClusterOperator):
 class RunJob(DataprocCreatePysparkJobOperator):
     """Runs the job that `spec` describes and copies its log into the task's: nobody needs the cluster to read it.
 
+    An attempt after one that died with its worker or its scheduler waits for the job that this one has left at work;
+    a second job beside it would cost twice. One that was told something else is cancelled first.
     What Spark says of itself at level INFO stays in the cluster's log (bucket `logs`), where the whole of it is.
     """
 
@@ -140,7 +150,10 @@ class RunJob(DataprocCreatePysparkJobOperator):
     def execute(self, context: Any) -> None:
         self.__dict__.update(self.spec)
         try:
-            super().execute(context)
+            if left := self._left_at_work():
+                self._wait_for(left)
+            else:
+                super().execute(context)
         finally:
             with suppress(Exception):  # a log that cannot be read must not hide why the job failed
                 for line in self._log_lines():
@@ -148,10 +161,36 @@ class RunJob(DataprocCreatePysparkJobOperator):
                         self.log.info("job | %s", line)
 
     def on_kill(self) -> None:
-        jobs, mine = self._jobs()
+        self._cancel(*self._jobs())
+
+    def _cancel(self, jobs: Any, mine: Iterable[Any]) -> None:
         for job in mine:
             with suppress(grpc.RpcError):  # it has ended already
                 jobs.Cancel(CancelJobRequest(cluster_id=self.cluster_id, job_id=job.id))
+
+    def _left_at_work(self) -> Any | None:
+        """The job that an earlier attempt has begun with the same arguments and that has not ended."""
+        try:
+            jobs, mine = self._jobs()
+        except grpc.RpcError:  # no cluster, no right: creating the job says it better
+            return None
+        going = [job for job in mine if job.status in AT_WORK]
+        same = [job for job in going if list(job.pyspark_job.args) == list(self.spec["args"])]
+        self._cancel(jobs, [job for job in going if job not in same[-1:]])
+        return same[-1] if same else None
+
+    def _wait_for(self, job: Any) -> None:
+        """Returns when the job is done.
+
+        Raises:
+            RuntimeError: it has ended otherwise.
+        """
+        self.log.info("waiting for the job %s, which an earlier attempt has begun", job.id)
+        jobs, asked = self._jobs()[0], GetJobRequest(cluster_id=self.cluster_id, job_id=job.id)
+        while (now := jobs.Get(asked).status) in AT_WORK:
+            time.sleep(clusters.POLL)
+        if now != Job.DONE:
+            raise RuntimeError(f"The job {job.id} is {Job.Status.Name(now)}, DONE was expected; its log follows.")
 
     def _jobs(self) -> tuple[Any, list[Any]]:
         """The service, and this task's jobs on the cluster, oldest first."""

@@ -12,15 +12,16 @@ import numpy as np
 from fraud_retraining.evaluation import ScoredWeek, bootstrap_average_precision, interval
 from fraud_retraining.evidence import Evidence, Gain, odds
 
-WEEK, WEEKS = RULES = ("week", "weeks")  # one week decides; it does, or else the evidence of many
+WEEK, WEEKS = "week", "weeks"  # one week decides; it does, or else the evidence of many
+NOR_WEEKS = "; nor do weeks decide: "  # between what the week says and what the evidence says
 MOST_RESAMPLED = 200  # resamples that tell a gain's variance to a tenth
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a candidate needs to replace the champion."""
+    """What a candidate needs to replace the champion; docs/decisions/gate.md has what each value is worth."""
 
-    min_gain: float = 0.01  # two models that differ by seed alone can differ by .007 in AP, with P(> 0) = .95
+    min_gain: float = 0.02  # on one week; what is smaller needs evidence
     level: float = 0.95  # one-sided: the gain's lower bound at this level must exceed 0
     resamples: int = 1000
     floor: float = 0.3  # least AP of a first champion
@@ -28,9 +29,13 @@ class Gate:
     max_card_precision_loss: float = 0.02
     max_miscalibration: float = 2.0  # observed over expected frauds, or its inverse
     min_frauds: int = 20  # of the test week; fewer tell nothing
-    rule: str = WEEK
+    rule: str = WEEKS
     margin: float = 0.0  # of `weeks`: evidence is for a true gain above it
     alpha: float = 0.01  # of `weeks`: the most often that a candidate without such a gain is ever promoted
+
+
+# By rule. Two models that differ by seed alone can differ by .007 in AP on one week, with P(> 0) = .95.
+GATES = {WEEKS: Gate(), WEEK: Gate(rule=WEEK, min_gain=0.01)}
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def by_weeks(
     ranked = sorted(others, key=lambda c: seen[str(c.version)].log_e, reverse=True)
     best, broken, text = strongest(champion, others, seen, int(week.labels.sum()), gate)
     if broken:
-        return {**by_week, "reason": f"{by_week['reason']}; {text}, so weeks do not decide either"}
+        return {**by_week, "reason": f"{by_week['reason']}{NOR_WEEKS}{text}"}
     return {
         "comparison": compare(week, champion, best, gate, seed),
         "action": "promote",

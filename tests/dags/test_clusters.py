@@ -5,6 +5,8 @@ Runs in an interpreter that has Airflow (requirements/airflow-test.txt); FRAUD_S
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +17,14 @@ import pytest
 pytest.importorskip("airflow", reason="Airflow cannot be imported here (requirements/airflow-test.txt)")
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import ListClustersRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
+from yandex.cloud.dataproc.v1.job_pb2 import Job
+from yandex.cloud.dataproc.v1.job_service_pb2 import CreateJobRequest, ListJobsRequest
+from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
 from yandex.cloud.dataproc.v1.subcluster_service_pb2 import ListSubclustersRequest
 from yandex.cloud.dataproc.v1.subcluster_service_pb2_grpc import SubclusterServiceStub
 from yandexcloud.operations import OperationError
 
-from dags.retraining import clusters, costs, plan
+from dags.retraining import clusters, costs, operators, plan
 from dags.retraining.operators import CreateCluster, DeleteCluster, RunJob
 from dags.retraining.patience import Patience
 from tests.support.airflow import CLUSTER
@@ -181,25 +186,96 @@ def test_deletion_that_is_refused_for_ever_is_an_error_in_the_end(cloud: Endpoin
 
 
 # ------------------------------------------------------------------------------------------------ a killed job
-def test_a_killed_job_task_cancels_its_job(cloud: Endpoint, tmp_path: Path) -> None:
-    from yandex.cloud.dataproc.v1.job_pb2 import Job
-    from yandex.cloud.dataproc.v1.job_service_pb2 import CreateJobRequest, ListJobsRequest
-    from yandex.cloud.dataproc.v1.job_service_pb2_grpc import JobServiceStub
+WORK = """
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.1)
+sys.exit(int(pathlib.Path(sys.argv[1]).read_text()))
+"""
 
-    cluster = create("run-1")
-    (tmp_path / "main.py").write_text("import time\ntime.sleep(600)\n")
-    jobs = cloud.machine("airflow").client(JobServiceStub)
-    script = {"main_python_file_uri": f"file://{tmp_path / 'main.py'}"}
-    jobs.Create(CreateJobRequest(cluster_id=cluster, name="run-1-train", pyspark_job=script))
 
-    def status() -> int:
-        return jobs.List(ListJobsRequest(cluster_id=cluster)).jobs[0].status
+@dataclass
+class Train:
+    """The job `train` of a run, which ends when its file is there, with the exit status that the file says."""
 
-    wait_until(lambda: status() == Job.RUNNING, "the job does not run")
-    operator = RunJob(task_id="train", spec={}, cluster_id=cluster)
-    operator.name = "run-1-train"
+    cluster: str
+    folder: Path
+    sdk: Any
+    name: str = "run-1-train"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        (self.folder / "main.py").write_text(WORK)
+        main = f"file://{self.folder / 'main.py'}"
+        return {"name": self.name, "main_python_file_uri": main, "args": [str(self.folder / "end")]}
+
+    def begin(self, *more: str) -> None:
+        """As an attempt does that dies then."""
+        main, args = self.spec["main_python_file_uri"], [*self.spec["args"], *more]
+        script = {"main_python_file_uri": main, "args": args}
+        self._jobs.Create(CreateJobRequest(cluster_id=self.cluster, name=self.name, pyspark_job=script))
+        wait_until(lambda: Job.RUNNING in self.statuses(), "the job does not run")
+
+    def end(self, status: int = 0) -> None:
+        (self.folder / "end").write_text(str(status))
+
+    def task(self) -> RunJob:
+        return RunJob(task_id="train", spec=self.spec, cluster_id=self.cluster)
+
+    @property
+    def _jobs(self) -> Any:
+        return self.sdk.client(JobServiceStub)
+
+    def statuses(self) -> list[int]:
+        """Of its jobs, oldest first."""
+        jobs = self._jobs.List(ListJobsRequest(cluster_id=self.cluster)).jobs
+        return [job.status for job in sorted(jobs, key=lambda job: job.created_at.ToNanoseconds())]
+
+
+@pytest.fixture
+def train(cloud: Endpoint, tmp_path: Path) -> Train:
+    return Train(create("run-1"), tmp_path, cloud.machine("airflow"))
+
+
+def test_a_killed_job_task_cancels_its_job(train: Train) -> None:
+    train.begin()
+    operator = train.task()
+    operator.name = train.name
     operator.on_kill()
-    wait_until(lambda: status() == Job.CANCELLED, "the job was not cancelled")
+    wait_until(lambda: train.statuses() == [Job.CANCELLED], "the job was not cancelled")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_second_attempt_waits_for_the_job_that_the_first_one_began(
+    train: Train, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends when the second attempt has looked for the first time."""
+    train.begin()
+    monkeypatch.setattr(operators, "time", SimpleNamespace(sleep=lambda _: train.end(status)))
+    with pytest.raises(RuntimeError, match="is ERROR, DONE was expected") if status else nullcontext():
+        train.task().execute(CONTEXT)
+    assert train.statuses() == [Job.ERROR if status else Job.DONE], "a second job beside the first costs twice"
+
+
+def test_a_job_that_was_told_something_else_is_cancelled_first(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    train.begin("--as-of=2018-07-01")
+    plain = RunJob._cancel
+
+    def cancel(task: RunJob, *jobs: Any) -> None:
+        plain(task, *jobs)
+        wait_until(lambda: train.statuses() == [Job.CANCELLED], "the former job was not cancelled")
+        train.end()  # of what begins now
+
+    monkeypatch.setattr(RunJob, "_cancel", cancel)
+    train.task().execute(CONTEXT)
+    assert train.statuses() == [Job.CANCELLED, Job.DONE]
+
+
+def test_a_job_that_has_ended_is_no_attempt_at_work(train: Train) -> None:
+    train.end()
+    for _ in range(2):
+        train.task().execute(CONTEXT)
+    assert train.statuses() == [Job.DONE, Job.DONE]
 
 
 # ------------------------------------------------------------------------------------------------ sweep

@@ -113,18 +113,18 @@ def test_a_name_is_taken_once_in_a_folder_and_free_again_after_delete(endpoint: 
 
 
 def test_lists_come_in_pages(endpoint: Endpoint) -> None:
-    names = {make_disk(endpoint, f"page-{number}").name for number in range(5)}
+    made = {make_disk(endpoint, f"page-{number}").id for number in range(5)}  # boot disks of instances have no name
     stub, token, pages = endpoint.sdk().client(DiskServiceStub), "", []
     while True:
         request = disk_service_pb2.ListDisksRequest(folder_id=FOLDER, page_size=2, page_token=token)
         answer = stub.List(request)
-        pages.append([disk.name for disk in answer.disks])
+        pages.append([disk.id for disk in answer.disks])
         if not (token := answer.next_page_token):
             break
-    listed = [name for page in pages for name in page]
+    listed = [disk for page in pages for disk in page]
     assert max(map(len, pages)) == 2
     assert len(listed) == len(set(listed))
-    assert names <= set(listed)
+    assert made <= set(listed)
     error = refusal(lambda: stub.List(disk_service_pb2.ListDisksRequest(folder_id=FOLDER, page_token="!")))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 

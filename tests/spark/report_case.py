@@ -207,7 +207,7 @@ def entrants(roles):
     return Entrants(week, found, found[-1], models["5"], boosters, skipped, 0.135, len(train))
 
 
-def report(roles=None, registered=True, seen=None, rule="week"):
+def report(roles=None, registered=True, seen=None, rule="weeks"):
     """The report of a retrain: version 5 against champion 4, or of other roles by version.
 
     Without ``registered`` the challenger does not compete; ``seen`` is a champion that knows the test week.
@@ -216,7 +216,7 @@ def report(roles=None, registered=True, seen=None, rule="week"):
     settings, field = Settings(), entrants(roles)
     if not registered:
         field = replace(field, candidates=field.candidates[:-1], challenger=replace(field.challenger, version=None))
-    settings = replace(settings, gate=replace(settings.gate, resamples=200, rule=rule))
+    settings = replace(settings, gate=replace(tournament.GATES[rule], resamples=200))
     champion = next((one for one in field.candidates if one.role == "champion"), None)
     lake = SimpleNamespace(files=Files(RECORDS if champion else {}))
     gained = tournament.gains(field.week, field.candidates, settings.gate, settings.seed)

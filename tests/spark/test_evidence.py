@@ -11,7 +11,7 @@ from fraud_retraining import evidence, tournament
 from fraud_retraining.dataset import Days
 from fraud_retraining.evidence import Evidence, Gain, Week
 from fraud_retraining.lake import Lake
-from fraud_retraining.tournament import Gate, decide
+from fraud_retraining.tournament import GATES, Gate, decide
 from tests.spark.test_tournament import WEEK, candidate
 
 MONDAY = date(2018, 6, 4)
@@ -111,15 +111,14 @@ def test_gains_are_paired():
 # ------------------------------------------------------------------------------------------------ what it decides
 STRONG = Evidence((1, 2, 3), 6_000.0, 900_000.0)
 FIELD = [candidate("1", "champion", 3), candidate("2", "earlier", 3.02), candidate("3", "challenger", 2.98)]
-WEEKS = Gate(rule="weeks")
 
 
 def test_evidence_promotes_what_one_week_does_not():
     seen = {"2": STRONG, "3": Evidence()}
-    for gate, given in ((Gate(), seen), (WEEKS, None)):
+    for gate, given in ((GATES["week"], seen), (Gate(), None)):
         found = decide(WEEK, FIELD, gate, 0, given)
         assert (found["action"], found["decided_by"]) == ("keep", "week")
-    found = decide(WEEK, FIELD, WEEKS, 0, seen)
+    found = decide(WEEK, FIELD, Gate(), 0, seen)
     assert (found["action"], found["winner"], found["decided_by"]) == ("promote", "2", "weeks")
     assert found["comparison"]["other"] == "2"
     assert (
@@ -130,30 +129,30 @@ def test_evidence_promotes_what_one_week_does_not():
 
 def test_the_gate_comes_first():
     field = [candidate("1", "champion", 2), candidate("2", "earlier", 2), candidate("3", "challenger", 4)]
-    found = decide(WEEK, field, WEEKS, 0, {"2": STRONG, "3": Evidence()})
+    found = decide(WEEK, field, Gate(), 0, {"2": STRONG, "3": Evidence()})
     assert (found["winner"], found["decided_by"]) == ("3", "week")
 
 
 @pytest.mark.parametrize(
     ("seen", "gate", "scale"),
     [
-        (Evidence((1,), 400.0, 60_000.0), WEEKS, 1.0),  # too weak
-        (STRONG, Gate(rule="weeks", alpha=1e-30), 1.0),
-        (STRONG, Gate(rule="weeks", min_frauds=100_000), 1.0),
-        (STRONG, WEEKS, 0.4),  # a guardrail: it is not calibrated
+        (Evidence((1,), 400.0, 60_000.0), Gate(), 1.0),  # too weak
+        (STRONG, Gate(alpha=1e-30), 1.0),
+        (STRONG, Gate(min_frauds=100_000), 1.0),
+        (STRONG, Gate(), 0.4),  # a guardrail: it is not calibrated
     ],
 )
 def test_evidence_that_is_too_weak_or_a_guardrail_keeps_the_champion(seen, gate, scale):
     field = [FIELD[0], candidate("2", "challenger", 3.02, scale=scale)]
     found = decide(WEEK, field, gate, 0, {"2": seen})
     assert (found["action"], found["winner"], found["decided_by"]) == ("keep", "1", "week")
-    assert "so weeks do not decide either" in found["reason"]
+    assert "; nor do weeks decide: version 2 has been compared" in found["reason"]
 
 
 def test_one_that_breaks_a_guardrail_gives_way_to_the_next_by_evidence():
     field = [FIELD[0], candidate("2", "earlier", 3.02, scale=0.4), candidate("3", "challenger", 3.02)]
     more = Evidence((1, 2), 2 * STRONG.excess, 2 * STRONG.information)
-    found = decide(WEEK, field, WEEKS, 0, {"2": more, "3": STRONG})
+    found = decide(WEEK, field, Gate(), 0, {"2": more, "3": STRONG})
     assert (found["action"], found["winner"]) == ("promote", "3")
     assert found["passed_over"] == [{"version": "2", "reason": "observed over expected frauds is 2.50"}]
 

@@ -193,7 +193,9 @@ def test_why_each_candidate_lost_is_said():
     assert kept.action == "keep"
     outcomes = {one.version: one.outcome for one in kept.standings}
     assert outcomes["5"] == "stays champion"
-    assert "the gain is below 0.010" in outcomes["4"]
+    assert "the gain is below 0.020" in outcomes["4"]
+    assert "evidence" not in outcomes["4"]
+    assert "the evidence for a gain above 0 is" in kept.reason
     assert outcomes["2"] == "lower AP than version 4"
     assert kept.headline.startswith("Champion 5 stays; version 4 is not shown to be better: ")
 
@@ -207,7 +209,7 @@ def test_the_evidence_of_each_candidate_is_shown_with_the_weeks_that_count(full,
     assert found["5"].log_e == found["5"].weeks[-1].log_e > 0 > found["2"].log_e
     page = written["full"]["report.html"]
     assert "evidence/fraud/2018-07-02.json" in page
-    assert "is shown, and decides nothing here" in written["full"]["report.md"]
+    assert "promotes from 100 to 1 on" in written["full"]["report.md"]
     assert json.loads(written["full"]["report.json"])["evidence"]["pairs"][0]["weeks"][0]["last"] == "2018-07-22"
 
 
@@ -219,8 +221,10 @@ def test_a_promotion_by_the_evidence_of_weeks_is_told_as_such(monkeypatch):
     roles = {"5": "champion", "2": "earlier", "4": "challenger"}
     monkeypatch.setattr(tournament, "gains", lambda *_: {"4": Gain(0.006, 0.004**2), "2": Gain(-0.01, 0.004**2)})
     monkeypatch.setattr(tournament, "broken_guardrails", lambda *_: [])
-    assert report_case.report(roles).action == "keep"
-    found = report_case.report(roles, rule="weeks")
+    alone = report_case.report(roles, rule="week")
+    assert alone.action == "keep"
+    assert "is shown, and decides nothing here" in pages.written(alone)["report.md"]
+    found = report_case.report(roles)
     assert (found.action, found.decided_by, found.comparison.other) == ("promote", "weeks", "4")
     assert found.headline.startswith(
         "Version 4 has shown itself better than champion 5 and shall serve: the evidence of 7 weeks is"
@@ -230,7 +234,7 @@ def test_a_promotion_by_the_evidence_of_weeks_is_told_as_such(monkeypatch):
     assert outcomes == {"4": "wins", "5": "gives way to version 4", "2": "less evidence than version 4"}
     text = pages.written(found)
     assert "or by the" in text["report.html"]
-    assert "Several weeks decided" in text["model_card.md"]
+    assert "Evidence over weeks decided" in text["model_card.md"]
 
 
 WEEKS = {

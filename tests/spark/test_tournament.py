@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fraud_retraining.evaluation import ScoredWeek, metrics
-from fraud_retraining.tournament import Candidate, Gate, decide
+from fraud_retraining.evidence import Evidence
+from fraud_retraining.tournament import GATES, Candidate, Gate, decide
 
 CARDS = 3000
 LABELS = (np.random.default_rng(0).random(CARDS) < 0.05).astype(int)
@@ -27,6 +28,19 @@ def test_a_better_challenger_is_promoted_with_its_figures():
     comparison = found["comparison"]
     assert 0 < comparison["lower_bound"] < comparison["gain"] < comparison["interval"][1]
     assert f"gain {comparison['gain']:+.3f}" in found["reason"]
+
+
+@pytest.mark.parametrize(("rule", "action"), [("week", "promote"), ("weeks", "keep")])
+def test_a_gain_between_the_minima_of_the_rules_needs_evidence_by_the_stricter(rule, action):
+    champion, field = candidate("1", "champion", 3), []
+    for skill in np.arange(3.0, 3.4, 0.01):
+        field = [champion, candidate("2", "challenger", skill)]
+        if field[1].metrics["average_precision"] - champion.metrics["average_precision"] > 0.012:
+            break
+    found = decide(WEEK, field, GATES[rule], 0, {"2": Evidence()})
+    assert 0.01 < found["comparison"]["gain"] < 0.02
+    assert found["comparison"]["lower_bound"] > 0
+    assert (found["action"], found["decided_by"]) == (action, "week")
 
 
 def test_a_tie_keeps_the_champion():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import re
 import runpy
@@ -14,7 +15,6 @@ import socket
 import subprocess
 import time
 import urllib.request
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import ANY
@@ -265,7 +265,9 @@ def test_the_second_is_compared_with_the_champion_on_the_same_week(client, decis
     assert {c["version"]: c["role"] for c in second["candidates"]} == {"1": "champion", "2": "challenger"}
     gate = SETTINGS.gate
     passes = second["comparison"]["gain"] >= gate.min_gain and second["comparison"]["lower_bound"] > 0
-    assert second["action"] == ("promote" if passes else "keep")
+    known = second["evidence"]["candidates"]["2"]["log_e"] >= math.log(1 / gate.alpha)
+    assert second["action"] == ("promote" if passes or known else "keep")
+    assert second["decided_by"] == ("weeks" if known and not passes else "week")
     assert str(client.get_model_version_by_alias("fraud", "champion").version) == "1"  # training moves no champion
     assert str(client.get_model_version_by_alias("fraud", "challenger").version) == "2"
 
@@ -292,8 +294,7 @@ def test_a_dry_run_decides_and_leaves_nothing_but_its_record(lake, client, decis
     before = {v.version for v in client.search_model_versions("name='fraud'")}
     gain = evidence.Gain(0.02, 1e-4)
     evidence.record(lake, "fraud", "run-1b", evidence.Week(dataset.split_as_of(FIRST).test, "1", {"2": gain}))
-    by_weeks = replace(SETTINGS, gate=replace(SETTINGS.gate, rule="weeks"))
-    decision = training.retrain(lake, client, training.Request("run-dry", "fraud", SECOND, dry_run=True), by_weeks)
+    decision = training.retrain(lake, client, training.Request("run-dry", "fraud", SECOND, dry_run=True), SETTINGS)
     weeks = decision["evidence"]["candidates"]["2"]["weeks"]  # two weeks of the pair, of which the second is this one
     assert [one["week"] for one in weeks] == [["2018-05-06", "2018-05-12"], ["2018-05-13", "2018-05-19"]]
     kept = lake.files.read_json("evidence/fraud/2018-05-13.json")

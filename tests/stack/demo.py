@@ -23,6 +23,7 @@ START = date(2018, 4, 1)
 # Days of each file. Thirteen weeks fill the windows of the first cycle, the last file is the second's news. Files of
 # several weeks since every file costs a job some seconds, whatever its size.
 DAYS = (28, 28, 28, 7, 7)
+WIDTH = 120
 MANY_FAULTS = Faults(
     transaction_id=2e-4, tx_datetime=2e-4, customer_id=2e-4, terminal_id=1e-3, tx_amount=5e-4, tx_time_days=2e-4
 )
@@ -38,8 +39,9 @@ class Demo(RunningStack):
 
     def make(self, target: str, **variables: object) -> subprocess.CompletedProcess[str]:
         words = [f"{key}={value}" for key, value in {"STATE": self.state.folder, **variables}.items()]
+        typed = as_typed() | {"COLUMNS": str(WIDTH)}  # of the terminal
         return subprocess.run(
-            ["make", target, *words], cwd=ROOT, env=as_typed(), capture_output=True, text=True, timeout=2 * 3600
+            ["make", target, *words], cwd=ROOT, env=typed, capture_output=True, text=True, timeout=2 * 3600
         )
 
     def write(self, days: int) -> None:

@@ -2,13 +2,15 @@
 
 import contextlib
 import shutil
+from html import escape
 from typing import Any
 
 import psutil
 import pytest
 
 from stack.local import supervisor
-from tests.stack.demo import DAYS, Demo
+from tests.stack.browser import shoot
+from tests.stack.demo import DAYS, WIDTH, Demo
 
 pytestmark = pytest.mark.verify
 
@@ -24,6 +26,20 @@ def test_it_is_decided_on_merit(stack: Demo, second: Any) -> None:
     champion = str(decision["winner"]) if decision["action"] == "promote" else before
     assert stack.aliases()["champion"] == champion
     assert decision["reason"][:40] in second.stdout
+
+
+def test_the_card_is_whole(stack: Demo, second: Any, page: Any) -> None:
+    """A frame that is nowhere broken, with who serves in it; its picture stands in the README."""
+    card = second.stdout[second.stdout.index("\u256d") :].rstrip()
+    assert {len(line) for line in card.splitlines()} <= {WIDTH, len(card.splitlines()[0])}
+    assert f"fraud version {stack.aliases()['champion']}" in card
+    place = f"{stack.state.folder}/secrets.json)"
+    shown = escape(card.replace(place, ".demo/secrets.json)".ljust(len(place))))
+    style = "display: inline-block; margin: 0; padding: 12px; font: 15px monospace"
+    page.set_content(f"<body style='margin: 0'><pre style='{style}'>$ make demo WEEKS=2\n{shown}</pre>")
+    box = page.locator("pre").bounding_box()
+    page.set_viewport_size({side: round(box[side]) for side in ("width", "height")})
+    shoot(page, "card")
 
 
 def test_new_data_started_it(stack: Demo, second: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from fraud_retraining.evidence import odds
 from fraud_retraining.reporting.content import Budget, Card, Drift, Evidence, Report, Standing
+from fraud_retraining.tournament import NOR_WEEKS
 
 MUCH_DRIFT, SOME_DRIFT = 0.25, 0.1  # of the PSI, as Siddiqi has it
 
@@ -151,7 +152,7 @@ def found_versions(decision: Mapping[str, Any]) -> List[str]:
 def lost(decision: Mapping[str, Any]) -> Any:
     """Conditions of the gate that the best of the others did not fulfil, out of the reason."""
     _, _, why = decision["reason"].partition("champion stays because ")
-    return [why] if why else []
+    return [why.partition(NOR_WEEKS)[0]] if why else []
 
 
 def metrics(values: Mapping[str, float]) -> Dict[str, str]:
