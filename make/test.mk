@@ -5,13 +5,16 @@ DEV_PYTEST = .envs/dev/bin/python $(PYTEST)
 IN_ANSIBLE = PATH=$(CURDIR)/.envs/ansible/bin:$$PATH
 LANES = .envs/stack/bin/python -m tests.support.lanes
 
-.PHONY: check test verify
+.PHONY: check test test-rest verify
 check: stack-env ## Lint of what changed, unit tests, the roles' interfaces (1 minute)
 	@$(LANES) check
 
-# VERIFY=1 has besides what is too long for a quarter of an hour, as `make verify` does.
+# Tests with the mark `verify` are too long for a quarter of an hour: VERIFY=1 runs them too, VERIFY=only nothing else.
 test: stack-env ## All that a change must pass, side by side; seconds by target at its end [VERIFY=1] (15 minutes)
 	@$(LANES) test
+
+test-rest: stack-env ## Of what `make test` leaves out, as much as CI has the time for (10 minutes)
+	@$(LANES) rest
 
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
 	@VERIFY=1 $(LANES) verify
@@ -37,7 +40,7 @@ test-cloud: stack-env ## The cloud API, by the real SDK
 
 test-yarn: stack-env ## Clusters on a real YARN: sizes, limits, lost hosts, growth, one whole cycle
 	@$(ENVS) dev spark-image-2.2 mlflow
-	@$(JAVA) $(DEV_PYTEST) $(if $(VERIFY),,-m 'not verify') tests/yarn
+	@$(JAVA) $(DEV_PYTEST) tests/yarn
 
 test-terraform: stack-env ## terraform/: format, validity, its own tests, and that these can fail
 	@$(ENVS) dev terraform-lint
@@ -61,7 +64,7 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 
 test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
 	@$(ENVS) ansible mlflow
-	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py $(if $(VERIFY),tests/machines/test_kept_data.py)
+	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py tests/machines/test_kept_data.py
 
 # What boots machines on this host; installed if it is missing and may be (root, Debian).
 MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
@@ -100,4 +103,4 @@ test-faults: stack-env ## Three cases of the drill: a killed worker, a killed en
 
 test-system: stack-env ## The running system: a weekly cycle, its pages in a browser; VERIFY=1: another week, red runs
 	@$(ENVS) dev
-	@$(DEV_PYTEST) -x $(if $(VERIFY),,-m 'not verify') tests/stack
+	@$(DEV_PYTEST) -x tests/stack

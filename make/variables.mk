@@ -30,8 +30,9 @@ TAKES_lock := NAMES UPGRADE
 TAKES_screenshots := K ARGS
 
 # Those that are said or not: a value that means no to a person (FORCE=0) would mean yes.
-SWITCHES := APPLY JSON YES FORCE FRESH FULL UPGRADE VERIFY
+SWITCHES := APPLY JSON YES FORCE FRESH FULL UPGRADE
 $(foreach each,$(SWITCHES),$(if $(filter-out 1,$($(each))),$(error $(each)=$($(each)): $(each)=1 is expected, or nothing)))
+$(if $(filter-out 1 only,$(VERIFY)),$(error VERIFY=$(VERIFY): VERIFY=1 is expected, VERIFY=only, or nothing))
 
 GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
 GIVEN := $(foreach each,$(.VARIABLES),$(if $(filter command line,$(origin $(each))),$(each)))

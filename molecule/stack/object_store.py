@@ -59,7 +59,8 @@ def main() -> None:
     properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     jar = next((JARS / "object-store").glob("s3proxy-*.jar"))
     machines = (sys.executable, "-m", "local_cloud.machines", f"--lab={lab}", "serve", "object-store", "--")
-    command = (str(java / "bin" / "java"), "-Xmx1g", "-jar", str(jar), "--properties", str(properties))
+    options = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+    command = (str(java / "bin" / "java"), *options, "-jar", str(jar), "--properties", str(properties))
     subprocess.run([*machines, *command], check=True)
 
 

@@ -20,6 +20,8 @@ START_TIMEOUT, STOP_TIMEOUT = 15, 20  # seconds of supervisord itself
 READY_TIMEOUT = 180  # seconds until a program must be ready; Airflow takes 30-60 on two busy cores
 RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 UNDER_WAY = ("STARTING", "RUNNING", "BACKOFF", "EXITED")  # supervisord starts again what ended by itself
+ENDED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+LONGEST_STOP = 90  # seconds; then supervisord kills
 SOCKET_LIMIT = 100  # bytes a Unix socket's path may have (the kernel's limit is 107)
 
 
@@ -61,7 +63,7 @@ def configuration(state: State) -> str:
             "stopasgroup": "true",
             "killasgroup": "true",
             # Whoever runs clusters ends them first, and all that runs there.
-            "stopwaitsecs": 90 if name == "cloud" else 20,
+            "stopwaitsecs": LONGEST_STOP if name == "cloud" else 20,
         }
     return "\n".join(
         line
@@ -139,11 +141,16 @@ def stop(state: State, say: Callable[[str], None] = print) -> bool:
     """Stops everything, Airflow first so that a running task ends while the services it needs still answer."""
     if not is_running(state):
         return False
-    server = rpc(state)
     for name in reversed(PROGRAMS):
         with contextlib.suppress(xmlrpc.client.Fault):
-            server.stopProcess(name, True)
+            stop_program(state, name)
             say(f"stopped {name}")
-    server.shutdown()
+    rpc(state).shutdown()
     wait_until(lambda: not is_running(state), STOP_TIMEOUT, 0.1)
     return True
+
+
+def stop_program(state: State, name: str) -> None:
+    # Asked to answer when the program has ended, supervisord would keep a core busy until then.
+    rpc(state).stopProcess(name, False)
+    wait_until(lambda: status_of(state, name) in ENDED, 2 * LONGEST_STOP, 0.1)

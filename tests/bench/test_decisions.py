@@ -73,6 +73,7 @@ def test_the_gate_as_it_is_promotes_no_equal_model_and_finds_a_large_gain():
     assert "a gain of 0.05" not in found
 
 
+@pytest.mark.verify
 def test_a_gate_that_ignores_its_margin_is_found(monkeypatch):
     whole = tournament.broken_conditions
 
@@ -83,6 +84,7 @@ def test_a_gate_that_ignores_its_margin_is_found(monkeypatch):
     assert "equal models are promoted a year" in failures()
 
 
+@pytest.mark.verify
 def test_a_gate_that_resamples_each_model_by_itself_is_found(monkeypatch):
     def unpaired(self, week, scores, resamples, seed):
         return {
@@ -94,6 +96,7 @@ def test_a_gate_that_resamples_each_model_by_itself_is_found(monkeypatch):
     assert "a gain of 0.05 is found at once" in failures()
 
 
+@pytest.mark.verify
 def test_peers_rules_promote_equals_where_the_gate_keeps_the_champion():
     """All of them; a t-test takes halves that share rows for independent ones, and calls chance significant."""
     made = peers.all_rules()
@@ -109,6 +112,7 @@ def measured_equals(made):
     return [one for seed in range(WORLDS) for one in contest(world(seed), "champion 0", challengers, made())]
 
 
+@pytest.mark.verify
 def test_the_application_decides_as_the_bench_says_that_it_would():
     """Its rule `weeks`, given what earlier weeks have shown, promotes whom the bench's gate with memory promotes."""
     field, gate = world(1), tournament.Gate(resamples=200)
@@ -207,6 +211,7 @@ def test_a_mixture_is_found_by_its_precision():
     assert at(rising, 0.9) == 1
 
 
+@pytest.mark.verify
 def test_few_small_worlds_make_every_table_and_plot_and_are_kept(tmp_path):
     size, parts = Size(300, 3, 4), [part for part in plan.plan(1, 1) if part[1] in ("stationary", "change")]
     kept = KeptFile(tmp_path / "kept.jsonl", "inputs")

@@ -29,6 +29,7 @@ from stack.common import envs, lockbox
 from stack.common.envs import ROOT
 from stack.common.java import ensure_jars, find_java
 from stack.local import deploy, services
+from stack.local.ports import PORTS
 from stack.local.services import listens
 from stack.local.state import State, write_private
 from tests.support.cloud import (
@@ -38,6 +39,7 @@ from tests.support.cloud import (
     Endpoint,
     fake_image,
 )
+from tests.support.mlflow_server import free_port
 from tests.support.waiting import wait_until
 
 PREFIX = "trial"
@@ -262,6 +264,8 @@ class CloudFixture:
 def object_store(folder: Path) -> Iterator[State]:
     ensure_jars("object-store", find_java())
     state = State(folder)
+    # Ports that the kernel gives: sessions that begin at once would find the same row of them free.
+    write_private(folder / "ports.json", json.dumps({name: free_port() for name in PORTS}))
     state.create(None)
     program = services.object_store(state)
     process = subprocess.Popen(program.command, env=program.environment, stdout=subprocess.DEVNULL)

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,14 +46,17 @@ def cloud(new_cloud: Callable[[], CloudFixture]) -> CloudFixture:
     return new_cloud()
 
 
-def arguments_of_all() -> Iterator[bytes]:
-    for process in os.listdir("/proc"):
-        if process.isdigit():
-            try:
-                with open(f"/proc/{process}/cmdline", "rb") as handle:
-                    yield handle.read()
-            except OSError:
-                continue
+def processes() -> set[str]:
+    return {name for name in os.listdir("/proc") if name.isdigit()}
+
+
+def arguments_of(found: Iterable[str]) -> Iterator[bytes]:
+    for process in found:
+        try:
+            with open(f"/proc/{process}/cmdline", "rb") as handle:
+                yield handle.read()
+        except OSError:
+            continue
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +65,11 @@ def finished(cloud: CloudFixture) -> tuple[str, set[bytes]]:
     seen: set[bytes] = set()
     stop = threading.Event()
 
+    before = processes()  # none of them is the run's; to read all of them again and again would fill a core
+
     def watch() -> None:
         while not stop.wait(0.02):
-            seen.update(arguments_of_all())
+            seen.update(arguments_of(processes() - before))
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -45,6 +45,7 @@ def handed_over(cloud: CloudFixture) -> dict[str, str]:
     return {"airflow": airflow["password"], "trainer": jobs["password"], "ca": jobs["ca"].strip()}
 
 
+@pytest.mark.verify
 def test_machines_take_them_up_and_then_airflow_and_the_jobs(cloud: CloudFixture, next_authority: None) -> None:
     before, release = passwords(cloud), cloud.secret(f"airflow/variables/{PREFIX}-fraud_retraining")
     # The machines do not take them up: Airflow and the jobs keep what still opens.

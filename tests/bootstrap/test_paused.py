@@ -42,6 +42,7 @@ def all_are(cloud: CloudFixture, status: str) -> bool:
     return found == dict.fromkeys(NAMES, status)
 
 
+@pytest.mark.verify
 def test_it_stops_and_starts_again(stoppable: CloudFixture) -> None:
     cloud = stoppable
     assert all_are(cloud, "RUNNING")
@@ -74,12 +75,14 @@ def test_it_stops_and_starts_again(stoppable: CloudFixture) -> None:
     assert "start:" not in printed
 
 
+@pytest.mark.verify
 def test_what_asks_stops_first_and_starts_last(stoppable: CloudFixture) -> None:
     sdk = stoppable.endpoint.sdk()
     assert [part.name for part in pause.parts(sdk, SETTINGS)] == NAMES
     assert pause.parts(sdk, Settings(FOLDER, "somebody-else")) == []
 
 
+@pytest.mark.verify
 def test_what_protects_itself_runs_again_before_it_is_destroyed(stoppable: CloudFixture) -> None:
     """The cloud takes no change of what is stopped, and so no lifted protection."""
     sdk = stoppable.endpoint.sdk()

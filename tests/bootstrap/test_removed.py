@@ -114,6 +114,7 @@ def test_a_secret_that_nobody_may_read_yet_is_asked_for_again(cloud: CloudFixtur
     finished_operation(hasty, hasty.client(SecretServiceStub).Delete(DeleteSecretRequest(secret_id=made)))
 
 
+@pytest.mark.verify
 def test_a_neighbour_has_names_of_its_own(cloud: CloudFixture, used: CloudFixture) -> None:
     """Its secrets, too: Airflow looks for connections by name in the whole folder."""
     for name in ("airflow/connections/{}-mlflow", "airflow/variables/{}-fraud_retraining", "jobs/{}-mlflow"):
@@ -129,6 +130,7 @@ def test_a_neighbour_has_names_of_its_own(cloud: CloudFixture, used: CloudFixtur
     assert len(theirs) > 10
 
 
+@pytest.mark.verify
 def test_a_prefix_that_is_taken_is_refused_before_anything_is_made(cloud: CloudFixture, used: CloudFixture) -> None:
     again, before = cloud.neighbour("again", NEIGHBOUR), cloud.calls()
     status, printed = again.run("bootstrap", "--yes")
@@ -141,6 +143,7 @@ def test_a_prefix_that_is_taken_is_refused_before_anything_is_made(cloud: CloudF
     assert (cloud.calls(), (again.state / "state.tfstate").exists()) == (before, False)
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("command", ["bootstrap", "destroy"])
 def test_settings_of_another_deployment_are_refused(cloud: CloudFixture, used: CloudFixture, command: str) -> None:
     before = cloud.calls()
@@ -154,6 +157,7 @@ def test_settings_of_another_deployment_are_refused(cloud: CloudFixture, used: C
     assert [kind for kind in cloud.calls()[len(before) :] if not kind.startswith("data.")] == []
 
 
+@pytest.mark.verify
 def test_destroy_asks(cloud: CloudFixture, used: CloudFixture) -> None:
     before = cloud.ours()
     status, printed = cloud.run("destroy", answer="n\n")
@@ -163,6 +167,7 @@ def test_destroy_asks(cloud: CloudFixture, used: CloudFixture) -> None:
     assert cloud.buckets()[bucket("lake")] == ["some/thing"]
 
 
+@pytest.mark.verify
 def test_destroy_goes_on_after_it_was_killed(cloud: CloudFixture, used: CloudFixture) -> None:
     cloud.trouble(yandex_compute_instance="hold")
     before = cloud.calls().count("yandex_compute_instance")
@@ -174,6 +179,7 @@ def test_destroy_goes_on_after_it_was_killed(cloud: CloudFixture, used: CloudFix
     assert cloud.ours()
 
 
+@pytest.mark.verify
 def test_what_cannot_be_removed_is_named(cloud: CloudFixture, used: CloudFixture) -> None:
     lockbox.put_secret(cloud.endpoint.sdk(), FOLDER, {}, f"{PREFIX}-by-hand", {"a": "b"})
     status, printed = cloud.run("destroy", "--yes")
@@ -185,6 +191,7 @@ def test_what_cannot_be_removed_is_named(cloud: CloudFixture, used: CloudFixture
     assert [each.name for each in cloud.ours()] == [f"{PREFIX}-by-hand"]
 
 
+@pytest.mark.verify
 def test_destroy_leaves_nothing_and_touches_nobody_else(cloud: CloudFixture, used: CloudFixture) -> None:
 
     sdk = cloud.endpoint.sdk()
@@ -217,6 +224,7 @@ def test_destroy_leaves_nothing_and_touches_nobody_else(cloud: CloudFixture, use
     assert not (cloud.project / "inventory" / "cloud.yml").exists()
 
 
+@pytest.mark.verify
 def test_nothing_to_destroy_is_said(cloud: CloudFixture, used: CloudFixture) -> None:
     status, printed = cloud.run("destroy", "--yes")
     assert status == 1

@@ -197,6 +197,7 @@ def everything(cloud: CloudFixture) -> set[tuple[str, ...]]:
         return {tuple(row) for question in questions for row in database.execute(question)}
 
 
+@pytest.mark.verify
 def test_managed_services_changed_paused_and_back(module: Module) -> None:
     module.apply(MANAGED)
     with paused(module.cloud):
@@ -207,6 +208,7 @@ def test_managed_services_changed_paused_and_back(module: Module) -> None:
     assert module.cloud.left_of(PREFIX) == []
 
 
+@pytest.mark.verify
 def test_machines_and_another_airflow_while_the_endpoint_is_killed(module: Module) -> None:
     module.settings(ON_A_MACHINE)
     module.interrupted("yandex.cloud.lockbox.v1.SecretService/Create", "apply", "-auto-approve", "-no-color")

@@ -1,6 +1,6 @@
 """PostgreSQL's data on a disk of their own: another machine, a larger disk, a Debian that cannot read them.
 
-With `VERIFY=1 make test-machines`. tests/roles/test_data_disk.py looks at the disk itself.
+tests/roles/test_data_disk.py looks at the disk itself.
 """
 
 import json
@@ -19,6 +19,7 @@ from tests.support.installation import layer_names
 from tests.support.machines import TOOLS
 from tests.support.playbooks import changed
 
+pytestmark = pytest.mark.verify
 NAME = "kept-db"
 PLAY = [
     {

@@ -20,7 +20,7 @@ from typing import IO
 import pytest
 
 from local_cloud.machines import base, host, layers
-from tests.support import ROOT
+from tests.support import ROOT, cpu
 from tests.support.installation import INSTALL, layer_names
 from tests.support.playbooks import changed
 
@@ -89,10 +89,10 @@ def measured(said: str) -> None:
 
 @contextmanager
 def phase(what: str) -> Iterator[None]:
-    """Prints the seconds that it took."""
-    begun = time.monotonic()
+    """Prints the seconds that it took, and those of the processor."""
+    begun, used = time.monotonic(), cpu.used() or 0
     yield
-    print(f"measured {what}: {time.monotonic() - begun:.0f} s")
+    print(f"measured {what}: {time.monotonic() - begun:.0f} s, CPU {(cpu.used() or 0) - used:.0f} s")
 
 
 @pytest.fixture(scope="module")

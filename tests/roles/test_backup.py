@@ -173,6 +173,7 @@ def play(machines: Machines, archive: Path, tmp_path_factory: pytest.TempPathFac
     machines("down", NAME)
 
 
+@pytest.mark.verify
 def test_an_archive_that_another_key_signs_is_refused(play: Play, archive: Path, tmp_path: Path) -> None:
     other = keyring(tmp_path / "other")
     said = play(other / "public.asc", fails=True)
@@ -180,6 +181,7 @@ def test_an_archive_that_another_key_signs_is_refused(play: Play, archive: Path,
     assert "is not signed" in said
 
 
+@pytest.mark.verify
 def test_programs_that_debian_lacks_come_from_postgresqls_own_archive(
     machines: Machines, play: Play, archive: Path
 ) -> None:

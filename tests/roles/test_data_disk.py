@@ -18,6 +18,8 @@ from tests.support.installation import layer_names
 from tests.support.machines import TOOLS
 from tests.support.playbooks import changed
 
+pytestmark = pytest.mark.verify
+
 DISK, OTHER = "/dev/disk/by-id/virtio-data", "/dev/disk/by-id/virtio-other"
 PLACE = "/srv/data"
 # A minimal Debian 13 has no ext4.

@@ -12,6 +12,8 @@ from tests.roles.lab import Machines
 from tests.support import ROOT
 from tests.support.machines import TOOLS
 
+pytestmark = pytest.mark.verify
+
 NAME = "young"
 RETRYING = "FAILED - RETRYING"
 # What `cloud-init status` says, until the file is gone that says so.

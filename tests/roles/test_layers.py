@@ -114,6 +114,7 @@ def test_every_file_that_the_installation_reads_is_in_its_hash() -> None:
             assert {role / "files" / name, role / "templates" / name} & known, f"{tasks} reads {name}"
 
 
+@pytest.mark.verify
 def test_a_machine_begins_with_what_another_has_installed(machines: Machines) -> None:
     layer = f"{machines.lab}-layer-1"
     try:

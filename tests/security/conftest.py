@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if target := os.environ.get("FRAUD_SECURITY_TARGET"):
         yield from_file(Path(target))
         return
-    with started(tmp_path_factory.mktemp("mlflow"), request.getfixturevalue("programs")) as server:
+    proxy, _ = request.getfixturevalue("way_out")
+    by = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.1"}
+    with started(tmp_path_factory.mktemp("mlflow"), request.getfixturevalue("programs"), settings=by) as server:
         yield server
 
 
@@ -67,8 +70,21 @@ def hidden(server: Server) -> Iterator[tuple[str, str]]:
     server.made("admin", "experiments/delete", {"experiment_id": experiment})
 
 
+@pytest.fixture(scope="session")
+def way_out() -> Iterator[tuple[str, list[str]]]:
+    """The proxy by which the server's own requests to others would come; nobody is to call it."""
+    with listening() as found:
+        yield found
+
+
 @pytest.fixture(scope="module")
 def canary() -> Iterator[tuple[str, list[str]]]:
+    with listening() as found:
+        yield found
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, list[str]]]:
     """Address of a listener on loopback, and the paths that somebody asked it for."""
     asked: list[str] = []
 

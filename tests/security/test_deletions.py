@@ -16,6 +16,7 @@ from stack.common.mlflow_role import MlflowServer
 from tests.support import mlflow_server
 from tests.support.mlflow_server import Server
 
+pytestmark = pytest.mark.verify
 DAY = 86_400
 SETTINGS = {
     "GC_OLDER_THAN": "0s",

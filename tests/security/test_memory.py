@@ -144,6 +144,7 @@ def storing() -> Iterator[Store]:
         server.server_close()
 
 
+@pytest.mark.verify
 def test_a_file_larger_than_the_limit_goes_up_and_down(
     programs: Path, cgroup: Cgroup, memory: Path, tmp_path: Path
 ) -> None:

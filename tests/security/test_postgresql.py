@@ -12,6 +12,7 @@ from stack.common.mlflow_role import FILES, THREADS, USERS, WORKERS
 from tests.support import mlflow_server, postgresql
 from tests.support.mlflow_server import Server
 
+pytestmark = pytest.mark.verify
 PASSWORD = r"a:b\c"  # with what a password file must quote
 NAMES = ("_mlflow_database_uri", "_mlflow_database_auth_uri", "mlflow_workers", "mlflow_threads", "mlflow_users")
 # Ansible's way with variables, in MLflow's environment, which has Jinja.

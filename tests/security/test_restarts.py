@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from stack.common.envs import python_of
+from stack.common.mlflow_role import MlflowServer
 from tests.support import ROOT, mlflow_server, nginx
 from tests.support.mlflow_server import free_port, serving
 from tests.support.nginx import Nginx
@@ -34,6 +35,21 @@ CALLS = {
     "runs/log-metric": "client.log_metric('0' * 32, 'ap', 0.7)",
     "runs/get": "client.get_run('0' * 32)",
 }
+# Calls, one after the other, in one process: only to import MLflow takes as long as all of them.
+CALLER = """
+import json, os, sys
+from mlflow import MlflowClient
+for line in sys.stdin:
+    environment, call = json.loads(line)
+    os.environ.update(environment)
+    try:
+        exec(call, {"client": MlflowClient()})
+        said = ["done", ""]
+    except Exception as error:
+        said = ["", str(error)]
+    print(json.dumps(said), flush=True)
+"""
+NEWEST, OLDEST = "mlflow", "spark-image-2.1-test"  # environments
 CREATIONS, REPEATABLE = ("runs/create", "model-versions/create"), ("runs/log-metric", "runs/get")
 
 
@@ -81,13 +97,42 @@ def standing(port: int, breaks: int = 0) -> Iterator[StandIn]:
         server.server_close()
 
 
-@pytest.fixture(params=["mlflow", "spark-image-2.1-test"])
-def client(request: pytest.FixtureRequest) -> Path:
-    """Python of an environment with a client: the newest, and the one of image 2.1."""
-    python = python_of(request.param)
+def client_of(environment: str) -> Path:
+    """Python of an environment with a client."""
+    python = python_of(environment)
     if not python.exists():
-        pytest.skip(f"the client is missing ({python}): `python3 -m stack.common.envs {request.param}` makes it")
+        pytest.skip(f"the client is missing ({python}): `python3 -m stack.common.envs {environment}` makes it")
     return python
+
+
+class Caller:
+    """A client that makes one call at a time, of CALLS."""
+
+    def __init__(self, python: Path) -> None:
+        self.process = subprocess.Popen(
+            [python, "-W", "ignore", "-c", CALLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def begin(self, proxy: Nginx, name: str) -> None:
+        assert self.process.stdin
+        print(json.dumps([environment(proxy), CALLS[name]]), file=self.process.stdin, flush=True)
+
+    def end(self) -> list[str]:
+        """`done` if the call has succeeded, else the words of its error."""
+        assert self.process.stdout
+        return list(json.loads(self.process.stdout.readline()))
+
+    def call(self, proxy: Nginx, name: str) -> list[str]:
+        self.begin(proxy, name)
+        return self.end()
+
+
+@pytest.fixture(scope="module", params=[NEWEST, OLDEST])
+def client(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    caller = Caller(client_of(request.param))
+    yield caller
+    caller.process.kill()
+    caller.process.wait()
 
 
 @pytest.fixture
@@ -105,13 +150,23 @@ def proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
         yield proxy
 
 
+@pytest.fixture(scope="module")
+def server(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real one, which does not run."""
+    server = mlflow_server.described(tmp_path_factory.mktemp("mlflow"), programs, hosts=["127.0.0.1"])
+    server.prepare()
+    with serving(server, server.folder / "log"):
+        server.permit()
+    return server
+
+
 @pytest.fixture
-def patient_proxy(programs: Path, upstream: int, tmp_path: Path) -> Iterator[Nginx]:
+def patient_proxy(programs: Path, server: MlflowServer, tmp_path: Path) -> Iterator[Nginx]:
     """One whose clients wait as long as a server takes to come back on a busy machine: nine times 20 s."""
     program = nginx.program()
     if program is None:
         pytest.skip("nginx is missing: `apt-get install nginx` brings it (its service may be off)")
-    with nginx.started(tmp_path, programs / "python", program, free_port(), upstream, wait=20) as proxy:
+    with nginx.started(tmp_path, programs / "python", program, free_port(), server.port, wait=20) as proxy:
         yield proxy
 
 
@@ -126,42 +181,31 @@ def environment(proxy: Nginx, password: str = "x") -> dict[str, str]:
     }
 
 
-def calling(client: Path, proxy: Nginx, name: str) -> "subprocess.Popen[str]":
-    text = f"from mlflow import MlflowClient; client = MlflowClient(); {CALLS[name]}; print('done')"
-    return subprocess.Popen(
-        [client, "-W", "ignore", "-c", text],
-        env=environment(proxy),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("name", [*CREATIONS, *REPEATABLE])
-def test_what_never_reached_mlflow_is_repeated(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
-    process = calling(client, proxy, name)
+def test_what_never_reached_mlflow_is_repeated(client: Caller, proxy: Nginx, upstream: int, name: str) -> None:
+    client.begin(proxy, name)
     wait_until(lambda: proxy.log.exists() and proxy.answered(name), "nginx has answered", 120)
     with standing(upstream) as mlflow:
-        output, errors = process.communicate(timeout=300)
-    assert output == "done\n", errors[-2000:]
+        assert client.end() == ["done", ""]
     assert mlflow.taken == [name]
     assert set(proxy.answered(name)) == {429, 200}
 
 
 @pytest.mark.parametrize("name", CREATIONS)
-def test_what_may_have_been_made_is_not_made_again(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
+def test_what_may_have_been_made_is_not_made_again(client: Caller, proxy: Nginx, upstream: int, name: str) -> None:
     with standing(upstream, breaks=1) as mlflow:
-        output, errors = calling(client, proxy, name).communicate(timeout=300)
+        done, error = client.call(proxy, name)
     assert mlflow.taken == [name]
-    assert output == ""
-    assert "may be done or not" in errors, errors[-2000:]
+    assert done == ""
+    assert "may be done or not" in error
 
 
 @pytest.mark.parametrize("name", REPEATABLE)
-def test_what_changes_nothing_the_second_time_is_repeated(client: Path, proxy: Nginx, upstream: int, name: str) -> None:
+def test_what_changes_nothing_the_second_time_is_repeated(
+    client: Caller, proxy: Nginx, upstream: int, name: str
+) -> None:
     with standing(upstream, breaks=1) as mlflow:
-        output, errors = calling(client, proxy, name).communicate(timeout=300)
-    assert output == "done\n", errors[-2000:]
+        assert client.call(proxy, name) == ["done", ""]
     assert mlflow.taken == [name, name]
     assert proxy.answered(name) == [503, 200]
 
@@ -177,18 +221,23 @@ def wait_for_line(creating: "subprocess.Popen[str]", beginning: str) -> None:
     raise AssertionError(f"the client ended before `{beginning}`: {''.join(said)[-3000:]}")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
+@pytest.mark.parametrize(
+    ("environment_of", "how"),
+    [
+        (NEWEST, "SIGTERM"),
+        (OLDEST, "SIGKILL"),
+        pytest.param(NEWEST, "SIGKILL", marks=pytest.mark.verify),
+        pytest.param(OLDEST, "SIGTERM", marks=pytest.mark.verify),
+    ],
+)
 def test_runs_and_versions_are_there_once(
-    client: Path, programs: Path, patient_proxy: Nginx, upstream: int, tmp_path: Path, how: signal.Signals
+    server: MlflowServer, patient_proxy: Nginx, environment_of: str, how: str
 ) -> None:
     """A client creates without a pause while the real server ends and comes back."""
-    server = mlflow_server.described(tmp_path / "mlflow", programs, port=upstream, hosts=["127.0.0.1"])
-    server.prepare()
-    log = tmp_path / "mlflow.log"
+    log = server.folder / "log"
     with serving(server, log) as mlflow:
-        server.permit()
         creating = subprocess.Popen(
-            [client, "-W", "ignore", ROOT / "tests/support/mlflow_client.py", "create"],
+            [client_of(environment_of), "-W", "ignore", ROOT / "tests/support/mlflow_client.py", "create"],
             env=environment(patient_proxy, server.passwords["trainer"]) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -196,7 +245,7 @@ def test_runs_and_versions_are_there_once(
             text=True,
         )
         wait_for_line(creating, "made 3")
-        os.killpg(mlflow.pid, how)
+        os.killpg(mlflow.pid, signal.Signals[how])
         mlflow.wait(60)
     with serving(server, log):
         wait_for_line(creating, "made")

@@ -19,6 +19,7 @@ from fraud_retraining.lake import FileInfo, Files, Lake, is_raw
 from fraud_retraining.preparation import prepare
 from tests.spark.test_preparation import quarantined, rows, spoil
 from tests.spark.transactions import HEADER, line, write
+from tests.support.marks import quick
 
 GOOD = [line(number) for number in range(200)]
 
@@ -46,7 +47,10 @@ SAME = {
 }
 
 
-@pytest.mark.parametrize("name", SAME)
+SAME_QUICK = ("two files in one.txt.gz", "old Macintosh.txt", "byte order mark in front.txt")
+
+
+@pytest.mark.parametrize("name", quick([*SAME], *SAME_QUICK))
 def test_the_same_rows_in_other_bytes(spark, tmp_path, name):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / f"2018-04-01 {name}").write_bytes(SAME[name])
@@ -282,6 +286,7 @@ def test_outputs_on_an_object_store(lake, out, refused):
         output.check_apart(Store(lake), out)
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kamchatka"])
 def test_the_machines_time_zone_changes_nothing(tmp_path, zone):
     from tests.spark.test_jobs import submit

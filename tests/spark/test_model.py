@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from fraud_retraining import model
+from tests.support.marks import quick
 
 ROWS = {
     "ids in order": "id",
@@ -25,7 +26,7 @@ def rows_of(spark, expression, count):
 
 
 @pytest.mark.parametrize("ids", ROWS)
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", quick([1, 2, 4], 2))
 def test_every_worker_gets_as_many_rows_in_order(spark, ids, workers):
     for count in (1, 3, 4, 7, 40, 5000):
         parts = model.even_parts(rows_of(spark, ROWS[ids], count), workers)
@@ -46,6 +47,7 @@ def test_rows_are_shared_out_alike_whatever_their_order(spark):
     ]
 
 
+@pytest.mark.verify
 def test_two_workers_train_on_few_rows_with_even_ids(spark, monkeypatch):
     monkeypatch.setattr(model, "ROWS_PER_WORKER", 20)
     rows = rows_of(spark, "id * 2", 40)

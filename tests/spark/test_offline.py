@@ -31,6 +31,7 @@ def some_cards(sample, tmp_path_factory):
     return root / "raw"
 
 
+@pytest.mark.verify
 def test_features_are_those_of_the_handbooks_code(spark, some_cards, tmp_path):
     offline.write_features(spark, str(some_cards), str(tmp_path / "features"))
     found = spark.read.parquet(str(tmp_path / "features")).orderBy("tx_datetime", "transaction_id").toPandas()
@@ -53,6 +54,7 @@ def test_bad_rows_are_left_out_and_zero_amounts_kept(spark, tmp_path):
     assert spark.read.parquet(str(tmp_path / "features")).count() == 100 - len(FAULTS) + 1
 
 
+@pytest.mark.verify
 def test_evaluation_as_of_a_day(spark, sample):
     found, report = offline.evaluate_and_report(spark, str(sample), date(2018, 5, 20), resamples=30)
     assert found["windows"] == {

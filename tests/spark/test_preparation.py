@@ -16,6 +16,7 @@ from fraud_retraining.errors import BrokenFileError, QualityError
 from fraud_retraining.lake import Lake, unlabelled_days
 from fraud_retraining.preparation import prepare
 from tests.spark.transactions import FAULTS, HEADER, line, write
+from tests.support.marks import quick
 
 
 def files(root, *areas):
@@ -124,7 +125,7 @@ def broken_files():
     }
 
 
-@pytest.mark.parametrize("name", broken_files())
+@pytest.mark.parametrize("name", quick([*broken_files()], "truncated.txt.gz", "eight columns.txt"))
 def test_a_broken_file_stops_the_run_is_named_and_stops_no_other(spark, tmp_path, name):
     content, message = broken_files()[name]
     write(tmp_path, "2018-04-01.txt", [line(0)])
@@ -190,7 +191,7 @@ def test_only_new_files_are_read_and_the_same_bytes_come_again(spark, tmp_path):
 STEPS = ["stage", "count", "move", "switch", "remove_former"]
 
 
-@pytest.mark.parametrize("dies_after", STEPS)
+@pytest.mark.parametrize("dies_after", quick(STEPS, "switch"))
 def test_a_run_that_died_is_repeated_without_a_trace(spark, tmp_path, monkeypatch, dies_after):
     """It dies while it takes a corrected file and a new one."""
     died, clean = tmp_path / "died", tmp_path / "clean"
@@ -289,6 +290,7 @@ def test_a_label_that_has_not_arrived_is_empty_and_nothing_else(spark, tmp_path,
     assert found == ("bad" if rule else None)
 
 
+@pytest.mark.verify
 def test_labels_arrive_with_a_corrected_file(spark, tmp_path):
     """Of 60 rows without a label 40 get theirs, 5 of these frauds; one of the others changes."""
     without = [line(number)[: -len(",0,0")] + ",," for number in range(60)]
@@ -309,6 +311,7 @@ def test_labels_arrive_with_a_corrected_file(spark, tmp_path):
     assert {row["tx_fraud"]: row["count"] for row in found} == {None: 20, 0: 74, 1: 6}
 
 
+@pytest.mark.verify
 def test_content_decides_whether_a_file_is_the_same(spark, tmp_path):
     lines = [line(number) for number in range(50)]
     path = write(tmp_path, "2018-04-01.txt", lines)
@@ -326,6 +329,7 @@ def test_content_decides_whether_a_file_is_the_same(spark, tmp_path):
     assert rows(spark, tmp_path).where("tx_fraud = 1").count() == 50
 
 
+@pytest.mark.verify
 def test_an_older_file_that_comes_late_leaves_what_it_would_have_in_time(spark, tmp_path):
     late, timely = tmp_path / "late", tmp_path / "timely"
     for root in (late, timely):
@@ -395,6 +399,7 @@ def test_refunds_and_the_message_of_a_refusal(spark, tmp_path):
     assert prepare(Lake(spark, str(tmp_path)), "one", refunds=True)["prepared"] == 100
 
 
+@pytest.mark.verify
 def test_real_files_are_prepared(spark, tmp_path, sample):
     (tmp_path / "raw").mkdir()
     for source in sorted(sample.glob("*.txt.gz"))[:2]:

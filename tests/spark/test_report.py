@@ -16,6 +16,7 @@ from fraud_retraining.reporting import figures, gather, inputs, measures, pages,
 from fraud_retraining.tournament import Candidate
 from fraud_retraining.training import Settings
 from tests.spark import report_case
+from tests.support.marks import quick
 
 SECTIONS = [
     "candidates",
@@ -97,6 +98,7 @@ def test_intervals_hold_the_values_and_agree_with_the_slow_way():
         assert found[name] == pytest.approx(slow[name], rel=0.03 if name == "card_precision_100" else 1e-6)
 
 
+@pytest.mark.verify
 def test_an_input_that_is_shuffled_costs_what_it_is_worth(full):
     by_name = {one.name: one for one in full.importance}
     assert by_name["terminal_id_risk_1day_window"].loss > 0.1 > by_name["tx_during_night"].loss
@@ -211,6 +213,7 @@ def test_the_evidence_of_each_candidate_is_shown_with_the_weeks_that_count(full,
     assert json.loads(written["full"]["report.json"])["evidence"]["pairs"][0]["weeks"][0]["last"] == "2018-07-22"
 
 
+@pytest.mark.verify
 def test_a_promotion_by_the_evidence_of_weeks_is_told_as_such(monkeypatch):
     """Version 4 is a little better than the champion, week after week, and its week alone does not pass the gate."""
     small = {f"evidence/fraud/2018-{week}.json": one for week, one in WEEKS.items()}
@@ -244,6 +247,7 @@ WEEKS = {
 }
 
 
+@pytest.mark.verify
 def test_an_evaluation_has_a_report_of_one_model():
     train, week, models = report_case.world()
     one = report_case.entrants({"5": "challenger"})
@@ -278,7 +282,7 @@ UNUSUAL = [
 ]
 
 
-@pytest.mark.parametrize(("case", "headline"), UNUSUAL)
+@pytest.mark.parametrize(("case", "headline"), quick(UNUSUAL, UNUSUAL[2]))
 def test_a_retrain_that_nobody_won_has_a_report_too(case, headline):
     found = report_case.report(**case)
     assert found.headline.startswith(headline)

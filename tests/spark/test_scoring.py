@@ -22,6 +22,7 @@ from fraud_retraining.preparation import prepare
 from fraud_retraining.quality import PREPARED_SCHEMA
 from fraud_retraining.scoring import Scorer, score_lake
 from tests.spark.transactions import write
+from tests.support.marks import quick
 
 FIRST = date(2018, 4, 1)
 
@@ -143,6 +144,7 @@ def test_every_prepared_row_gets_one_score_as_a_retrain_would_give(lake, with_re
     assert not lake.files.exists("staging/score-run-1")
 
 
+@pytest.mark.verify
 def test_a_score_of_a_late_day_has_all_its_history(lake, with_real_features):
     """Scored with the days before it, or alone, a day's rows have the same scores."""
     before = scoring.score_manifests(lake)
@@ -170,6 +172,7 @@ def test_a_repetition_changes_nothing(lake):
     assert content(lake, "scores", "alerts") == before
 
 
+@pytest.mark.verify
 def test_when_the_champion_moves_old_rows_keep_their_version(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
     deliver(tmp_path / "lake", 14, 7)
@@ -199,6 +202,7 @@ def test_a_corrected_file_adds_what_has_no_score_and_takes_none_away(lake, tmp_p
     assert after.loc[777_777, "version"] == "2"
 
 
+@pytest.mark.verify
 def test_labels_alone_add_no_score(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
     before = content(lake, "scores/day=2018-04-12", "alerts")
@@ -209,6 +213,7 @@ def test_labels_alone_add_no_score(lake, tmp_path):
     assert not [m for m in lake.manifests().values() if scoring.is_pending(m, scoring.score_manifests(lake))]
 
 
+@pytest.mark.verify
 def test_a_row_that_moves_to_another_file_is_not_scored_twice(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
     moved = day_of(10)[5]
@@ -222,7 +227,7 @@ def test_a_row_that_moves_to_another_file_is_not_scored_twice(lake, tmp_path):
 STEPS = ["stage", "move", "write_json", "write_lists", "made"]
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", quick(STEPS, "move"))
 def test_a_run_that_dies_is_finished_by_the_next_one(lake, monkeypatch, step):
     class Killed(Exception):
         pass
@@ -255,6 +260,7 @@ def test_a_run_that_dies_is_finished_by_the_next_one(lake, monkeypatch, step):
         assert set(list_of(lake, FIRST + timedelta(day))["run_id"]) == set(whole["run_id"])
 
 
+@pytest.mark.verify
 def test_of_two_runs_at_once_one_counts(lake, monkeypatch):
     """The second begins and ends while the first has its rows staged."""
     plain, inner = lake.files.move, []
@@ -338,12 +344,14 @@ def test_what_was_scored_live_is_measured_once_its_labels_are_known(lake, tmp_pa
     assert service.measure(lake, "fraud") == {}
 
 
+@pytest.mark.verify
 def test_what_was_scored_when_its_labels_were_known_is_no_service(lake, tmp_path):
     eight_days_later(lake, tmp_path / "lake")
     score_lake(lake, scorer("run-1"))
     assert service.measure(lake, "fraud") == {}
 
 
+@pytest.mark.verify
 def test_what_people_caught_is_counted_by_kind_and_money(lake, tmp_path):
     score_lake(lake, scorer("run-1", budget=5))
     eight_days_later(lake, tmp_path / "lake")
@@ -358,6 +366,7 @@ def test_what_people_caught_is_counted_by_kind_and_money(lake, tmp_path):
     assert found["money"]["caught"] == pytest.approx(sum(float(fields[4]) for fields in hit))
 
 
+@pytest.mark.verify
 def test_labels_that_arrive_measure_the_week_again(lake, tmp_path):
     score_lake(lake, scorer("run-1"))
     eight_days_later(lake, tmp_path / "lake")
@@ -369,6 +378,7 @@ def test_labels_that_arrive_measure_the_week_again(lake, tmp_path):
     assert after["kinds"]["1"]["frauds"] == before["kinds"]["1"]["frauds"] + 2
 
 
+@pytest.mark.verify
 def test_a_week_whose_labels_have_not_arrived_is_not_measured(lake, tmp_path):
     for first, days in ((7, 4), (11, 3)):
         deliver(tmp_path / "lake", first, days, lambda rows: [text[: -len(",0,0")] + ",," for text in rows])
@@ -389,6 +399,7 @@ def folder_of_model(tmp_path_factory):
     return folder / "fraud"
 
 
+@pytest.mark.verify
 def test_a_folder_is_scored_by_hand_as_the_lake_is(spark, lake, folder_of_model, tmp_path):
     score_lake(lake, scorer("run-1"))
     out = tmp_path / "out"
@@ -402,6 +413,7 @@ def test_a_folder_is_scored_by_hand_as_the_lake_is(spark, lake, folder_of_model,
     assert len(pd.read_csv(out / "alerts" / "2018-04-05.csv")) == 5
 
 
+@pytest.mark.verify
 def test_by_hand_nothing_of_others_is_replaced(spark, lake, folder_of_model, tmp_path):
     root = str(tmp_path / "lake")
     with pytest.raises(RetrainingError, match="is the lake"):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.stack.browser import browser, in_mlflow, page  # noqa: F401  fixtures
 from tests.stack.demo import Demo, new_demo
+from tests.support import VERIFY
 
 ORDER = [
     "test_object_store.py",
@@ -21,10 +22,6 @@ ORDER = [
     "test_stop.py",
 ]
 HERE = Path(__file__).parent
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "verify: too long for `make test`; `make verify` has the time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,5 +49,5 @@ def second(stack: Demo, first: subprocess.CompletedProcess[str]) -> subprocess.C
 @pytest.fixture(scope="session")
 def cycled(request: pytest.FixtureRequest, first: subprocess.CompletedProcess[str]) -> None:
     """A stack whose cycles are done: both, or in `make test` the first alone."""
-    if request.config.option.markexpr != "not verify":
+    if VERIFY:
         request.getfixturevalue("second")

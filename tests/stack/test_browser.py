@@ -13,6 +13,7 @@ import pytest
 from stack.common import release
 from tests.stack.browser import log_in, shoot
 from tests.stack.demo import Demo
+from tests.support.marks import quick
 
 
 def show_graph(page: Any) -> None:
@@ -23,8 +24,10 @@ def show_graph(page: Any) -> None:
     page.locator(".react-flow__controls-fitview").click()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+SHAPES = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
+
+
+@pytest.mark.parametrize(("width", "scheme"), quick(SHAPES, (400, "dark")))
 def test_the_report_opens_by_itself(stack: Demo, cycled: None, browser: Any, width: int, scheme: str) -> None:
     """`make report`: a file that a browser shows without any server."""
     done = stack.make("report")

@@ -104,7 +104,8 @@ def on_spark(image: str, store: tuple[str, State], *arguments: str) -> dict[str,
     return found
 
 
-@pytest.mark.parametrize("image", ["2.2", pytest.param("2.1", marks=pytest.mark.verify)])
+@pytest.mark.verify
+@pytest.mark.parametrize("image", ["2.2", "2.1"])
 def test_names_are_literal_on_an_object_store(image: str, store: tuple[str, State], tmp_path: Path) -> None:
     if find_python(f"spark-image-{image}") is None:
         pytest.skip(f"image {image} needs Python {ENVIRONMENTS[f'spark-image-{image}'].pythons[0]}")

@@ -3,11 +3,10 @@
 import shlex
 from typing import Any
 
-import pytest
-
 from stack.common.envs import ROOT
 from tests.lint.test_documents import commands_of
 from tests.stack.demo import Demo
+from tests.support import VERIFY
 
 COMMANDS = [line for line in commands_of(ROOT / "docs" / "tutorial.md") if line]
 OWN = {"demo", "demo-stop", "demo-clean"}  # what the tests before and after this one have typed
@@ -24,13 +23,13 @@ def test_it_is_walked_from_its_beginning_to_its_end() -> None:
     assert [shlex.split(line)[1] for line in COMMANDS] == walk.split()
 
 
-def test_each_step_says_what_the_tutorial_says(stack: Demo, cycled: None, request: pytest.FixtureRequest) -> None:
+def test_each_step_says_what_the_tutorial_says(stack: Demo, cycled: None) -> None:
     before = stack.aliases()
     for command in COMMANDS:
         target = shlex.split(command)[1]
         if target in OWN:
             continue
-        if target == "rollback" and request.config.option.markexpr != "not verify":
+        if target == "rollback" and VERIFY:
             continue  # there is somewhere to go back to: test_two_weeks.py has gone
         done = typed(stack, command)
         if target == "status":

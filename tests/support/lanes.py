@@ -8,6 +8,7 @@ needs for itself. What a target prints is in .cache/lanes/TARGET.log; of one tha
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support import ROOT
+from tests.support import ROOT, cpu
 
 LOGS = ROOT / ".cache" / "lanes"
 LANES = int(os.environ.get("LANES", 0)) or (os.cpu_count() or 1) + 1  # one more than cores: each waits now and then
@@ -29,7 +30,10 @@ SUMMARY = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 
 @dataclass
 class Target:
-    """A target of the Makefile. `memory` in GiB; `needs` names what only one target at a time may hold."""
+    """What is typed after `make`: a target of the Makefile, and variables that it takes.
+
+    `memory` in GiB; `needs` names what only one target at a time may hold.
+    """
 
     name: str
     memory: float = 1
@@ -37,18 +41,26 @@ class Target:
     process: "subprocess.Popen[bytes] | None" = None
     begun: float = 0
     seconds: float = 0
-    processor: float = 0  # seconds, of all that it started and waited for
+    group: cpu.Group | None = None
+    processor: float = 0  # seconds, of all that it started; without a control group, of what it waited for
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
-        return LOGS / f"{self.name}.log"
+        return LOGS / f"{re.sub('[^a-zA-Z0-9.=-]+', '_', self.name)}.log"
 
     def start(self) -> None:
         self.begun = time.monotonic()
+        self.group = cpu.new_group(f"lane-{os.getpid()}-{self.log.stem}")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["make", self.name], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                ["make", *shlex.split(self.name)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=self.group.take if self.group else None,
             )
 
     def has_ended(self) -> bool:
@@ -57,7 +69,10 @@ class Target:
         if not ended:
             return False
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        self.seconds, self.processor = time.monotonic() - self.begun, used.ru_utime + used.ru_stime
+        self.seconds = time.monotonic() - self.begun
+        self.processor = self.group.seconds() if self.group else used.ru_utime + used.ru_stime
+        if self.group:
+            self.group.remove()
         for number, word in SUMMARY.findall(last_summary(self.log.read_text(errors="replace"))):
             self.counts[word.removesuffix("s")] = int(number)
         return True
@@ -93,7 +108,7 @@ def read(name: str) -> list[Target]:
     table = tomllib.loads((ROOT / "tests" / "lanes.toml").read_text())
     if name not in table["lists"]:
         sys.exit(f"tests/lanes.toml has no list `{name}`; it has {', '.join(table['lists'])}.")
-    chosen = [(each, table["targets"].get(each, {})) for each in names(table["lists"], name)]
+    chosen = [(each, table["targets"].get(each.split()[0], {})) for each in names(table["lists"], name)]
     chosen.sort(key=lambda each: -each[1].get("minutes", 0))
     return [Target(each, it.get("memory", 1), frozenset(it.get("needs", ()))) for each, it in chosen]
 

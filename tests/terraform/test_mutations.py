@@ -11,6 +11,7 @@ import pytest
 
 from tests.terraform.running import change, copy_of, only_runs, printed, terraform
 
+pytestmark = pytest.mark.verify
 Done = subprocess.CompletedProcess[str]
 
 

@@ -19,12 +19,16 @@ bad:
 \t@echo "the reason"; echo "1 failed, 3 passed in 0.10s"; exit 1
 slow:
 \t@sleep 60
+apart:
+\t@setsid --fork sh -c 'i=0; while [ $$i -lt 200000 ]; do i=$$((i+1)); done; touch "$(DONE)"'
+\t@until [ -e '$(DONE)' ]; do sleep 0.05; done
 """
 LANES = """\
 [lists]
 both = ["good", "@bad"]
 bad = ["bad"]
 slow = ["slow"]
+apart = ["apart DONE='it is done'"]
 [targets]
 bad = {minutes = 2, needs = ["ports"]}
 """
@@ -55,8 +59,20 @@ def test_lists_include_lists_and_the_longest_begins_first(project: Path) -> None
     assert [each.name for each in lanes.read("both")] == ["bad", "good"]
 
 
+def test_the_time_of_what_has_left_the_tree_counts(project: Path) -> None:
+    """What a target detaches (a demo, machines) is most of what it costs."""
+    (target,) = lanes.read("apart")
+    assert target.log == project / "logs" / "apart_DONE=_it_is_done_.log"
+    target.log.parent.mkdir()
+    lanes.run([target])
+    if not target.group:
+        pytest.skip("no control group can be made here")
+    assert not target.failed, target.log.read_text()
+    assert target.processor > 0.05
+
+
 def test_an_unknown_list_is_named_with_those_that_there_are(project: Path) -> None:
-    with pytest.raises(SystemExit, match="no list `tset`; it has both, bad, slow"):
+    with pytest.raises(SystemExit, match="no list `tset`; it has both, bad, slow, apart"):
         lanes.read("tset")
 
 

@@ -17,10 +17,6 @@ from tests.yarn.running import GIB, RunningCluster, new_cluster
 IMAGE = "2.2"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "verify: too long for `make test`; `make verify` has the time")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def impatient_sdk() -> Iterator[None]:
     with impatient(10):
@@ -45,7 +41,9 @@ def image() -> dict[str, str]:
 def endpoint(tmp_path_factory: pytest.TempPathFactory, image: dict[str, str]) -> Iterator[Endpoint]:
     store = ObjectStore()
     folder = tmp_path_factory.mktemp("yarn")
-    quick = {"spark.ui.enabled": "false", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    quick = {f"spark.{part}.extraJavaOptions": options for part in ("driver", "executor", "yarn.am")}
+    quick["spark.ui.enabled"] = "false"
     # More than a new cloud has room for: the quotas have their own tests.
     room = {
         "compute.ssdDisks.size": 1 << 41,

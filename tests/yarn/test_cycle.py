@@ -66,6 +66,7 @@ def test_a_job_that_fails_beside_yarn_is_a_failure_there(pair: RunningCluster, t
     assert prepare.application()["Final-State"] == "FAILED"
 
 
+@pytest.mark.verify
 def test_one_cycle(endpoint: Endpoint, lake: Path, tmp_path: Path) -> None:
     package = tmp_path / "fraud_retraining.zip"
     package.write_bytes(release.zip_of(APP / "fraud_retraining"))
