@@ -24,7 +24,7 @@ def killed(cloud: CloudFixture, ready: Callable[[str], bool]) -> str:
     assert process.stdout is not None
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True)  # type: ignore[union-attr]
     reader.start()
-    wait_until(lambda: ready("".join(lines)) or process.poll() is not None, "it does not come so far", 180)
+    wait_until(lambda: ready("".join(lines)) or process.poll() is not None, "it does not come so far", 600)
     assert process.poll() is None, "".join(lines)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
