@@ -101,6 +101,7 @@ def test_a_machine_is_what_terraform_says_and_ansible_logs_in(lab: Lab, tmp_path
     assert name.stdout.strip() == "mlflow"
 
 
+@pytest.mark.verify
 def test_what_kept_people_out_still_would(lab: Lab, tmp_path: Path) -> None:
     """As the module had it once: a user who is called like a group of Debian's, a service that is switched off."""
     key = lab.key.with_suffix(".pub").read_text().strip()

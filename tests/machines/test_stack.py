@@ -147,6 +147,7 @@ def measurements(configured: None) -> Iterator[dict[str, Running]]:
         each.process.wait()
 
 
+@pytest.mark.verify
 def test_nothing_to_change_the_second_time(configured: None) -> None:
     with phase("site.yml again"):
         again = playbook("site.yml")
@@ -159,6 +160,7 @@ def test_machine_is_as_promised(measurements: dict[str, Running], name: str) -> 
         measured(measurements[name].said())
 
 
+@pytest.mark.verify
 def test_a_fault_and_a_restore(configured: None) -> None:
     with phase("a fault and a restore"):
         measured(run(*PYTEST, "-c", "pyproject.toml", "-k", DRILL, "tests/machines/drill"))
