@@ -1,10 +1,12 @@
 ##@ The cloud
-CLOUD ?= .cloud
+# TARGET=local: a deployment of its own, whose cloud is this host; docs/local.md
+CLOUD ?= $(if $(TARGET),.$(TARGET),.cloud)
+$(if $(filter-out local,$(TARGET)),$(error TARGET=$(TARGET): TARGET=local is expected, or nothing))
 IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 .PHONY: bootstrap rotate pause resume destroy cost
-bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
-	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
+bootstrap: stack-env $(if $(TARGET),machine-packages) ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md [TARGET=local: on this host]
+	@$(STACK) bootstrap $(IN_CLOUD) $(if $(TARGET),--target '$(TARGET)' --yes) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)')
 
 rotate: stack-env ## New passwords and certificates for MLflow: its machines, Airflow and the jobs have them afterwards

@@ -87,6 +87,8 @@ class Config:
     token_seconds: float = 12 * 3600
     resources: tuple[Mapping[str, Any], ...] = ()
     require_nat: bool = True
+    lab: str = ""
+    tls_names: tuple[str, ...] = ()
     quotas: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -136,6 +138,7 @@ def _config(raw: dict[str, Any]) -> Config:
             "images": {version: Image(**image) for version, image in raw.get("images", {}).items()},
             "ca_bundle": Path(raw["ca_bundle"]) if raw.get("ca_bundle") else None,
             "resources": tuple(raw.get("resources", ())),
+            "tls_names": tuple(raw.get("tls_names", ())),
         }
     )
 

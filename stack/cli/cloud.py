@@ -1,6 +1,7 @@
 """The commands of the cloud: `make bootstrap`, `rotate`, `pause`, `resume`, `destroy` and `cost`."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from stack.cloud import bootstrap, cost, destroy, lost, pause, rotate
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
 from stack.common.options import Variable
+from stack.lab import commands
+from stack.lab.site import INSIDE, Site
 
 SCHEDULE = Variable("", "a cron expression in UTC", "0 6 * * 1", require_cron)
 IMPORT = Variable("IMPORT", "ADDRESS=ID", lost.EXAMPLE, lambda text: lost.parse_imports(text) or True)
@@ -24,7 +27,14 @@ class CloudOptions:
     mirror: Annotated[str, "of Terraform's registry: its https address, `yandex`, or `none`; it is kept"] = ""
 
     def deployment(self, force: bool = False) -> Deployment:
-        return Deployment(self.state, self.project.resolve(), force, self.mirror)
+        here = Site(self.state)
+        project = here.project if here.exists else self.project
+        return Deployment(self.state, project.resolve(), force, self.mirror)
+
+    @property
+    def of_this_host(self) -> Path | None:
+        """The folder of the deployment, if its cloud is this host and this process is not in its lab."""
+        return self.state if commands.is_outside(self.state) else None
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,13 @@ class Bootstrap(CloudOptions):
     force: Annotated[bool, "do the steps that are done already, too; go on though quotas are short"] = False
     only: Annotated[Literal["", "network"], "make the network alone"] = ""
     adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces", IMPORT] = ""
+    target: Annotated[Literal["", "local"], "`local`: this host stands for the cloud"] = ""
+
+    @property
+    def of_this_host(self) -> Path | None:
+        if self.target and INSIDE not in os.environ:
+            commands.make(self.state)
+        return super().of_this_host
 
     def run(self) -> None:
         wishes = bootstrap.Wishes(self.schedule, self.yes, self.only, self.adopt)
@@ -50,6 +67,10 @@ class Destroy(CloudOptions):
 
     def run(self) -> None:
         destroy.destroy(self.deployment(), self.yes)
+
+    def afterwards(self) -> None:
+        """When all is gone from a cloud that is this host, what stood for the cloud goes, too."""
+        commands.remove(self.state)
 
 
 @dataclass(frozen=True)
