@@ -52,8 +52,8 @@ def serve(config: Config) -> None:
     store = Store(config.state / "state.db")
     context = new_context(config, store, addresses["grpc"])
 
-    def open_metadata(machine: Machine) -> Metadata:
-        return _metadata(config.host, 0, machine, context.identity)
+    def open_metadata(machine: Machine, port: int = 0) -> Metadata:
+        return _metadata(config.host, port, machine, context.identity)
 
     cloud = Cloud(
         context,

@@ -64,12 +64,12 @@ class Site:
     """What is known once the endpoint has its ports.
 
     `addresses` maps a protocol ("grpc", "rest") to its host:port, `bundle` holds the certificates that jobs trust, and
-    `open_metadata` starts a machine's metadata service on a free port. `authority` is the certificate that the cloud's
-    clients trust, `pair` its server's key and chain in one file.
+    `open_metadata(machine, port=0)` starts a machine's metadata service, on a free port unless one is named.
+    `authority` is the certificate that the cloud's clients trust, `pair` its server's key and chain in one file.
     """
 
     addresses: Mapping[str, str]
     bundle: Path
-    open_metadata: Callable[[Machine], Listener]
+    open_metadata: Callable[..., Listener]
     authority: Path
     pair: Path

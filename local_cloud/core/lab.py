@@ -28,11 +28,11 @@ class LabCommand:
     def _outside(self) -> list[str]:
         return ["nsenter", f"--target={self._parent}", "--mount", "--net", "--"]
 
-    def run(self, *arguments: str, text: str = "") -> str:
-        """What the command prints; `text` is its standard input."""
+    def run(self, *arguments: str, text: str = "", environment: Mapping[str, str] | None = None) -> str:
+        """What the command prints; `text` is its standard input, `environment` in place of this process's own."""
         done = subprocess.run(
             [*self._outside, sys.executable, "-m", "local_cloud.machines", f"--lab={self._lab}", *arguments],
-            env=os.environ | {"PYTHONPATH": str(_PACKAGES)},
+            env={**(os.environ if environment is None else environment), "PYTHONPATH": str(_PACKAGES)},
             umask=0o022,  # a machine's root is for all of its users
             input=text,
             capture_output=True,

@@ -115,9 +115,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("rest", nargs=argparse.REMAINDER)
     one.set_defaults(run=serve)
 
+    one = commands.add_parser("end", help="end what `serve` has started under that name")
+    one.add_argument("name")
+    one.set_defaults(run=lambda lab, a: lab.end(a.name))
+
     one = commands.add_parser("relay", help="TCP between host and lab, until it is ended")
     one.add_argument("listen", help="host:ADDRESS:PORT or lab:ADDRESS:PORT")
     one.add_argument("to", help="the same")
+    one.add_argument("--certificate", type=Path, help="key and chain in one PEM file: it is listened with TLS")
     one.set_defaults(run=relay_between)
 
     one = commands.add_parser("clean", help="remove base images and layers that no machine uses")
@@ -210,7 +215,7 @@ def inventory(lab: Lab, _: argparse.Namespace) -> None:
 
 def relay_between(lab: Lab, arguments: argparse.Namespace) -> None:
     listen, to = (in_namespace(lab, text) for text in (arguments.listen, arguments.to))
-    relay.serve(relay.Endpoint.parse(listen), relay.Endpoint.parse(to))
+    relay.serve(relay.Endpoint.parse(listen), relay.Endpoint.parse(to), arguments.certificate)
 
 
 def serve(lab: Lab, arguments: argparse.Namespace) -> None:

@@ -107,6 +107,10 @@ class Lab:
             inside = (sys.executable, "-m", "local_cloud.machines.inside", self.name)
             host.spawn(group, self.log(name), *inside, *command, environment=environment)
 
+    def end(self, name: str) -> None:
+        """Ends what `serve` has started under that name, with all that it started."""
+        host.end(self.group / f"service-{checked(name)}", 10)
+
     def serves(self, name: str) -> bool:
         """Whether what `serve` has started under that name runs."""
         return host.alive(self.group / f"service-{checked(name)}")

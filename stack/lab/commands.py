@@ -15,7 +15,7 @@ from stack.common.java import ensure_jars, find_java
 from stack.lab import programs
 from stack.lab.site import INSIDE, Site
 
-ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.1")
+ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.2")
 
 
 def is_outside(folder: Path) -> bool:
@@ -31,7 +31,7 @@ def make(folder: Path) -> Site:
     with step("Python environments and jars"):
         for name in ENVIRONMENTS:
             envs.ensure(name, say_indented)
-        for name in ("object-store", "spark-image-2.1"):
+        for name in ("object-store", "spark-image-2.2"):
             ensure_jars(name, find_java(), say_indented)
     site.make()
     return site

@@ -1,19 +1,21 @@
 """The programs that are the cloud of a deployment on this host, in its lab."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from local_cloud.machines import host
 from local_cloud.machines.lab import GATEWAY
 from local_cloud.machines.machine import introduce
+from stack.common import envs
 from stack.common.console import say_indented, step
 from stack.common.envs import ROOT
 from stack.common.errors import StackError
 from stack.common.files import write_private
 from stack.common.storage import REGION
 from stack.common.waiting import wait_until
-from stack.lab.site import API, LOCKBOX, STORAGE, ZONE, Site
+from stack.lab.site import AIRFLOW, API, LOCKBOX, STORAGE, ZONE, Site
 from stack.local.programs.cloud import installed_images, spark_image
 from stack.local.programs.object_store import object_store
 from stack.local.programs.program import Program, base_environment, object_store_client, script
@@ -43,8 +45,16 @@ def cloud_config(site: Site) -> dict[str, Any]:
         "images": {image: spark_image(image) for image in installed_images()},
         "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
         "lab": site.lab.name,
+        "airflow": {"bin": str(envs.ENVS / "airflow" / "bin"), "version": airflow_version(), "address": AIRFLOW},
         "tls_names": [LOCKBOX, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],
     }
+
+
+def airflow_version() -> str:
+    """Of the environment `airflow`, as the service says it: 3.1."""
+    found = re.search(r"^apache-airflow==(\d+\.\d+)", (envs.LOCKS / "airflow.txt").read_text(), re.M)
+    assert found is not None
+    return found[1]
 
 
 def endpoint(site: Site) -> Program:
@@ -89,7 +99,7 @@ def start(site: Site) -> None:
     with step("the lab and the cloud's programs"):
         with host.exclusive(f"lab-{lab.name}"):
             lab.ensure()
-            for address in (API,):
+            for address in (API, AIRFLOW):
                 lab.have(address)
             lab.know("cloud", {STORAGE: GATEWAY, LOCKBOX: API})
             introduce(lab)

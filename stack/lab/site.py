@@ -106,6 +106,7 @@ class Site:
             f'operator_cidrs = ["{NETWORK}.0/24"]\n'
             f'ssh            = {{ public_key_file = "{self.lab.key}.pub", user = "{USER}", '
             f'neighbour = "{GATEWAY}:{PROXY_PORT}" }}\n'
+            'dataproc       = { image = "2.2" }\n'
             f'network        = {{ subnets = {{ {ZONE} = "{NETWORK}.0/24" }} }}\n'
         )
 
