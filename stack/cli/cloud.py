@@ -50,7 +50,7 @@ class Bootstrap(CloudOptions):
 
     @property
     def of_this_host(self) -> Path | None:
-        if self.target and INSIDE not in os.environ:
+        if (self.target or Site(self.state).exists) and INSIDE not in os.environ:
             commands.make(self.state)
         return super().of_this_host
 

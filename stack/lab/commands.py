@@ -28,6 +28,9 @@ def make(folder: Path) -> Site:
     if os.geteuid() != 0:
         raise StackError(f"TARGET=local makes machines on this host: user id is {os.geteuid()}, needed is 0 (root).")
     site = Site(folder)
+    assert site.schema  # refused before anything is made
+    if problems := host.missing():
+        raise StackError("This host cannot run machines:\n" + "\n".join(f"  - {problem}" for problem in problems))
     with step("Python environments and jars"):
         for name in ENVIRONMENTS:
             envs.ensure(name, say_indented)

@@ -91,11 +91,9 @@ def start(site: Site) -> None:
     """Makes the lab and starts every program that does not run, each when those before it are ready.
 
     Raises:
-        StackError: the host cannot have machines, or a program does not get ready; with the end of its log.
+        StackError: a program does not get ready; with the end of its log.
     """
     lab, ports = site.lab, site.state.ports
-    if problems := host.missing():
-        raise StackError("This host cannot run machines:\n" + "\n".join(f"  - {problem}" for problem in problems))
     with step("the lab and the cloud's programs"):
         with host.exclusive(f"lab-{lab.name}"):
             lab.ensure()
