@@ -19,7 +19,7 @@ resume: stack-env ## Start them again, and wait until MLflow answers
 	@$(STACK) resume $(IN_CLOUD)
 
 destroy: stack-env ## Remove all of it, with its data, and say what is left
-	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)
+	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force)
 
 cost: stack-env ## What it costs per month and per retrain, and what changed settings change of it; needs no account
 	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes='$(MINUTES)') $(if $(RUNS),--runs='$(RUNS)')

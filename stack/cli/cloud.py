@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,9 @@ from typing import Annotated, Literal
 from dags.retraining.settings import require_cron
 from stack.cloud import bootstrap, cost, destroy, lost, pause, rotate
 from stack.cloud.deployment import Deployment
+from stack.common.console import say
 from stack.common.envs import ROOT
+from stack.common.errors import StackError
 from stack.common.options import Variable
 from stack.lab import commands
 from stack.lab.site import INSIDE, Site
@@ -65,12 +68,24 @@ class Destroy(CloudOptions):
 
     yes: Annotated[bool, "ask nothing"] = False
 
-    def run(self) -> None:
-        destroy.destroy(self.deployment(), self.yes)
+    force: Annotated[bool, "of a deployment on this host: do not ask its cloud first"] = False
 
-    def afterwards(self) -> None:
-        """When all is gone from a cloud that is this host, what stood for the cloud goes, too."""
+    @property
+    def of_this_host(self) -> None:
+        """When its lab is removed this command must not be in it."""
+
+    def run(self) -> int:
+        here = commands.is_outside(self.state)
+        if self.force and not here:
+            raise StackError(f"FORCE=1 removes a deployment on this host, and {self.state} is none. Leave it out.")
+        if not here:
+            destroy.destroy(self.deployment(), self.yes)
+            return 0
+        if self.deployment().exists and not self.force and (status := commands.run_inside(self.state, sys.argv[1:])):
+            say("Its lab stands. `make destroy TARGET=local FORCE=1` removes it without asking its cloud.")
+            return status
         commands.remove(self.state)
+        return 0
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,6 @@ def main() -> int:
     try:
         here = getattr(command, "of_this_host", None)
         result = run_inside(here, sys.argv[1:]) if here else command.run()
-        if here and result == 0 and hasattr(command, "afterwards"):
-            command.afterwards()
         return result if type(result) is int else 1 if result is False else 0
     except StackError as problem:
         print(f"\n{problem}", file=sys.stderr)
