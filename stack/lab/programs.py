@@ -107,7 +107,7 @@ def start(site: Site) -> None:
                 lambda site: object_store(site.state),
                 lambda: lab.answers("127.0.0.1", ports["object_store"]),
             ),
-            ("cloud", endpoint, lambda: lab.answers("127.0.0.1", ports["cloud"])),
+            ("cloud", endpoint, lambda: serves_api(site)),
             ("storage", storage, lambda: lab.answers(GATEWAY, 80)),
             ("api", api, lambda: lab.answers(API, 443)),
             ("provider", provider, lambda: bool(site.provider_entry())),
@@ -118,6 +118,12 @@ def start(site: Site) -> None:
                 lab.serve(name, program.command, program.environment)
             await_ready(site, name, is_ready)
         say_indented(f"their logs are in {lab.folder}")
+
+
+def serves_api(site: Site) -> bool:
+    """The file is there from the endpoint's first answer on until it ends in order; the port is taken before that."""
+    written = (site.state.folder / "cloud" / "endpoint.json").exists()
+    return written and site.lab.answers("127.0.0.1", site.state.ports["cloud"])
 
 
 def await_ready(site: Site, name: str, is_ready: Callable[[], bool]) -> None:

@@ -29,7 +29,7 @@ from local_cloud.services.airflow.environment import environment as airflow_envi
 
 PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PORT, LOG_PORT = 18080, 18793  # in the lab, which has one Airflow
-SECONDS = 300  # until it is healthy
+SECONDS = 900  # until it is healthy; a minute, where nothing else runs
 
 
 class Server:
@@ -63,6 +63,15 @@ class Server:
 
     def up(self, cluster: Row) -> None:
         """Starts the programs that do not run, and returns when they are healthy."""
+        self.start(cluster)
+        deadline = time.monotonic() + SECONDS
+        while not _is_healthy():
+            if time.monotonic() > deadline:
+                raise ApiError(grpc.StatusCode.INTERNAL, f"Airflow is not healthy after {SECONDS} s; see its logs")
+            time.sleep(1)
+
+    def start(self, cluster: Row) -> None:
+        """Starts the programs that do not run."""
         self._identify(cluster)
         host = f"c-{cluster.key}.airflow.yandexcloud.net"
         self._lab.name("airflow", {host: self._image.address})
@@ -75,11 +84,6 @@ class Server:
                 environment = self._environment(cluster)
                 path = f"PYTHONPATH={environment['PYTHONPATH']}"  # what starts it has another
                 self._serve(program, ["env", path, self._program, program], environment)
-        deadline = time.monotonic() + SECONDS
-        while not _is_healthy():
-            if time.monotonic() > deadline:
-                raise ApiError(grpc.StatusCode.INTERNAL, f"Airflow is not healthy after {SECONDS} s; see its logs")
-            time.sleep(1)
 
     def stop(self, cluster: Row) -> None:
         for program in (*PROGRAMS, "sync", "page"):

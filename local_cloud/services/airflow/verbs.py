@@ -40,7 +40,7 @@ class Airflow(Service):
         """An Airflow that should run does, and has an identity again."""
         for row in self.store.select(CLUSTER) if self._server else ():
             if self._server and status_of(row.message) == "RUNNING":
-                self._server.up(row)
+                self._server.start(row)
 
     def shutdown(self) -> None:
         if self._server:
