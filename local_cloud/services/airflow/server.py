@@ -72,6 +72,8 @@ class Server:
 
     def start(self, cluster: Row) -> None:
         """Starts the programs that do not run."""
+        # Of a folder that is not there when it starts a Python never sees what comes into it later.
+        (self._home(cluster) / "code" / "dags").mkdir(parents=True, exist_ok=True)
         self._identify(cluster)
         host = f"c-{cluster.key}.airflow.yandexcloud.net"
         self._lab.name("airflow", {host: self._image.address})
