@@ -80,7 +80,9 @@ def trade(found: Decisions) -> Figure:
                 further = 0 if kind == "memory" else (place % 2) * (10 if beside[1] > 0 else -10)
                 by = (beside[0], beside[1] + further)
                 side = "right" if kind == "memory" else "left"
-                axes.annotate(rule.split()[1], (x, y), by, textcoords="offset points", ha=side, fontsize=8, color=colour)
+                axes.annotate(
+                    rule.split()[1], (x, y), by, textcoords="offset points", ha=side, fontsize=8, color=colour
+                )
         axes.set_title(title)
         axes.set_xlabel("equal models promoted a year (line: up to the upper bound)")
         axes.set_xscale("symlog", linthresh=0.5)
