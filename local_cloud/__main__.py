@@ -45,17 +45,20 @@ def serve(config: Config) -> None:
     config.state.mkdir(parents=True, exist_ok=True)
     config.state.chmod(0o700)
     lock = _lock(config.state)
-    certificates = tls.load_or_create(config.state, config.ca_bundle)
+    certificates = tls.load_or_create(config.state, config.ca_bundle, config.tls_names)
     grpc_server = GrpcServer(config.host, config.grpc_port, certificates)
     rest_server = RestServer(config.host, config.rest_port, certificates)
     addresses = {"grpc": f"localhost:{grpc_server.port}", "rest": f"localhost:{rest_server.port}"}
     store = Store(config.state / "state.db")
     context = new_context(config, store, addresses["grpc"])
 
-    def open_metadata(machine: Machine) -> Metadata:
-        return _metadata(config.host, 0, machine, context.identity)
+    def open_metadata(machine: Machine, port: int = 0) -> Metadata:
+        return _metadata(config.host, port, machine, context.identity)
 
-    cloud = Cloud(context, services(context, Site(addresses, certificates.bundle, open_metadata)))
+    cloud = Cloud(
+        context,
+        services(context, Site(addresses, certificates.bundle, open_metadata, certificates.ca, certificates.pair)),
+    )
     machines = {instance.name: _machine(config, instance, context.identity) for instance in config.instances}
     cloud.resume()
     grpc_server.start(cloud)

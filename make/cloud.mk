@@ -1,10 +1,12 @@
 ##@ The cloud
-CLOUD ?= .cloud
+# TARGET=local: a deployment of its own, whose cloud is this host; docs/local.md
+CLOUD ?= $(if $(TARGET),.$(TARGET),.cloud)
+$(if $(filter-out local,$(TARGET)),$(error TARGET=$(TARGET): TARGET=local is expected, or nothing))
 IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 .PHONY: bootstrap rotate pause resume destroy cost
-bootstrap: stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md
-	@$(STACK) bootstrap $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
+bootstrap: stack-env $(if $(TARGET),machine-packages) ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md [TARGET=local: on this host]
+	@$(STACK) bootstrap $(IN_CLOUD) $(if $(TARGET),--target '$(TARGET)' --yes) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)')
 
 rotate: stack-env ## New passwords and certificates for MLflow: its machines, Airflow and the jobs have them afterwards
@@ -17,7 +19,7 @@ resume: stack-env ## Start them again, and wait until MLflow answers
 	@$(STACK) resume $(IN_CLOUD)
 
 destroy: stack-env ## Remove all of it, with its data, and say what is left
-	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes)
+	@$(STACK) destroy $(IN_CLOUD) $(if $(YES),--yes) $(if $(FORCE),--force)
 
 cost: stack-env ## What it costs per month and per retrain, and what changed settings change of it; needs no account
 	@$(STACK) cost $(IN_CLOUD) $(if $(MINUTES),--minutes='$(MINUTES)') $(if $(RUNS),--runs='$(RUNS)')

@@ -1,6 +1,6 @@
 ##@ A running system: the demo, or one in the cloud (STATE=… or CLOUD=… says which, if both are there)
 SAID = $(if $(filter-out file undefined,$(origin $(1))),--$(2) '$($(1))')
-OF_WHICH = $(call SAID,STATE,state) $(call SAID,CLOUD,cloud)
+OF_WHICH = $(call SAID,STATE,state) $(or $(call SAID,CLOUD,cloud),$(if $(TARGET),--cloud '.$(TARGET)'))
 WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
 .PHONY: status report logs ui ssh history rollback unbar

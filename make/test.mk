@@ -19,7 +19,7 @@ test-rest: stack-env ## Of what `make test` leaves out, as much as CI has the ti
 verify: stack-env ## The whole matrix: every Airflow, every Debian, every case; keeps what has passed (3 hours)
 	@VERIFY=1 $(LANES) verify
 
-.PHONY: test-board test-unit test-cloud test-yarn test-terraform test-security test-bootstrap test-specs test-roles test-machines
+.PHONY: test-board test-unit test-cloud test-yarn test-terraform test-security test-bootstrap test-specs test-roles test-machines test-local
 # GitHub's own schema, which an npm package carries.
 SCHEMA := .envs/schema-of-github
 test-board: stack-env ## make board against GitHub's schema (npm brings it)
@@ -65,6 +65,10 @@ test-roles: python machine-packages ## The roles' interfaces, and machines with 
 test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
 	@$(ENVS) ansible mlflow
 	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py tests/machines/test_kept_data.py
+
+test-local: stack-env machine-packages ## make bootstrap TARGET=local, a retrain, destroy; seconds of each step (root)
+	@$(ENVS) dev ansible airflow spark-image-2.2
+	@$(JAVA) $(DEV_PYTEST) -rP tests/local
 
 # What boots machines on this host; installed if it is missing and may be (root, Debian).
 MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble

@@ -61,6 +61,15 @@ class Image:
     yarn: str = ""
 
 
+@dataclass(frozen=True)
+class AirflowImage:
+    """The Airflow that runs in a lab: the folder of its program, its version as the API has it, the page's address."""
+
+    bin: str
+    version: str
+    address: str
+
+
 ENGINES = ("local", "yarn")
 
 
@@ -87,6 +96,9 @@ class Config:
     token_seconds: float = 12 * 3600
     resources: tuple[Mapping[str, Any], ...] = ()
     require_nat: bool = True
+    lab: str = ""
+    tls_names: tuple[str, ...] = ()
+    airflow: AirflowImage | None = None
     quotas: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -136,6 +148,8 @@ def _config(raw: dict[str, Any]) -> Config:
             "images": {version: Image(**image) for version, image in raw.get("images", {}).items()},
             "ca_bundle": Path(raw["ca_bundle"]) if raw.get("ca_bundle") else None,
             "resources": tuple(raw.get("resources", ())),
+            "airflow": AirflowImage(**raw["airflow"]) if raw.get("airflow") else None,
+            "tls_names": tuple(raw.get("tls_names", ())),
         }
     )
 

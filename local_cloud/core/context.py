@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from local_cloud.core.config import Config
 from local_cloud.core.faults import Faults
 from local_cloud.core.identity import Identity, audiences
+from local_cloud.core.lab import LabCommand
 from local_cloud.core.operations import Operations
 from local_cloud.core.quotas import Quotas
 from local_cloud.core.store import Store
@@ -23,6 +24,7 @@ class Context:
     operations: Operations
     faults: Faults
     quotas: Quotas
+    lab: LabCommand | None = None  # where instances are machines of this host
 
     def folder_of(self, request: Any) -> str:
         """The folder that a request names; without one, the endpoint's own."""
@@ -34,7 +36,8 @@ def new_context(config: Config, store: Store, grpc_address: str) -> Context:
     faults = Faults(config.state, store)
     identity = Identity(config, store, audiences(grpc_address))
     operations = Operations(store, config.timings, faults)
-    return Context(config, store, identity, operations, faults, Quotas(store, config.quotas))
+    lab = LabCommand(config.lab) if config.lab else None
+    return Context(config, store, identity, operations, faults, Quotas(store, config.quotas), lab)
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,12 @@ class Site:
     """What is known once the endpoint has its ports.
 
     `addresses` maps a protocol ("grpc", "rest") to its host:port, `bundle` holds the certificates that jobs trust, and
-    `open_metadata` starts a machine's metadata service on a free port.
+    `open_metadata(machine, port=0)` starts a machine's metadata service, on a free port unless one is named.
+    `authority` is the certificate that the cloud's clients trust, `pair` its server's key and chain in one file.
     """
 
     addresses: Mapping[str, str]
     bundle: Path
-    open_metadata: Callable[[Machine], Listener]
+    open_metadata: Callable[..., Listener]
+    authority: Path
+    pair: Path

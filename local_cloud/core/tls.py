@@ -1,6 +1,7 @@
 """The endpoint's own certificate authority and the bundle that its jobs trust."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,16 @@ class Tls:
     pair: Path
 
 
-def load_or_create(state: Path, extra: Path | None) -> Tls:
-    """The same authority and server certificate at every start, so that clients need not be told again."""
+def load_or_create(state: Path, extra: Path | None, names: Sequence[str] = ()) -> Tls:
+    """The same authority and server certificate at every start, so that clients need not be told again.
+
+    Args:
+        names: what the server is called besides localhost; said when the certificate is made.
+    """
     authority, pair, ca, bundle = (state / name for name in ("ca-key.pem", "server.pem", "ca.pem", "ca-bundle.pem"))
     if not pair.exists():
         issuer = trustme.CA(organization_name="local_cloud")
-        server = issuer.issue_cert("localhost", "127.0.0.1")
+        server = issuer.issue_cert("localhost", "127.0.0.1", *names)
         chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         write(authority, issuer.private_key_pem.bytes(), 0o600)
         write(ca, issuer.cert_pem.bytes(), 0o644)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local_cloud.machines import base, disks, host, layers, relay
 from local_cloud.machines.lab import Lab
-from local_cloud.machines.machine import Machine, Request, machines
+from local_cloud.machines.machine import Machine, Request, introduce, machines
 
 
 def main() -> int:
@@ -44,21 +44,35 @@ def parser() -> argparse.ArgumentParser:
         "--disk",
         action="append",
         default=[],
-        help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME",
+        help="NAME=SIZE (512M, 2G): a disk beside its own, /dev/disk/by-id/virtio-NAME; NAME=SIZE,KEY: the one of that "
+        "key, which may go from machine to machine",
     )
     one.add_argument(
         "--instance",
         type=Path,
         help="JSON of the API's Instance: cloud-init makes the user, by the user-data that the metadata service has",
     )
-    one.add_argument("--identity", help="HOST:PORT of the endpoint's metadata listener, which gives it tokens")
+    one.add_argument(
+        "--identity", help="[lab:]HOST:PORT of the endpoint's metadata listener, on this host or in the lab: its tokens"
+    )
+    one.add_argument("--authority", type=Path, help="certificate (PEM) that it trusts besides Debian's")
+    one.add_argument("--no-wait", action="store_true", help="return when it boots, not when ssh answers")
     one.set_defaults(run=up)
 
     one = commands.add_parser("disk", help="let a disk of a machine grow, also while it runs")
     one.add_argument("name")
     one.add_argument("disk")
     one.add_argument("size", help="512M, 2G")
-    one.set_defaults(run=lambda lab, a: disks.Disk(lab, a.name, a.disk).size_to(a.size))
+    one.set_defaults(run=grow)
+
+    one = commands.add_parser("remove-disk", help="remove a disk that has a key; its machine must be down")
+    one.add_argument("key")
+    one.set_defaults(run=lambda lab, a: disks.Disk(lab, "", "", a.key).remove())
+
+    one = commands.add_parser("names", help="let the lab know names besides its machines', in place of earlier ones")
+    one.add_argument("whose")
+    one.add_argument("name", nargs="*", help="NAME=ADDRESS")
+    one.set_defaults(run=know)
 
     one = commands.add_parser("keep", help="shut a machine down and keep what it has installed; the machine is removed")
     one.add_argument("name")
@@ -70,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("name", nargs="*")
     one.add_argument("--all", action="store_true", help="all of the lab, every disk, and the lab itself")
+    one.add_argument("--forget", action="store_true", help="with --all: its key and its logs, too")
     one.set_defaults(run=down)
 
     one = commands.add_parser("stop", help="shut a machine down; the disk stays")
@@ -100,9 +115,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("rest", nargs=argparse.REMAINDER)
     one.set_defaults(run=serve)
 
+    one = commands.add_parser("end", help="end what `serve` has started under that name")
+    one.add_argument("name")
+    one.set_defaults(run=lambda lab, a: lab.end(a.name))
+
     one = commands.add_parser("relay", help="TCP between host and lab, until it is ended")
     one.add_argument("listen", help="host:ADDRESS:PORT or lab:ADDRESS:PORT")
     one.add_argument("to", help="the same")
+    one.add_argument("--certificate", type=Path, help="key and chain in one PEM file: it is listened with TLS")
     one.set_defaults(run=relay_between)
 
     one = commands.add_parser("clean", help="remove base images and layers that no machine uses")
@@ -126,9 +146,30 @@ def up(lab: Lab, arguments: argparse.Namespace) -> None:
         layer=str(layers.files(arguments.layer)) if arguments.layer else "",
         disks=wanted_disks,
         instance=arguments.instance.read_text() if arguments.instance else None,
-        identity=arguments.identity,
+        identity=in_namespace(lab, arguments.identity) if arguments.identity else None,
+        authority=arguments.authority.read_text() if arguments.authority else None,
+        wait=not arguments.no_wait,
     )
     Machine(lab, arguments.name).up(wanted)
+
+
+def grow(lab: Lab, arguments: argparse.Namespace) -> None:
+    told = Machine(lab, arguments.name).record.disks if Machine(lab, arguments.name).exists else []
+    found = [disks.Disk.of(lab, arguments.name, each) for each in told]
+    known = {disk.name: disk for disk in found}
+    known.get(arguments.disk, disks.Disk(lab, arguments.name, arguments.disk)).size_to(arguments.size)
+
+
+def know(lab: Lab, arguments: argparse.Namespace) -> None:
+    with host.exclusive(f"lab-{lab.name}"):
+        lab.ensure()
+        lab.know(arguments.whose, dict(each.split("=", 1) for each in arguments.name))
+        introduce(lab)
+
+
+def in_namespace(lab: Lab, endpoint: str) -> str:
+    """An endpoint whose namespace `lab` is this lab's."""
+    return endpoint.replace("lab:", f"{lab.namespace}:", 1)
 
 
 def keep(lab: Lab, arguments: argparse.Namespace) -> None:
@@ -143,6 +184,8 @@ def down(lab: Lab, arguments: argparse.Namespace) -> None:
     if arguments.all:
         disks.remove_all(lab)
         lab.remove()
+        if arguments.forget:
+            lab.forget()
 
 
 def facts(machine: Machine) -> dict[str, object]:
@@ -171,8 +214,8 @@ def inventory(lab: Lab, _: argparse.Namespace) -> None:
 
 
 def relay_between(lab: Lab, arguments: argparse.Namespace) -> None:
-    listen, to = (text.replace("lab:", f"{lab.namespace}:", 1) for text in (arguments.listen, arguments.to))
-    relay.serve(relay.Endpoint.parse(listen), relay.Endpoint.parse(to))
+    listen, to = (in_namespace(lab, text) for text in (arguments.listen, arguments.to))
+    relay.serve(relay.Endpoint.parse(listen), relay.Endpoint.parse(to), arguments.certificate)
 
 
 def serve(lab: Lab, arguments: argparse.Namespace) -> None:

@@ -16,15 +16,28 @@ UNIT = {"M": 1 << 20, "G": 1 << 30}
 
 @dataclass(frozen=True)
 class Disk:
-    """One disk of one machine; its file has as many bytes as the disk, and takes up what was written."""
+    """One disk of one machine; its file has as many bytes as the disk, and takes up what was written.
+
+    `key` is what the disk is called beside all machines, if it may go from one to another.
+    """
 
     lab: Lab
     machine: str
     name: str
+    key: str = ""
+
+    @classmethod
+    def of(cls, lab: Lab, machine: str, told: str) -> "Disk":
+        """The disk that a machine's record tells of: NAME, or NAME,KEY."""
+        name, _, key = told.partition(",")
+        return cls(lab, machine, name, key)
 
     @property
     def file(self) -> Path:
-        return folder(self.lab) / f"{checked(self.machine)}-{checked(self.name)}.img"
+        return (
+            folder(self.lab)
+            / f"{checked(self.key) if self.key else f'{checked(self.machine)}-{checked(self.name)}'}.img"
+        )
 
     @property
     def device(self) -> str | None:
@@ -79,10 +92,11 @@ def parsed(size: str) -> int:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Name and size of NAME=SIZE, as `up --disk` takes it."""
-    name, _, size = text.partition("=")
+    """What the record says (NAME or NAME,KEY) and the size of NAME=SIZE[,KEY], as `up --disk` takes it."""
+    name, _, rest = text.partition("=")
+    size, comma, key = rest.partition(",")
     parsed(size)
-    return checked(name), size
+    return checked(name) + (comma and f",{checked(key)}"), size
 
 
 def remove_all(lab: Lab) -> None:

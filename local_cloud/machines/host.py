@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STATE = Path(os.environ.get("MACHINES_STATE", "/var/lib/fraud-machines"))
@@ -75,11 +75,15 @@ def run(*command: str | Path, check: bool = True) -> str:
     return done.stdout
 
 
+def lock_file(name: str) -> Path:
+    return STATE / f".{name}.lock"
+
+
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
     """One process at a time changes `name` (a lab, a base); the others wait."""
     STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(STATE / f".{name}.lock", "w") as handle:
+    with open(lock_file(name), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -156,10 +160,15 @@ def extra_authorities() -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------ processes
-def spawn(group: Path, log: Path, *command: str | Path) -> None:
-    """Starts a command that outlives this process, in a cgroup of its own, by which it is found and ended again."""
+def spawn(group: Path, log: Path, *command: str | Path, environment: Mapping[str, str] | None = None) -> None:
+    """Starts a command that outlives this process, in a cgroup of its own, by which it is found and ended again.
+
+    Args:
+        environment: in place of this process's own.
+    """
     group.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
+    ours = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PYTHONUNBUFFERED": "1"}
+    environment = ours | dict(environment) if environment is not None else {**os.environ, **ours}
     with open(log, "ab") as output:
         subprocess.Popen(
             [str(part) for part in command],
@@ -176,6 +185,11 @@ def alive(group: Path) -> bool:
     """True while any process is left in the cgroup or below it."""
     events = group / "cgroup.events"
     return events.exists() and "populated 1" in events.read_text()
+
+
+def kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 def end(group: Path, seconds: float = 0) -> None:

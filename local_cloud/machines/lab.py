@@ -1,9 +1,12 @@
 """A lab: a network namespace with a bridge and the proxy; its machines hang on the bridge and nothing else does."""
 
+import json
 import os
 import re
+import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +49,7 @@ class Lab:
     def ensure(self) -> None:
         """Makes what is missing: folder, key, namespace, bridge, proxy."""
         (self.folder / "machines").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.folder / "hosts").touch()
         if not self.key.exists():
             host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.namespace, "-f", self.key)
         if not Path("/run/netns", self.namespace).exists():
@@ -62,7 +66,7 @@ class Lab:
         if not host.alive(self.group / "proxy"):
             allowed = ",".join(host.allowed_hosts())
             command = (sys.executable, "-m", "local_cloud.machines.proxy", self.namespace, GATEWAY, str(PROXY_PORT))
-            host.spawn(self.group / "proxy", self.folder / "proxy.log", *command, allowed)
+            host.spawn(self.group / "proxy", self.log("proxy"), *command, allowed)
 
     @property
     def connections(self) -> Path:
@@ -74,15 +78,45 @@ class Lab:
         for kept in self.connections.glob("*"):
             kept.unlink(missing_ok=True)
 
+    def names(self) -> list[tuple[str, str]]:
+        """(address, name) of what is known in the lab besides its machines."""
+        files = sorted((self.folder / "names").glob("*.json"))
+        return [(address, name) for file in files for name, address in json.loads(file.read_text()).items()]
+
+    def know(self, whose: str, names: Mapping[str, str]) -> None:
+        """Takes these names (name -> address) for those that `whose` had; whoever calls it introduces them."""
+        (self.folder / "names").mkdir(exist_ok=True)
+        (self.folder / "names" / f"{checked(whose)}.json").write_text(json.dumps(names))
+
+    def have(self, address: str) -> None:
+        """One more address of the lab's own, for what is served in it."""
+        if address not in host.run("ip", "-n", self.namespace, "-o", "addr", "show", "dev", "br0"):
+            self.ip(f"addr add {address}/24 dev br0")
+
     def ip(self, command: str) -> None:
         host.run("ip", "-n", self.namespace, *command.split())
 
-    def serve(self, name: str, command: list[str]) -> None:
-        """Starts a command in the lab's network, unless it runs; it ends with the lab."""
+    def serve(self, name: str, command: list[str], environment: Mapping[str, str] | None = None) -> None:
+        """Starts a command in the lab, with its network and its names, unless it runs; it ends with the lab.
+
+        Args:
+            environment: the command's whole environment; this process's without it.
+        """
         group = self.group / f"service-{checked(name)}"
         if not host.alive(group):
-            enter = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
-            host.spawn(group, self.folder / f"{name}.log", *enter, *command)
+            inside = (sys.executable, "-m", "local_cloud.machines.inside", self.name)
+            host.spawn(group, self.log(name), *inside, *command, environment=environment)
+
+    def end(self, name: str) -> None:
+        """Ends what `serve` has started under that name, with all that it started."""
+        host.end(self.group / f"service-{checked(name)}", 10)
+
+    def serves(self, name: str) -> bool:
+        """Whether what `serve` has started under that name runs."""
+        return host.alive(self.group / f"service-{checked(name)}")
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def serve_metadata(self) -> None:
         """The cloud's metadata service, for machines that the cloud's API describes.
@@ -91,7 +125,7 @@ class Lab:
             MachineError: somebody else is at its address already.
         """
         group = self.group / "service-metadata"
-        log = self.folder / "metadata.log"
+        log = self.log("metadata")
         if not host.alive(group):
             host.spawn(group, log, sys.executable, "-m", "local_cloud.machines.metadata", self.name)
         if not host.wait_until(lambda: self.answers(METADATA, 80) or not host.alive(group), 30) or not host.alive(
@@ -109,7 +143,14 @@ class Lab:
         os.execvp("nsenter", ["nsenter", f"--net=/run/netns/{self.namespace}", "--", *command])
 
     def remove(self) -> None:
-        """Ends the proxy and every service, removes the network; machines must be down."""
+        """Ends the proxy and every service, removes the network with whoever is in it; machines must be down."""
         host.end(self.group)
         if Path("/run/netns", self.namespace).exists():
+            for process in host.run("ip", "netns", "pids", self.namespace).split():
+                host.kill(int(process))  # such as a connection that ssh keeps
             host.run("ip", "netns", "del", self.namespace)
+
+    def forget(self) -> None:
+        """Removes what is left of a lab that was removed: its key, its logs."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        host.lock_file(f"lab-{self.name}").unlink(missing_ok=True)

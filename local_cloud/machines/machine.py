@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ class Record:
     user: str
     binds: list[str]
     layer: str = ""  # directory of what is installed already, over the base
-    disks: list[str] = field(default_factory=list)  # names of those beside its own
-    identity: str | None = None  # HOST:PORT at which the endpoint gives it tokens
+    disks: list[str] = field(default_factory=list)  # those beside its own: NAME, or NAME,KEY
+    identity: str | None = None  # where the endpoint gives it tokens: HOST:PORT, or NAMESPACE:HOST:PORT
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ class Request:
     user: str = "deploy"
     binds: tuple[str, ...] = ()  # HOST-PATH:GUEST-PATH
     layer: str = ""
-    disks: tuple[tuple[str, str], ...] = ()  # name, and the size of those that are not there yet: 512M, 2G
+    disks: tuple[tuple[str, str], ...] = ()  # NAME or NAME,KEY, and the size of those not there yet: 512M, 2G
     instance: str | None = None  # the API's description, as JSON: cloud-init makes of the machine what it says
     identity: str | None = None
+    authority: str | None = None  # a certificate (PEM) that it trusts besides Debian's
+    wait: bool = True  # until cloud-init has ended and ssh answers
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,7 @@ class Machine:
             if not self.exists:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 address = wanted.address or free_address(self.lab)
-                for name, size in wanted.disks:
-                    if not Disk(self.lab, self.name, name).file.exists():
-                        Disk(self.lab, self.name, name).size_to(size)
+                self.make_disks(wanted)
                 made = Record(
                     self.name,
                     address,
@@ -142,8 +142,12 @@ class Machine:
                     self.personalise(made, wanted.authorized_key)
                 else:
                     self.describe(wanted.instance, address)
-                (self.folder / "machine.json").write_text(json.dumps(asdict(made), indent=2) + "\n")
+                if wanted.authority:
+                    self.trust(wanted.authority)
+                self.save(made)
                 introduce(self.lab)
+            elif wanted.instance is not None:
+                self.revise(wanted, wanted.instance)
             if not self.running:
                 self.lab.forget_connections()
                 self.mount(self.record)
@@ -153,6 +157,8 @@ class Machine:
                     self.result.unlink(missing_ok=True)
                 self.boot()
             write_ssh_config(self.lab)
+        if not wanted.wait:
+            return
         if self.instance:
             self.await_cloud_init()
         if not host.wait_until(self.answers, BOOT_SECONDS):
@@ -162,11 +168,34 @@ class Machine:
             )
         print(f"{self.name}: Debian {self.record.debian}, {self.record.address}, {time.monotonic() - begun:.1f} s")
 
+    def save(self, record: Record) -> None:
+        draft = self.folder / "machine.json.new"  # the metadata service reads it at any time
+        draft.write_text(json.dumps(asdict(record), indent=2) + "\n")
+        draft.replace(self.folder / "machine.json")
+
+    def make_disks(self, wanted: Request) -> None:
+        for told, size in wanted.disks:
+            disk = Disk.of(self.lab, self.name, told)
+            if not disk.file.exists():
+                disk.size_to(size)
+
+    def revise(self, wanted: Request, instance: str) -> None:
+        """Notes what the API says of it now; disks come and go with the next boot."""
+        self.make_disks(wanted)
+        self.describe(instance, self.record.address)
+        self.save(replace(self.record, disks=[name for name, _ in wanted.disks], identity=wanted.identity))
+
+    def trust(self, authority: str) -> None:
+        (self.root / "usr/local/share/ca-certificates/lab.crt").write_text(authority)
+        host.run("chroot", self.root, "update-ca-certificates")
+
     def describe(self, instance: str, address: str) -> None:
         """Notes what its metadata service is to say; at its first boot all else comes from there."""
         told = json.loads(instance)
         told["network_interfaces"][0]["primary_v4_address"]["address"] = address  # the lab's network is not the cloud's
-        (self.folder / "instance.json").write_text(json.dumps(told))
+        draft = self.folder / "instance.json.new"
+        draft.write_text(json.dumps(told))
+        draft.replace(self.folder / "instance.json")
 
     def await_cloud_init(self) -> None:
         """Raises MachineError if cloud-init does not end, or ends so that nobody can log in."""
@@ -186,8 +215,8 @@ class Machine:
         self.detach_disks()
 
     def detach_disks(self) -> None:
-        for name in self.record.disks:
-            Disk(self.lab, self.name, name).detach()
+        for told in self.record.disks:
+            Disk.of(self.lab, self.name, told).detach()
 
     def down(self) -> None:
         """Removes the machine and its own disk; others stay, for the next machine of that name."""
@@ -260,7 +289,8 @@ class Machine:
         host.run(*inside, "route", "add", "default", "via", GATEWAY)
 
     def boot(self) -> None:
-        disks = {name: Disk(self.lab, self.name, name).attach() for name in self.record.disks}
+        found = [Disk.of(self.lab, self.name, told) for told in self.record.disks]
+        disks = {disk.name: disk.attach() for disk in found}
         command = [
             "systemd-nspawn",
             "--quiet",
@@ -295,13 +325,18 @@ def free_address(lab: Lab) -> str:
 
 
 def introduce(lab: Lab) -> None:
-    """Every machine knows every machine of its lab by name, and the lab's own address as `lab`."""
-    known = [(GATEWAY, "lab")] + [(machine.record.address, machine.name) for machine in machines(lab)]
+    """Every machine knows all machines of its lab by name, the lab itself as `lab`, and the lab's other names."""
+    known = [(GATEWAY, "lab")] + [(machine.record.address, machine.name) for machine in machines(lab)] + lab.names()
     for machine in machines(lab):
         if machine.root.is_mount():
-            lines = ["127.0.0.1 localhost", f"127.0.1.1 {machine.name}", "::1 localhost ip6-localhost ip6-loopback"]
-            lines += [f"{address} {name}" for address, name in known if name != machine.name]
-            (machine.root / "etc/hosts").write_text("\n".join(lines) + "\n")
+            (machine.root / "etc/hosts").write_text(hosts_file(machine.name, known))
+    # In place: a program of this host may have it mounted over its own.
+    (lab.folder / "hosts").write_text(hosts_file("lab", known))
+
+
+def hosts_file(own: str, known: list[tuple[str, str]]) -> str:
+    lines = ["127.0.0.1 localhost", f"127.0.1.1 {own}", "::1 localhost ip6-localhost ip6-loopback"]
+    return "\n".join([*lines, *(f"{address} {name}" for address, name in known if name != own)]) + "\n"
 
 
 def write_ssh_config(lab: Lab) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from local_cloud.machines import host
+from local_cloud.machines import host, relay
 from local_cloud.machines.lab import METADATA, Lab
 from local_cloud.machines.machine import machines
 
@@ -126,9 +126,11 @@ def looked_up(tree: Any, path: str) -> Answer:
 
 
 def token_of(identity: str) -> Answer:
-    """A token of the machine's account, from its listener at the endpoint."""
-    connection = http.client.HTTPConnection(identity, timeout=10)
+    """A token of the machine's account, from its listener at the endpoint: HOST:PORT, or NAMESPACE:HOST:PORT."""
+    listener = relay.Endpoint.parse(identity if identity.count(":") == 2 else f"host:{identity}")
+    connection = http.client.HTTPConnection(listener.address, listener.port, timeout=10)
     try:
+        connection.sock = listener.connect()
         connection.request("GET", GCE + TOKEN, headers={FLAVOR[0]: FLAVOR[1]})
         answer = connection.getresponse()
         return Answer(answer.status, answer.read().decode())

@@ -7,8 +7,10 @@ import os
 import select
 import socket
 import socketserver
+import ssl
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from local_cloud.machines import host
 
@@ -61,7 +63,9 @@ def pump(one: socket.socket, other: socket.socket) -> None:
     peer = {one: other, other: one}
     open_sides = {one, other}
     while open_sides:
-        ready, _, _ = select.select(list(open_sides), [], [], IDLE_SECONDS)
+        # What TLS has read and nobody has taken yet is not seen by select.
+        read: list[socket.socket] = [s for s in open_sides if isinstance(s, ssl.SSLSocket) and s.pending()]
+        ready = read or select.select(list(open_sides), [], [], IDLE_SECONDS)[0]
         if not ready:
             return
         for side in ready:
@@ -76,14 +80,22 @@ def pump(one: socket.socket, other: socket.socket) -> None:
             open_sides.discard(side)
 
 
-def serve(listen: Endpoint, to: Endpoint) -> None:
-    """Relays every connection, until the process ends."""
+def serve(listen: Endpoint, to: Endpoint, certificate: Path | None = None) -> None:
+    """Relays every connection, until the process ends.
+
+    Args:
+        certificate: key and chain in one PEM file: clients speak TLS, and what is behind does not.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+    if context and certificate:
+        context.load_cert_chain(certificate)
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
-                with to.connect() as upstream:
-                    pump(self.request, upstream)
+                client = context.wrap_socket(self.request, server_side=True) if context else self.request
+                with client, to.connect() as upstream:
+                    pump(client, upstream)
             except OSError as problem:
                 print(f"relay to {to.address}:{to.port}: {problem}", file=sys.stderr, flush=True)
 

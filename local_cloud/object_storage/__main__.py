@@ -22,10 +22,14 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: any free port)")
     parser.add_argument("--certificate", type=Path, help="key and chain in one PEM file; without it there is no TLS")
+    parser.add_argument(
+        "--authority", type=Path, help="certificate that is read at /cloud-certs/CA.pem, as the cloud's"
+    )
     options = parser.parse_args()
     key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     tokens = tokens_of(options.cloud) if options.cloud else lambda token: False
-    front = Front(ObjectStore(options.store, key, secret), Settings(options.settings), tokens)
+    published = {"/cloud-certs/CA.pem": options.authority.read_bytes()} if options.authority else {}
+    front = Front(ObjectStore(options.store, key, secret), Settings(options.settings), tokens, published)
     wait = asked_to_end()
     server = Server(front, options.host, options.port, options.certificate).start()
     print(server.url, flush=True)

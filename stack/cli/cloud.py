@@ -1,6 +1,8 @@
 """The commands of the cloud: `make bootstrap`, `rotate`, `pause`, `resume`, `destroy` and `cost`."""
 
 import math
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,8 +10,12 @@ from typing import Annotated, Literal
 from dags.retraining.settings import require_cron
 from stack.cloud import bootstrap, cost, destroy, lost, pause, rotate
 from stack.cloud.deployment import Deployment
+from stack.common.console import say
 from stack.common.envs import ROOT
+from stack.common.errors import StackError
 from stack.common.options import Variable
+from stack.lab import commands
+from stack.lab.site import INSIDE, Site
 
 SCHEDULE = Variable("", "a cron expression in UTC", "0 6 * * 1", require_cron)
 IMPORT = Variable("IMPORT", "ADDRESS=ID", lost.EXAMPLE, lambda text: lost.parse_imports(text) or True)
@@ -24,7 +30,14 @@ class CloudOptions:
     mirror: Annotated[str, "of Terraform's registry: its https address, `yandex`, or `none`; it is kept"] = ""
 
     def deployment(self, force: bool = False) -> Deployment:
-        return Deployment(self.state, self.project.resolve(), force, self.mirror)
+        here = Site(self.state)
+        project = here.project if here.exists else self.project
+        return Deployment(self.state, project.resolve(), force, self.mirror)
+
+    @property
+    def of_this_host(self) -> Path | None:
+        """The folder of the deployment, if its cloud is this host and this process is not in its lab."""
+        return self.state if commands.is_outside(self.state) else None
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,13 @@ class Bootstrap(CloudOptions):
     force: Annotated[bool, "do the steps that are done already, too; go on though quotas are short"] = False
     only: Annotated[Literal["", "network"], "make the network alone"] = ""
     adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces", IMPORT] = ""
+    target: Annotated[Literal["", "local"], "`local`: this host stands for the cloud"] = ""
+
+    @property
+    def of_this_host(self) -> Path | None:
+        if (self.target or Site(self.state).exists) and INSIDE not in os.environ:
+            commands.make(self.state)
+        return super().of_this_host
 
     def run(self) -> None:
         wishes = bootstrap.Wishes(self.schedule, self.yes, self.only, self.adopt)
@@ -48,8 +68,24 @@ class Destroy(CloudOptions):
 
     yes: Annotated[bool, "ask nothing"] = False
 
-    def run(self) -> None:
-        destroy.destroy(self.deployment(), self.yes)
+    force: Annotated[bool, "of a deployment on this host: do not ask its cloud first"] = False
+
+    @property
+    def of_this_host(self) -> None:
+        """When its lab is removed this command must not be in it."""
+
+    def run(self) -> int:
+        here = commands.is_outside(self.state)
+        if self.force and not here:
+            raise StackError(f"FORCE=1 removes a deployment on this host, and {self.state} is none. Leave it out.")
+        if not here:
+            destroy.destroy(self.deployment(), self.yes)
+            return 0
+        if self.deployment().exists and not self.force and (status := commands.run_inside(self.state, sys.argv[1:])):
+            say("Its lab stands. `make destroy TARGET=local FORCE=1` removes it without asking its cloud.")
+            return status
+        commands.remove(self.state)
+        return 0
 
 
 @dataclass(frozen=True)

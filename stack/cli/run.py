@@ -11,6 +11,7 @@ from stack.cli import board, cloud, local, running
 from stack.common.console import say_indented
 from stack.common.errors import StackError
 from stack.common.options import add_options
+from stack.lab.commands import run_inside
 
 TARGETS = {"stop": "demo-stop", "clean": "demo-clean"}  # what make calls them
 GROUPS = (local, running, cloud, board)
@@ -40,7 +41,8 @@ def main() -> int:
     group = next(each for each in GROUPS if isinstance(command, each.COMMANDS))
     patience.log.addHandler(Said())
     try:
-        result = command.run()
+        here = getattr(command, "of_this_host", None)
+        result = run_inside(here, sys.argv[1:]) if here else command.run()
         return result if type(result) is int else 1 if result is False else 0
     except StackError as problem:
         print(f"\n{problem}", file=sys.stderr)

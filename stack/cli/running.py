@@ -16,6 +16,8 @@ from stack.cloud.system import CloudSystem
 from stack.common.console import console
 from stack.common.errors import StackError
 from stack.common.options import Variable
+from stack.lab import ui as lab_ui
+from stack.lab.commands import is_outside
 from stack.local import ui as local_ui
 from stack.local.state import State
 from stack.local.system import DemoSystem
@@ -38,6 +40,11 @@ class Which:
         None
     )
     cloud: Annotated[Path | None, "folder of a deployment in the cloud (default: .cloud, if there is no demo)"] = None
+
+    @property
+    def of_this_host(self) -> Path | None:
+        """The folder of a deployment that was named, if its cloud is this host and this process is not in its lab."""
+        return self.cloud if self.cloud and is_outside(self.cloud) else None
 
     def system(self, hurry: bool = False) -> DemoSystem | CloudSystem:
         """Raises StackError if two are named, or two are there and none is named."""
@@ -143,7 +150,13 @@ class Logs(Which):
 class Ui(Which):
     """say where the pages of Airflow and MLflow are and how to log in; open a way to them, where one is needed"""
 
+    @property
+    def of_this_host(self) -> None:
+        """A browser is not in the lab, so neither is this command."""
+
     def run(self) -> None:
+        if self.cloud and is_outside(self.cloud):
+            return lab_ui.show(self.cloud)
         system = self.system()
         if isinstance(system, DemoSystem):
             local_ui.show(system, console)

@@ -1,6 +1,6 @@
 """A cloud for `make bootstrap`: real Terraform and Ansible, the API of local_cloud, an S3 server, our own module.
 
-Only the provider stands in (provider.py): it has the real one's schema, which FRAUD_TERRAFORM_SCHEMA brings.
+Only the provider stands in (stack/provider): it has the real one's schema, which FRAUD_TERRAFORM_SCHEMA brings.
 """
 
 import contextlib
@@ -123,7 +123,7 @@ class CloudFixture:
         write_private(folder / "provider.json", json.dumps(config))
         self.make_project()
         self.provider = subprocess.Popen(
-            [sys.executable, "-m", "tests.bootstrap.provider", str(folder)],
+            [sys.executable, "-m", "stack.provider", str(folder)],
             stdout=subprocess.PIPE,
             # the schema's own modules lie beside it
             env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{schemas}", **KEEP_BYTECODE, **NO_METADATA},
@@ -192,7 +192,7 @@ class CloudFixture:
         write_private(self.folder / "trouble.json", json.dumps(kinds))
 
     def by_hand(self, **types: dict[str, Any]) -> None:
-        """What others have done to resources since they were made, {name: {attribute: value}} (made_for_real.py)."""
+        """What others have done to resources since they were made, {name: {attribute: value}} (stack/provider)."""
         write_private(self.folder / "by-hand.json", json.dumps(types))
 
     def calls(self) -> list[str]:

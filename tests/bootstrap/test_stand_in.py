@@ -13,9 +13,9 @@ import grpc
 import pytest
 from google.protobuf import json_format
 
+from stack.provider.kinds.api import Api, Refused
+from stack.provider.messages import Json
 from tests.bootstrap.cloud_fixture import CloudFixture
-from tests.bootstrap.kinds.api import Api, Refused
-from tests.bootstrap.messages import Json
 from tests.support.cloud import DATAPROC, FOLDER, NETWORK, SUBNET
 
 pytestmark = pytest.mark.timeout(300)

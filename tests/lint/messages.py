@@ -18,7 +18,7 @@ from stack.common.envs import ROOT
 ROOMS: dict[str, dict[str, set[str]]] = {
     "The demo": {"stack/local": {"StackError"}, "stack/common": {"StackError"}},
     "A running system": {"stack/running": {"StackError"}, "stack/cli": {"StackError"}},
-    "The cloud": {"stack/cloud": {"StackError"}},
+    "The cloud": {"stack/cloud": {"StackError"}, "stack/lab": {"StackError"}},
     "The board": {"stack/board": {"StackError"}},
     "Runs": {
         "dags": {

@@ -43,6 +43,8 @@ ARROWS = {
     },
     "stack/board": {"stack.board", "stack.common"},
     "stack/common": {"stack.common", "dags.retraining.patience"},
+    "stack/lab": {"stack.lab", "stack.common", "stack.local", "local_cloud"},
+    "stack/provider": {"stack.provider", "stack.common", "local_cloud", "dags.retraining.patience"},
     # The screen asks both kinds of systems the same. What is late, overdue or too dear is said where the DAGs say it.
     "stack/running": {
         "stack.running",

@@ -90,7 +90,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     )
     store = Store(state / "state.db")
     context = new_context(config, store, "localhost:1")
-    site = Site({"grpc": "localhost:1", "rest": "localhost:2"}, state / "bundle", no_machine)
+    files = [state / name for name in ("bundle", "ca", "pair")]
+    site = Site({"grpc": "localhost:1", "rest": "localhost:2"}, files[0], no_machine, *files[1:])
     yield Client(Cloud(context, all_services(context, site)))
     store.close()
 

@@ -235,3 +235,13 @@ def test_a_token_of_the_cloud_opens_the_store(
     made_up = as_the_operator(server, monkeypatch, "t1.made.up")
     assert refused(lambda: made_up.put_object(Bucket=BUCKET, Key="k", Body=b"x"))[0] == "AccessDenied"
     server.close()
+
+
+def test_the_authority_is_read_by_anybody_and_nothing_else_is(behind: ObjectStore, tmp_path: Path) -> None:
+    """As machines and playbooks fetch the vendor's: without credentials."""
+    path = "/cloud-certs/CA.pem"
+    store = Front(Behind(behind.url, KEY, SECRET), Settings(tmp_path / "kept.json"), lambda _: False, {path: b"PEM"})
+    assert store.answer(Request("GET", path, {})).body == b"PEM"
+    for method, other in (("PUT", path), ("DELETE", path)):
+        with pytest.raises(S3Error):
+            store.answer(Request(method, other, {}))

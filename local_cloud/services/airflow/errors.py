@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from local_cloud.core.errors import ApiError, invalid
+from local_cloud.core.errors import ApiError, invalid, precondition
 
 
 def not_a_version(value: str) -> ApiError:
@@ -23,3 +23,11 @@ def no_dag_processor(version: str) -> ApiError:
 
 def workers(low: int, high: int) -> ApiError:
     return invalid(f"config.worker: min_count {low} and max_count {high}; 1 <= min_count <= max_count is expected")
+
+
+def no_airflow_of(version: str, offered: str) -> ApiError:
+    return precondition(f"config.airflow_version: this host runs Airflow {offered}, not {version}")
+
+
+def one_airflow() -> ApiError:
+    return precondition("This host runs one Airflow, and there is one")

@@ -2,31 +2,81 @@
 
 from collections.abc import Callable, Mapping
 
+from google.protobuf.message import Message
 from yandex.cloud.airflow.v1 import common_pb2
 
-from local_cloud.core.calls import Begun, Call, Handler, Verb
+from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
+from local_cloud.core.context import Context, Site
+from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding
+from local_cloud.core.resources import Row, status_of
 from local_cloud.services.airflow import checks
+from local_cloud.services.airflow.server import Server
 from local_cloud.services.base import Service
 
 _AIRFLOW = "yandex.cloud.airflow.v1"
+CLUSTER, _CLUSTERS = f"{_AIRFLOW}.Cluster", f"{_AIRFLOW}.ClusterService"
+Finish = Callable[[Work], Message]
 
 
 class Airflow(Service):
+    def __init__(self, context: Context, site: Site) -> None:
+        super().__init__(context, site)
+        image, lab = context.config.airflow, context.lab
+        self._server = Server(image, lab, context.config, site) if image and lab else None
+
     def handlers(self) -> Mapping[str, Handler]:
-        create = Verb(self._create, self.resources.finish, self.resources.undo_create)
-        return {f"{_AIRFLOW}.ClusterService/Create": create}
+        shared, on_host = self.resources, self._on_host
+        return {
+            f"{_CLUSTERS}/Create": Verb(self._create, self._made, self._undo_create),
+            f"{_CLUSTERS}/Start": Verb(shared.begin_change, on_host(Server.up, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, on_host(Server.stop, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Delete": Verb(
+                shared.begin_delete, on_host(Server.remove, shared.finish_delete), shared.undo_change
+            ),
+        }
+
+    def resume(self) -> None:
+        """An Airflow that should run does, and has an identity again."""
+        for row in self.store.select(CLUSTER) if self._server else ():
+            if self._server and status_of(row.message) == "RUNNING":
+                self._server.start(row)
+
+    def shutdown(self) -> None:
+        if self._server:
+            self._server.close()
+
+    def _on_host(self, act: Callable[[Server, Row], None], finish: Finish) -> Finish:
+        """The end of a verb, before which the Airflow of this host does the same, if clusters are real."""
+
+        def ending(work: Work) -> Message:
+            if self._server:
+                act(self._server, self.store.get(CLUSTER, work.resource))
+            return finish(work)
+
+        return ending
+
+    def _made(self, work: Work) -> Message:
+        password = work.call.request.admin_password
+        return self._on_host(lambda server, row: server.make(row, password), self.resources.finish)(work)
+
+    def _undo_create(self, work: Work, error: ApiError) -> None:
+        if self._server:
+            self._server.remove(self.store.get(CLUSTER, work.resource))
+        self.resources.undo_create(work, error)
 
     def checks(self) -> Mapping[str, Callable[[Call], None]]:
         return {
-            f"{_AIRFLOW}.ClusterService/Create": lambda call: checks.check_cluster(self.store, call.request),
-            f"{_AIRFLOW}.ClusterService/Update": lambda call: checks.check_update(self.store, call.request),
+            f"{_CLUSTERS}/Create": lambda call: checks.check_cluster(self.store, call.request),
+            f"{_CLUSTERS}/Update": lambda call: checks.check_update(self.store, call.request),
         }
 
     def holdings(self) -> Mapping[str, Holding]:
-        return {f"{_AIRFLOW}.Cluster": checks.holding}
+        return {CLUSTER: checks.holding}
 
     def _create(self, call: Call) -> Begun:
+        if self._server:
+            self._server.check(call.request.config.airflow_version, len(self.store.select(CLUSTER)))
         row = self.resources.create(call)
         cluster = row.message
         cluster.webserver_url = f"https://c-{row.key}.airflow.yandexcloud.net"

@@ -70,3 +70,13 @@ def internal_address_used(subnet: Row, value: str) -> ApiError:
 
 def subnet_full(row: Row) -> ApiError:
     return precondition(f"Address space exhausted: subnet {row.key!r} has no free address")
+
+
+def no_machine_of(family: str) -> ApiError:
+    return precondition(
+        f"This host boots machines of debian-12 and debian-13; the boot disk is of {family or 'no image'!r}"
+    )
+
+
+def address_stays(row: Row) -> ApiError:
+    return precondition(f"Instance {row.key!r} is a machine of this host, whose address and subnet stay as they are")

@@ -8,12 +8,14 @@ from yandex.cloud.compute.v1 import instance_pb2, instance_service_pb2, snapshot
 
 from local_cloud.core import schema
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
+from local_cloud.core.context import Context, Site
 from local_cloud.core.hardware import DEFAULT_DISK
 from local_cloud.core.identity import PUBLIC_IMAGES
 from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, set_status, status_of
 from local_cloud.services.base import Service
 from local_cloud.services.compute import checks, errors
+from local_cloud.services.compute.machines import Machines
 from local_cloud.services.compute.models import (
     ADDRESS,
     DISK,
@@ -39,28 +41,85 @@ _INSTANCES, _DISKS, _IMAGES, _SCHEDULES = (
 _AT_REST = ("platform_id", "resources_spec")
 
 
+# What is done to an instance's machine, and what to a disk on it.
+Act = Callable[[Machines, Row], None]
+
+
 class Compute(Service):
+    def __init__(self, context: Context, site: Site) -> None:
+        super().__init__(context, site)
+        self._machines = Machines(context.lab, self.store, site) if context.lab else None
+
     def handlers(self) -> Mapping[str, Handler]:
-        shared = self.resources
+        shared, on_host, up = self.resources, self._on_host, Machines.up
         return {
-            f"{_INSTANCES}/Create": Verb(self._create, shared.finish, self._undo_create),
-            f"{_INSTANCES}/Update": Verb(self._begin_update, shared.finish_update, shared.undo_change),
-            f"{_INSTANCES}/Start": Verb(self._begin_start, shared.finish, shared.undo_change),
-            f"{_INSTANCES}/Delete": Verb(shared.begin_delete, self._delete, shared.undo_change),
-            f"{_INSTANCES}/AddOneToOneNat": Verb(self._add_nat, self._answer),
-            f"{_INSTANCES}/RemoveOneToOneNat": Verb(self._remove_nat, self._answer),
-            f"{_INSTANCES}/AttachDisk": Verb(self._attach, self._answer),
-            f"{_INSTANCES}/DetachDisk": Verb(self._detach, self._answer),
-            f"{_INSTANCES}/UpdateMetadata": Verb(self._update_metadata, self._answer),
+            f"{_INSTANCES}/Create": Verb(self._create, on_host(up, shared.finish), self._undo_create),
+            f"{_INSTANCES}/Update": Verb(self._begin_update, self._told(shared.finish_update), shared.undo_change),
+            f"{_INSTANCES}/Start": Verb(self._begin_start, on_host(up, shared.finish), shared.undo_change),
+            f"{_INSTANCES}/Stop": Verb(shared.begin_change, on_host(Machines.stop, shared.finish), shared.undo_change),
+            f"{_INSTANCES}/Restart": Verb(
+                shared.begin_change, on_host(Machines.restart, shared.finish), shared.undo_change
+            ),
+            f"{_INSTANCES}/Delete": Verb(shared.begin_delete, on_host(Machines.down, self._delete), shared.undo_change),
+            f"{_INSTANCES}/AddOneToOneNat": Verb(self._add_nat, self._told(self._answer)),
+            f"{_INSTANCES}/RemoveOneToOneNat": Verb(self._remove_nat, self._told(self._answer)),
+            f"{_INSTANCES}/AttachDisk": Verb(self._attach, self._rebooted(self._answer)),
+            f"{_INSTANCES}/DetachDisk": Verb(self._detach, self._rebooted(self._answer)),
+            f"{_INSTANCES}/UpdateMetadata": Verb(self._update_metadata, self._told(self._answer)),
             f"{_INSTANCES}/UpdateNetworkInterface": Verb(self._update_interface, self._answer),
             f"{_INSTANCES}/Get": self._get,
             f"{_DISKS}/Create": Verb(self._create_disk, shared.finish, shared.undo_create),
-            f"{_DISKS}/Delete": Verb(self._begin_disk_delete, shared.finish_delete, shared.undo_change),
+            f"{_DISKS}/Update": Verb(shared.begin_update, self._grow, shared.undo_change),
+            f"{_DISKS}/Delete": Verb(
+                self._begin_disk_delete, on_host(Machines.remove, shared.finish_delete), shared.undo_change
+            ),
             f"{_IMAGES}/GetLatestByFamily": self._latest,
             f"{_SCHEDULES}/Create": Verb(self._create_schedule, shared.finish, shared.undo_create),
             f"{_SCHEDULES}/UpdateDisks": Verb(self._update_disks, self._scheduled),
             f"{_SCHEDULES}/ListDisks": self._list_disks,
         }
+
+    def resume(self) -> None:
+        """Machines that should run do; they get tokens again, of this endpoint."""
+        for row in self.store.select(INSTANCE) if self._machines else ():
+            if self._machines and status_of(row.message) == "RUNNING":
+                self._machines.up(row)
+
+    def shutdown(self) -> None:
+        if self._machines:
+            self._machines.close()
+
+    def _on_host(self, act: Act, finish: Callable[[Work], Message]) -> Callable[[Work], Message]:
+        """The end of a verb, before which that is done to the machine on this host, if instances are machines."""
+
+        def ending(work: Work) -> Message:
+            if self._machines:
+                act(self._machines, self.resources.current(work))
+            return finish(work)
+
+        return ending
+
+    def _told(self, finish: Callable[[Work], Message], reboot: bool = False) -> Callable[[Work], Message]:
+        """The end of a verb, after which a machine that runs is told what the API says of it now."""
+
+        def ending(work: Work) -> Message:
+            answer = finish(work)
+            row = self.store.get(INSTANCE, work.resource)
+            if self._machines and status_of(row.message) == "RUNNING":
+                (self._machines.restart if reboot else self._machines.up)(row)
+            return answer
+
+        return ending
+
+    def _rebooted(self, finish: Callable[[Work], Message]) -> Callable[[Work], Message]:
+        """As `_told`; a machine here has its disks from its boot on."""
+        return self._told(finish, reboot=True)
+
+    def _grow(self, work: Work) -> Message:
+        answer = self.resources.finish_update(work)
+        if self._machines:
+            self._machines.grow(self.store.get(DISK, work.resource))
+        return answer
 
     def checks(self) -> Mapping[str, Callable[[Call], None]]:
         return {
@@ -170,8 +229,11 @@ class Compute(Service):
 
     def _undo_create(self, work: Work, error: Any) -> None:
         """A machine that could not be made leaves no disk of its own and no address in use."""
+        row = self.store.find(work.resource)
+        if row is not None and self._machines:
+            self._machines.down(row)
         with self.store.transaction():
-            if (row := self.store.find(work.resource)) is not None:
+            if row is not None:
                 self._release(row)
         self.resources.undo_create(work, error)
 
@@ -266,6 +328,8 @@ class Compute(Service):
         at_rest = [path for path in paths if path in ("subnet_id", "primary_v4_address_spec")]
         if at_rest and status_of(row.message) != "STOPPED":
             raise errors.not_stopped(row, at_rest, status_of(row.message))
+        if at_rest and self._machines:
+            raise errors.address_stays(row)
         if "subnet_id" in paths:
             interface.subnet_id = request.subnet_id
         if at_rest:

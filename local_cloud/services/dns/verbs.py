@@ -85,6 +85,10 @@ class Dns(Service):
             self.store.insert(record, key(zone.key, record), zone.folder, {"dns_zone_id": zone.key})
 
     def _done(self, work: Work) -> Message:
+        if lab := self.context.lab:
+            records = (row.message for row in self.store.select(RECORD_SET))
+            names = {each.name.rstrip("."): each.data[0] for each in records if each.type == "A"}
+            lab.name("dns", names)
         return response(work.call.method, Empty())
 
     def _get(self, call: Call) -> Message:

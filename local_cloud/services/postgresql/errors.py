@@ -80,3 +80,11 @@ def connections(asked: int, most: int) -> ApiError:
 
 def name_taken(kind: str, name: str, cluster: Row) -> ApiError:
     return already_exists(f"{kind.rpartition('.')[2]} with name {name!r} already exists in cluster {cluster.key}")
+
+
+def no_server_of(version: str, offered: Collection[str]) -> ApiError:
+    return precondition(f"config_spec.version: this host runs PostgreSQL {', '.join(offered)}, not {version or 'any'}")
+
+
+def one_host(hosts: int) -> ApiError:
+    return precondition(f"host_specs: this host runs one server for a cluster, not {hosts}")

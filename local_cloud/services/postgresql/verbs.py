@@ -6,8 +6,10 @@ from typing import Any
 from google.protobuf.message import Message
 
 from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
+from local_cloud.core.context import Context, Site
+from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import Row, belongs
+from local_cloud.core.resources import Row, belongs, status_of
 from local_cloud.services.base import Service
 from local_cloud.services.generic.errors import is_protected as protected
 from local_cloud.services.generic.models import apply_paths, is_protected, response
@@ -24,26 +26,50 @@ from local_cloud.services.postgresql.models import (
     new_user,
     size_of,
 )
+from local_cloud.services.postgresql.server import Servers
 
+Finish = Callable[[Work], Message]
 _POSTGRESQL = "yandex.cloud.mdb.postgresql.v1"
 _CLUSTERS, _USERS, _DATABASES = (f"{_POSTGRESQL}.{name}Service" for name in ("Cluster", "User", "Database"))
 
 
 class Postgresql(Service):
+    def __init__(self, context: Context, site: Site) -> None:
+        super().__init__(context, site)
+        self._servers = Servers(context.lab, site) if context.lab else None
+
     def handlers(self) -> Mapping[str, Handler]:
-        shared = self.resources
+        shared, on_host = self.resources, self._on_host
         return {
-            f"{_CLUSTERS}/Create": Verb(self._create, shared.finish, shared.undo_create),
+            f"{_CLUSTERS}/Create": Verb(self._create, on_host(self._make, shared.finish), self._undo_create),
             f"{_CLUSTERS}/Update": Verb(shared.begin_update, self._finish_update, shared.undo_change),
+            f"{_CLUSTERS}/Start": Verb(shared.begin_change, on_host(Servers.up, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, on_host(Servers.stop, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Delete": Verb(
+                shared.begin_delete, on_host(Servers.remove, shared.finish_delete), shared.undo_change
+            ),
             f"{_CLUSTERS}/AddHosts": Verb(self._add_hosts, self._done),
             f"{_CLUSTERS}/UpdateHosts": Verb(self._update_hosts, self._done),
             f"{_CLUSTERS}/DeleteHosts": Verb(self._delete_hosts, self._done),
-            f"{_USERS}/Create": Verb(self._create_user, self._part),
-            f"{_USERS}/Update": Verb(self._update_user, self._part),
-            f"{_USERS}/Delete": Verb(self._begin_user_delete, shared.finish_delete, shared.undo_change),
-            f"{_DATABASES}/Create": Verb(self._create_database, self._part),
-            f"{_DATABASES}/Update": Verb(self._update_database, self._part),
+            f"{_USERS}/Create": Verb(self._create_user, self._ending(self._put_user, self._part), shared.undo_create),
+            f"{_USERS}/Update": Verb(self._update_user, self._ending(self._put_user, self._part)),
+            f"{_USERS}/Delete": Verb(
+                self._begin_user_delete, self._ending(self._remove_user, shared.finish_delete), shared.undo_change
+            ),
+            f"{_DATABASES}/Create": Verb(
+                self._create_database, self._ending(self._put_database, self._part), shared.undo_create
+            ),
+            f"{_DATABASES}/Update": Verb(self._update_database, self._ending(self._put_database, self._part)),
+            f"{_DATABASES}/Delete": Verb(
+                shared.begin_delete, self._ending(self._remove_database, shared.finish_delete), shared.undo_change
+            ),
         }
+
+    def resume(self) -> None:
+        """Servers that should run do."""
+        for row in self.store.select(CLUSTER) if self._servers else ():
+            if self._servers and status_of(row.message) == "RUNNING":
+                self._servers.up(row)
 
     def checks(self) -> Mapping[str, Callable[[Call], None]]:
         return {
@@ -55,8 +81,50 @@ class Postgresql(Service):
     def holdings(self) -> Mapping[str, Holding]:
         return HOLDINGS
 
+    # ---------------------------------------------------------------------------- servers of this host
+    def _ending(self, act: Callable[[Servers, Work], None], finish: Callable[[Work], Message]) -> Finish:
+        """The end of a verb, before which the server does the same, if clusters are servers of this host."""
+
+        def ending(work: Work) -> Message:
+            if self._servers:
+                act(self._servers, work)
+            return finish(work)
+
+        return ending
+
+    def _on_host(self, act: Callable[[Servers, Row], None], finish: Finish) -> Finish:
+        return self._ending(lambda servers, work: act(servers, self.store.get(CLUSTER, work.resource)), finish)
+
+    def _make(self, servers: Servers, cluster: Row) -> None:
+        hosts = [each.message.name for each in self._of(cluster, HOST)]
+        servers.make(cluster, hosts, len(self.store.select(CLUSTER)) - 1)
+
+    def _undo_create(self, work: Work, error: ApiError) -> None:
+        if self._servers:
+            self._servers.remove(self.store.get(CLUSTER, work.resource))
+        self.resources.undo_create(work, error)
+
+    def _put_user(self, servers: Servers, work: Work) -> None:
+        request = work.call.request
+        password = getattr(request, "password", "") or getattr(getattr(request, "user_spec", None), "password", "")
+        servers.put_user(self._cluster(work), self.resources.current(work).message, password)
+
+    def _remove_user(self, servers: Servers, work: Work) -> None:
+        servers.remove_user(self._cluster(work), work.call.request.user_name)
+
+    def _put_database(self, servers: Servers, work: Work) -> None:
+        servers.put_database(self._cluster(work), self.resources.current(work).message)
+
+    def _remove_database(self, servers: Servers, work: Work) -> None:
+        servers.remove_database(self._cluster(work), work.call.request.database_name)
+
+    def _cluster(self, work: Work) -> Row:
+        return self.store.get(CLUSTER, work.call.request.cluster_id)
+
     # ---------------------------------------------------------------------------- clusters and hosts
     def _create(self, call: Call) -> Begun:
+        if self._servers:
+            self._servers.check(call.request.config_spec.version, len(call.request.host_specs))
         row = self.resources.create(call)
         complete(row.message)
         self.store.save(row)
@@ -95,6 +163,8 @@ class Postgresql(Service):
 
     def _add_hosts(self, call: Call) -> Begun:
         row = self._running(call)
+        if self._servers:
+            raise errors.one_host(1 + len(call.request.host_specs))
         self._insert_hosts(row, call.request.host_specs)
         return Begun(row)
 

@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from tests.bootstrap.kinds.api import Api
-from tests.bootstrap.messages import UNKNOWN, Json
+from stack.provider.kinds.api import Api
+from stack.provider.messages import UNKNOWN, Json
 
 
 class Kind:

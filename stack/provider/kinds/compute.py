@@ -2,12 +2,11 @@
 
 from typing import Any, ClassVar
 
-from tests.bootstrap.kinds.api import Api
-from tests.bootstrap.kinds.base import Kind, gib, nested, one, said, whole
-from tests.bootstrap.messages import Json
+from stack.provider.kinds.api import Api
+from stack.provider.kinds.base import Kind, gib, nested, one, said, whole
+from stack.provider.messages import Json
 
-OPTIONS = ("gce_http_endpoint", "gce_http_token", "aws_v1_http_endpoint", "aws_v1_http_token")
-OPTIONS += ("aws_v2_http_endpoint", "aws_v2_http_token")
+OPTIONS = [f"{form}_http_{what}" for form in ("gce", "aws_v1", "aws_v2") for what in ("endpoint", "token")]
 SETTING = ("METADATA_OPTION_UNSPECIFIED", "ENABLED", "DISABLED")
 
 

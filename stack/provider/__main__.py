@@ -12,7 +12,7 @@ Where the real provider has ways of its own (0.219.0 and 0.220.0, on private bui
 - a machine whose boot disk is written in it is made anew when that disk changes, in size too;
 - hosts of PostgreSQL without a priority are updated once more when they have been made.
 
-    python -m tests.bootstrap.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
+    python -m stack.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
 """
 
 import gzip
@@ -27,9 +27,9 @@ from typing import Any
 
 import grpc
 
-from tests.bootstrap.kinds import KINDS
-from tests.bootstrap.made_for_real import Cloud, settled
-from tests.bootstrap.messages import (
+from stack.provider.cloud import Cloud, settled
+from stack.provider.kinds import KINDS
+from stack.provider.messages import (
     ERROR,
     MESSAGE,
     UNKNOWN,
@@ -133,7 +133,7 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
                 begun = settled(block, plan, {"id": new["id"]})
             diagnostic = said(type(problem).__name__, detail_of(problem))
             return MESSAGE["ApplyResponse"](state=dump(begun), diagnostics=[diagnostic], **answer)
-        if found is not None:
+        if found is not None and new is not None:
             found = settled(block, plan, {"id": new.get("id"), **found})
             walk(block, found, unwritten)
         return MESSAGE["ApplyResponse"](state=dump(found), **answer)

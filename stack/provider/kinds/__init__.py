@@ -1,7 +1,7 @@
 """The types of resources that the stand-in knows: each of them sends what the real provider sends."""
 
-from tests.bootstrap.kinds import compute, identity, managed, network, storage
-from tests.bootstrap.kinds.base import Kind
+from stack.provider.kinds import compute, identity, managed, network, storage
+from stack.provider.kinds.base import Kind
 
 KINDS: dict[str, Kind] = {
     f"yandex_{name}": kind

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
-from tests.bootstrap.kinds.api import Api
-from tests.bootstrap.kinds.base import Kind, one, said
-from tests.bootstrap.messages import Json
+from stack.provider.kinds.api import Api
+from stack.provider.kinds.base import Kind, one, said
+from stack.provider.messages import Json
 
 DIRECTIONS = ("ingress", "egress")
 

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from tests.bootstrap.kinds.api import Api
-from tests.bootstrap.kinds.base import Kind, gib, nested, one, said, whole
-from tests.bootstrap.kinds.identity import seconds
-from tests.bootstrap.messages import Json
+from stack.provider.kinds.api import Api
+from stack.provider.kinds.base import Kind, gib, nested, one, said, whole
+from stack.provider.kinds.identity import seconds
+from stack.provider.messages import Json
 
 ACCESS = ("web_sql", "data_lens", "data_transfer", "serverless", "yandex_query")
 PLACE = ("x", "y", "w", "h")  # of a chart
@@ -184,7 +184,7 @@ class PostgresqlUser(PartOfPostgresql):
 
     def update(self, api: Api, prior: Json, values: Json) -> None:
         names = {"login": "login", "conn_limit": "conn_limit", "deletion_protection": "deletion_protection"}
-        names["password_wo_version"] = "password"
+        names["password_wo_version"] = "password"  # noqa: S105 (the name of a field)
         mask = [path for name, path in names.items() if prior[name] != values[name]]
         if mask:
             databases = api.call("mdb.postgresql.v1.DatabaseService/List", {"cluster_id": values["cluster_id"]})

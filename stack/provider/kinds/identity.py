@@ -3,9 +3,9 @@
 import threading
 from typing import Any, ClassVar
 
-from tests.bootstrap.kinds.api import Api
-from tests.bootstrap.kinds.base import Kind, one
-from tests.bootstrap.messages import Json
+from stack.provider.kinds.api import Api
+from stack.provider.kinds.base import Kind, one
+from stack.provider.messages import Json
 
 LOCK = threading.Lock()  # rights of one resource, and versions of one secret, are changed one after the other
 

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bootstrap.kinds import KINDS, compute
-from tests.bootstrap.kinds.api import Api, Refused
-from tests.bootstrap.messages import UNKNOWN, Json
+from stack.provider.kinds import KINDS, compute
+from stack.provider.kinds.api import Api, Refused
+from stack.provider.messages import UNKNOWN, Json
 
 
 class Cloud:

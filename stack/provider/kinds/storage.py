@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from tests.bootstrap.kinds.api import Api, Refused
-from tests.bootstrap.kinds.base import Kind, one, said
-from tests.bootstrap.kinds.identity import LOCK
-from tests.bootstrap.messages import Json
+from stack.provider.kinds.api import Api, Refused
+from stack.provider.kinds.base import Kind, one, said
+from stack.provider.kinds.identity import LOCK
+from stack.provider.messages import Json
 
 FLAGS = ("read", "list", "config_read")
 # What a bucket without that setting answers.

@@ -15,7 +15,7 @@ from yandex.cloud.iam.v1.iam_token_service_pb2_grpc import IamTokenServiceStub
 from dags.retraining.patience import FRESH, ORDINARY
 from local_cloud.core import schema
 from stack.common.storage import storage_client
-from tests.bootstrap.messages import Json
+from stack.provider.messages import Json
 
 AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"
 

@@ -1,0 +1,1 @@
+"""`make … TARGET=local`: a deployment whose cloud is this host: the local cloud, and machines in a lab."""

@@ -1,0 +1,62 @@
+"""Commands on a deployment whose cloud is this host: the same ones, run in its lab."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from local_cloud.machines import host
+from stack.common import envs
+from stack.common.console import say, say_indented, step
+from stack.common.envs import ROOT
+from stack.common.errors import StackError
+from stack.common.java import ensure_jars, find_java
+from stack.lab import programs
+from stack.lab.site import INSIDE, Site
+
+ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.2")
+
+
+def is_outside(folder: Path) -> bool:
+    """Whether that deployment's cloud is this host, and this process is not yet in its lab."""
+    return Site(folder).exists and INSIDE not in os.environ
+
+
+def make(folder: Path) -> Site:
+    """What a deployment on this host has before its first `make bootstrap`."""
+    if os.geteuid() != 0:
+        raise StackError(f"TARGET=local makes machines on this host: user id is {os.geteuid()}, needed is 0 (root).")
+    site = Site(folder)
+    assert site.schema  # refused before anything is made
+    if problems := host.missing():
+        raise StackError("This host cannot run machines:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    with step("Python environments and jars"):
+        for name in ENVIRONMENTS:
+            envs.ensure(name, say_indented)
+        for name in ("object-store", "spark-image-2.2"):
+            ensure_jars(name, find_java(), say_indented)
+    site.make()
+    return site
+
+
+def run_inside(folder: Path, arguments: list[str]) -> int:
+    """Runs this command line once more, in the lab of that deployment, and returns its exit status.
+
+    Programs of the cloud that do not run are started first.
+    """
+    site = Site(folder)
+    programs.start(site)
+    inside = [sys.executable, "-m", "local_cloud.machines.inside", site.lab.name]
+    command = [sys.executable, "-m", "stack", *arguments]
+    return subprocess.run([*inside, *command], cwd=ROOT, env=site.environment()).returncode
+
+
+def remove(folder: Path) -> None:
+    """Removes what stands for the cloud: machines, processes, network and files."""
+    site = Site(folder)
+    with step("the lab and the cloud's programs"):
+        lab = [sys.executable, "-m", "local_cloud.machines", f"--lab={site.lab.name}", "down", "--all", "--forget"]
+        host.run(*lab)
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"removed {folder}; images of Debian stay in {host.STATE / 'bases'} for the next time")
