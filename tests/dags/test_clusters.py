@@ -217,7 +217,8 @@ class Train:
         wait_until(lambda: Job.RUNNING in self.statuses(), "the job does not run")
 
     def end(self, status: int = 0) -> None:
-        (self.folder / "end").write_text(str(status))
+        (self.folder / "draft").write_text(str(status))
+        (self.folder / "draft").replace(self.folder / "end")  # whole from the moment at which the job sees it
 
     def task(self) -> RunJob:
         return RunJob(task_id="train", spec=self.spec, cluster_id=self.cluster)
