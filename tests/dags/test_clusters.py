@@ -205,7 +205,6 @@ class Train:
 
     @property
     def spec(self) -> dict[str, Any]:
-        (self.folder / "main.py").write_text(WORK)
         main = f"file://{self.folder / 'main.py'}"
         return {"name": self.name, "main_python_file_uri": main, "args": [str(self.folder / "end")]}
 
@@ -235,6 +234,7 @@ class Train:
 
 @pytest.fixture
 def train(cloud: Endpoint, tmp_path: Path) -> Train:
+    (tmp_path / "main.py").write_text(WORK)
     return Train(create("run-1"), tmp_path, cloud.machine("airflow"))
 
 
