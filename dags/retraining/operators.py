@@ -186,15 +186,18 @@ class RunJob(DataprocCreatePysparkJobOperator):
             RuntimeError: it has ended otherwise.
         """
         self.log.info("waiting for the job %s, which an earlier attempt has begun", job.id)
-        jobs, asked = self._jobs()[0], GetJobRequest(cluster_id=self.cluster_id, job_id=job.id)
+        jobs, asked = self._service(), GetJobRequest(cluster_id=self.cluster_id, job_id=job.id)
         while (now := jobs.Get(asked).status) in AT_WORK:
             time.sleep(clusters.POLL)
         if now != Job.DONE:
             raise RuntimeError(f"The job {job.id} is {Job.Status.Name(now)}, DONE was expected; its log follows.")
 
+    def _service(self) -> Any:
+        return patient_hook(self.yandex_conn_id).sdk.client(JobServiceStub)
+
     def _jobs(self) -> tuple[Any, list[Any]]:
         """The service, and this task's jobs on the cluster, oldest first."""
-        jobs = patient_hook(self.yandex_conn_id).sdk.client(JobServiceStub)
+        jobs = self._service()
         found = jobs.List(ListJobsRequest(cluster_id=self.cluster_id, page_size=100)).jobs
         mine = [job for job in found if job.name == self.name]
         return jobs, sorted(mine, key=lambda job: job.created_at.ToNanoseconds())
