@@ -1,15 +1,31 @@
 """What the endpoint asks of a service that has ways of its own."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from local_cloud.core.calls import Call, Handler
+from local_cloud.core.calls import Call, Handler, Work
 from local_cloud.core.context import Context, Site
 from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding, Shortage
-from local_cloud.core.resources import Row
+from local_cloud.core.resources import Row, status_of
 from local_cloud.services.generic.verbs import Resources
+
+Engine = TypeVar("Engine")
+Finish = Callable[[Work], Message]
+
+
+def on_host(engine: Engine | None, act: Callable[[Engine, Work], None], finish: Finish) -> Finish:
+    """The end of a verb, before which the same is done on this host; without an engine resources are records alone."""
+    if engine is None:
+        return finish
+
+    def ending(work: Work) -> Message:
+        act(engine, work)
+        return finish(work)
+
+    return ending
 
 
 class Service:
@@ -38,6 +54,9 @@ class Service:
 
     def shutdown(self) -> None:
         """Close what is open."""
+
+    def running(self, kind: str) -> list[Row]:
+        return [row for row in self.store.select(kind) if status_of(row.message) == "RUNNING"]
 
     def add_parts(
         self, cluster: Row, kind: str, parts: Mapping[str, Message], refusal: Callable[[list[Shortage]], ApiError]

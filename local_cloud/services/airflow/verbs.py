@@ -9,14 +9,13 @@ from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.context import Context, Site
 from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import Row, status_of
+from local_cloud.core.resources import Row
 from local_cloud.services.airflow import checks
 from local_cloud.services.airflow.server import Server
-from local_cloud.services.base import Service
+from local_cloud.services.base import Finish, Service, on_host
 
 _AIRFLOW = "yandex.cloud.airflow.v1"
 CLUSTER, _CLUSTERS = f"{_AIRFLOW}.Cluster", f"{_AIRFLOW}.ClusterService"
-Finish = Callable[[Work], Message]
 
 
 class Airflow(Service):
@@ -26,39 +25,32 @@ class Airflow(Service):
         self._server = Server(image, lab, context.config, site) if image and lab else None
 
     def handlers(self) -> Mapping[str, Handler]:
-        shared, on_host = self.resources, self._on_host
+        shared, of_cluster = self.resources, self._of_cluster
         return {
             f"{_CLUSTERS}/Create": Verb(self._create, self._made, self._undo_create),
-            f"{_CLUSTERS}/Start": Verb(shared.begin_change, on_host(Server.up, shared.finish), shared.undo_change),
-            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, on_host(Server.stop, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Start": Verb(shared.begin_change, of_cluster(Server.up, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, of_cluster(Server.stop, shared.finish), shared.undo_change),
             f"{_CLUSTERS}/Delete": Verb(
-                shared.begin_delete, on_host(Server.remove, shared.finish_delete), shared.undo_change
+                shared.begin_delete, of_cluster(Server.remove, shared.finish_delete), shared.undo_change
             ),
         }
 
     def resume(self) -> None:
         """An Airflow that should run does, and has an identity again."""
-        for row in self.store.select(CLUSTER) if self._server else ():
-            if self._server and status_of(row.message) == "RUNNING":
+        if self._server:
+            for row in self.running(CLUSTER):
                 self._server.start(row)
 
     def shutdown(self) -> None:
         if self._server:
             self._server.close()
 
-    def _on_host(self, act: Callable[[Server, Row], None], finish: Finish) -> Finish:
-        """The end of a verb, before which the Airflow of this host does the same, if clusters are real."""
-
-        def ending(work: Work) -> Message:
-            if self._server:
-                act(self._server, self.store.get(CLUSTER, work.resource))
-            return finish(work)
-
-        return ending
+    def _of_cluster(self, act: Callable[[Server, Row], None], finish: Finish) -> Finish:
+        return on_host(self._server, lambda server, work: act(server, self.store.get(CLUSTER, work.resource)), finish)
 
     def _made(self, work: Work) -> Message:
         password = work.call.request.admin_password
-        return self._on_host(lambda server, row: server.make(row, password), self.resources.finish)(work)
+        return self._of_cluster(lambda server, row: server.make(row, password), self.resources.finish)(work)
 
     def _undo_create(self, work: Work, error: ApiError) -> None:
         if self._server:

@@ -13,7 +13,7 @@ from local_cloud.core.hardware import DEFAULT_DISK
 from local_cloud.core.identity import PUBLIC_IMAGES
 from local_cloud.core.quotas import Holding
 from local_cloud.core.resources import Row, set_status, status_of
-from local_cloud.services.base import Service
+from local_cloud.services.base import Finish, Service, on_host
 from local_cloud.services.compute import checks, errors
 from local_cloud.services.compute.machines import Machines
 from local_cloud.services.compute.models import (
@@ -51,16 +51,20 @@ class Compute(Service):
         self._machines = Machines(context.lab, self.store, site) if context.lab else None
 
     def handlers(self) -> Mapping[str, Handler]:
-        shared, on_host, up = self.resources, self._on_host, Machines.up
+        shared, of_machine, up = self.resources, self._of_machine, Machines.up
         return {
-            f"{_INSTANCES}/Create": Verb(self._create, on_host(up, shared.finish), self._undo_create),
+            f"{_INSTANCES}/Create": Verb(self._create, of_machine(up, shared.finish), self._undo_create),
             f"{_INSTANCES}/Update": Verb(self._begin_update, self._told(shared.finish_update), shared.undo_change),
-            f"{_INSTANCES}/Start": Verb(self._begin_start, on_host(up, shared.finish), shared.undo_change),
-            f"{_INSTANCES}/Stop": Verb(shared.begin_change, on_host(Machines.stop, shared.finish), shared.undo_change),
-            f"{_INSTANCES}/Restart": Verb(
-                shared.begin_change, on_host(Machines.restart, shared.finish), shared.undo_change
+            f"{_INSTANCES}/Start": Verb(self._begin_start, of_machine(up, shared.finish), shared.undo_change),
+            f"{_INSTANCES}/Stop": Verb(
+                shared.begin_change, of_machine(Machines.stop, shared.finish), shared.undo_change
             ),
-            f"{_INSTANCES}/Delete": Verb(shared.begin_delete, on_host(Machines.down, self._delete), shared.undo_change),
+            f"{_INSTANCES}/Restart": Verb(
+                shared.begin_change, of_machine(Machines.restart, shared.finish), shared.undo_change
+            ),
+            f"{_INSTANCES}/Delete": Verb(
+                shared.begin_delete, of_machine(Machines.down, self._delete), shared.undo_change
+            ),
             f"{_INSTANCES}/AddOneToOneNat": Verb(self._add_nat, self._told(self._answer)),
             f"{_INSTANCES}/RemoveOneToOneNat": Verb(self._remove_nat, self._told(self._answer)),
             f"{_INSTANCES}/AttachDisk": Verb(self._attach, self._rebooted(self._answer)),
@@ -71,7 +75,7 @@ class Compute(Service):
             f"{_DISKS}/Create": Verb(self._create_disk, shared.finish, shared.undo_create),
             f"{_DISKS}/Update": Verb(shared.begin_update, self._grow, shared.undo_change),
             f"{_DISKS}/Delete": Verb(
-                self._begin_disk_delete, on_host(Machines.remove, shared.finish_delete), shared.undo_change
+                self._begin_disk_delete, of_machine(Machines.remove, shared.finish_delete), shared.undo_change
             ),
             f"{_IMAGES}/GetLatestByFamily": self._latest,
             f"{_SCHEDULES}/Create": Verb(self._create_schedule, shared.finish, shared.undo_create),
@@ -81,25 +85,18 @@ class Compute(Service):
 
     def resume(self) -> None:
         """Machines that should run do; they get tokens again, of this endpoint."""
-        for row in self.store.select(INSTANCE) if self._machines else ():
-            if self._machines and status_of(row.message) == "RUNNING":
+        if self._machines:
+            for row in self.running(INSTANCE):
                 self._machines.up(row)
 
     def shutdown(self) -> None:
         if self._machines:
             self._machines.close()
 
-    def _on_host(self, act: Act, finish: Callable[[Work], Message]) -> Callable[[Work], Message]:
-        """The end of a verb, before which that is done to the machine on this host, if instances are machines."""
+    def _of_machine(self, act: Act, finish: Finish) -> Finish:
+        return on_host(self._machines, lambda machines, work: act(machines, self.resources.current(work)), finish)
 
-        def ending(work: Work) -> Message:
-            if self._machines:
-                act(self._machines, self.resources.current(work))
-            return finish(work)
-
-        return ending
-
-    def _told(self, finish: Callable[[Work], Message], reboot: bool = False) -> Callable[[Work], Message]:
+    def _told(self, finish: Finish, reboot: bool = False) -> Finish:
         """The end of a verb, after which a machine that runs is told what the API says of it now."""
 
         def ending(work: Work) -> Message:
@@ -111,7 +108,7 @@ class Compute(Service):
 
         return ending
 
-    def _rebooted(self, finish: Callable[[Work], Message]) -> Callable[[Work], Message]:
+    def _rebooted(self, finish: Finish) -> Finish:
         """As `_told`; a machine here has its disks from its boot on."""
         return self._told(finish, reboot=True)
 

@@ -72,10 +72,9 @@ class Servers:
         name = identifier(user.name)
         login = "LOGIN" if user.login.value else "NOLOGIN"
         secret = f" PASSWORD {text(password)}" if password else ""
-        there = f"SELECT FROM pg_roles WHERE rolname = {text(user.name)}"
         self._sql(
             cluster,
-            f"SELECT $$CREATE ROLE {name}$$ WHERE NOT EXISTS ({there}) \\gexec",
+            unless(f"pg_roles WHERE rolname = {text(user.name)}", f"CREATE ROLE {name}"),
             f"ALTER ROLE {name} {login} CONNECTION LIMIT {user.conn_limit}{secret};",
         )
 
@@ -84,11 +83,10 @@ class Servers:
 
     def put_database(self, cluster: Row, database: Any) -> None:
         name, owner = identifier(database.name), identifier(database.owner)
-        there = f"SELECT FROM pg_database WHERE datname = {text(database.name)}"
         make = f"CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
         self._sql(
             cluster,
-            f"SELECT $${make}$$ WHERE NOT EXISTS ({there}) \\gexec",
+            unless(f"pg_database WHERE datname = {text(database.name)}", make),
             f"ALTER DATABASE {name} OWNER TO {owner};",
         )
 
@@ -102,6 +100,11 @@ class Servers:
     def _script(self, cluster: Row, script: str) -> None:
         """Secrets go by its standard input."""
         self._lab.run("ssh", cluster.key, "sudo", "sh", "-s", text=script)
+
+
+def unless(there: str, statement: str) -> str:
+    """A line of psql that runs a statement if a table has no such row; CREATE knows no IF NOT EXISTS for these."""
+    return f"SELECT $${statement}$$ WHERE NOT EXISTS (SELECT FROM {there}) \\gexec"
 
 
 def identifier(name: str) -> str:

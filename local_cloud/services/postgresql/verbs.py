@@ -9,8 +9,8 @@ from local_cloud.core.calls import Begun, Call, Handler, Verb, Work
 from local_cloud.core.context import Context, Site
 from local_cloud.core.errors import ApiError
 from local_cloud.core.quotas import Holding
-from local_cloud.core.resources import Row, belongs, status_of
-from local_cloud.services.base import Service
+from local_cloud.core.resources import Row, belongs
+from local_cloud.services.base import Finish, Service, on_host
 from local_cloud.services.generic.errors import is_protected as protected
 from local_cloud.services.generic.models import apply_paths, is_protected, response
 from local_cloud.services.postgresql import checks, errors
@@ -28,7 +28,6 @@ from local_cloud.services.postgresql.models import (
 )
 from local_cloud.services.postgresql.server import Servers
 
-Finish = Callable[[Work], Message]
 _POSTGRESQL = "yandex.cloud.mdb.postgresql.v1"
 _CLUSTERS, _USERS, _DATABASES = (f"{_POSTGRESQL}.{name}Service" for name in ("Cluster", "User", "Database"))
 
@@ -39,36 +38,36 @@ class Postgresql(Service):
         self._servers = Servers(context.lab, site) if context.lab else None
 
     def handlers(self) -> Mapping[str, Handler]:
-        shared, on_host = self.resources, self._on_host
+        shared, of_cluster, ending = self.resources, self._of_cluster, self._ending
         return {
-            f"{_CLUSTERS}/Create": Verb(self._create, on_host(self._make, shared.finish), self._undo_create),
+            f"{_CLUSTERS}/Create": Verb(self._create, of_cluster(self._make, shared.finish), self._undo_create),
             f"{_CLUSTERS}/Update": Verb(shared.begin_update, self._finish_update, shared.undo_change),
-            f"{_CLUSTERS}/Start": Verb(shared.begin_change, on_host(Servers.up, shared.finish), shared.undo_change),
-            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, on_host(Servers.stop, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Start": Verb(shared.begin_change, of_cluster(Servers.up, shared.finish), shared.undo_change),
+            f"{_CLUSTERS}/Stop": Verb(shared.begin_change, of_cluster(Servers.stop, shared.finish), shared.undo_change),
             f"{_CLUSTERS}/Delete": Verb(
-                shared.begin_delete, on_host(Servers.remove, shared.finish_delete), shared.undo_change
+                shared.begin_delete, of_cluster(Servers.remove, shared.finish_delete), shared.undo_change
             ),
             f"{_CLUSTERS}/AddHosts": Verb(self._add_hosts, self._done),
             f"{_CLUSTERS}/UpdateHosts": Verb(self._update_hosts, self._done),
             f"{_CLUSTERS}/DeleteHosts": Verb(self._delete_hosts, self._done),
-            f"{_USERS}/Create": Verb(self._create_user, self._ending(self._put_user, self._part), shared.undo_create),
-            f"{_USERS}/Update": Verb(self._update_user, self._ending(self._put_user, self._part)),
+            f"{_USERS}/Create": Verb(self._create_user, ending(self._put_user, self._part), shared.undo_create),
+            f"{_USERS}/Update": Verb(self._update_user, ending(self._put_user, self._part)),
             f"{_USERS}/Delete": Verb(
-                self._begin_user_delete, self._ending(self._remove_user, shared.finish_delete), shared.undo_change
+                self._begin_user_delete, ending(self._remove_user, shared.finish_delete), shared.undo_change
             ),
             f"{_DATABASES}/Create": Verb(
-                self._create_database, self._ending(self._put_database, self._part), shared.undo_create
+                self._create_database, ending(self._put_database, self._part), shared.undo_create
             ),
-            f"{_DATABASES}/Update": Verb(self._update_database, self._ending(self._put_database, self._part)),
+            f"{_DATABASES}/Update": Verb(self._update_database, ending(self._put_database, self._part)),
             f"{_DATABASES}/Delete": Verb(
-                shared.begin_delete, self._ending(self._remove_database, shared.finish_delete), shared.undo_change
+                shared.begin_delete, ending(self._remove_database, shared.finish_delete), shared.undo_change
             ),
         }
 
     def resume(self) -> None:
         """Servers that should run do."""
-        for row in self.store.select(CLUSTER) if self._servers else ():
-            if self._servers and status_of(row.message) == "RUNNING":
+        if self._servers:
+            for row in self.running(CLUSTER):
                 self._servers.up(row)
 
     def checks(self) -> Mapping[str, Callable[[Call], None]]:
@@ -82,17 +81,10 @@ class Postgresql(Service):
         return HOLDINGS
 
     # ---------------------------------------------------------------------------- servers of this host
-    def _ending(self, act: Callable[[Servers, Work], None], finish: Callable[[Work], Message]) -> Finish:
-        """The end of a verb, before which the server does the same, if clusters are servers of this host."""
+    def _ending(self, act: Callable[[Servers, Work], None], finish: Finish) -> Finish:
+        return on_host(self._servers, act, finish)
 
-        def ending(work: Work) -> Message:
-            if self._servers:
-                act(self._servers, work)
-            return finish(work)
-
-        return ending
-
-    def _on_host(self, act: Callable[[Servers, Row], None], finish: Finish) -> Finish:
+    def _of_cluster(self, act: Callable[[Servers, Row], None], finish: Finish) -> Finish:
         return self._ending(lambda servers, work: act(servers, self.store.get(CLUSTER, work.resource)), finish)
 
     def _make(self, servers: Servers, cluster: Row) -> None:
