@@ -13,37 +13,20 @@ from stack.common.console import say_indented, step
 from stack.common.envs import ROOT
 from stack.common.errors import StackError
 from stack.common.files import write_private
-from stack.common.storage import REGION
 from stack.common.waiting import wait_until
 from stack.lab.site import AIRFLOW, API, LOCKBOX, STORAGE, ZONE, Site
-from stack.local.programs.cloud import installed_images, spark_image
+from stack.local.programs.cloud import common_config, deployer
 from stack.local.programs.object_store import object_store
 from stack.local.programs.program import Program, base_environment, object_store_client, script
-from stack.local.state import CLOUD_ID, DEPLOYER_KEY, FOLDER_ID, SERVICE_ACCOUNTS
 
 SECONDS = 120  # until a program must be ready
 
 
 def cloud_config(site: Site) -> dict[str, Any]:
     """The endpoint's: a folder with nothing in it but its deployer, and instances that are machines of the lab."""
-    state = site.state
-    key = {"id": DEPLOYER_KEY, "public_key": state.secrets["deployer_public_key"]}
-    return {
-        "state": str(state.folder / "cloud"),
-        "grpc_port": state.ports["cloud"],
-        "rest_port": state.ports["cloud_rest"],
-        "cloud_id": CLOUD_ID,
-        "folder_id": FOLDER_ID,
+    return common_config(site.state) | {
         "zone": ZONE,
-        "service_accounts": {"deployer": {"id": SERVICE_ACCOUNTS["deployer"], "roles": ["admin"], "key": key}},
-        "object_store": {
-            "endpoint": state.url("object_store"),
-            "region": REGION,
-            "access_key": state.secrets["object_store_key"],
-            "secret_key": state.secrets["object_store_secret"],
-        },
-        "images": {image: spark_image(image) for image in installed_images()},
-        "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
+        "service_accounts": {"deployer": deployer(site.state)},
         "lab": site.lab.name,
         "airflow": {"bin": str(envs.ENVS / "airflow" / "bin"), "version": airflow_version(), "address": AIRFLOW},
         "tls_names": [LOCKBOX, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],

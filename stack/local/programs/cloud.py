@@ -37,6 +37,31 @@ def installed_images() -> list[str]:
     return [image for image in ("2.1", "2.2") if python_of(f"spark-image-{image}").exists()]
 
 
+def common_config(state: State) -> dict[str, Any]:
+    """What the endpoint is told wherever it runs: where it is, its object store, what jobs run on."""
+    return {
+        "state": str(state.folder / "cloud"),
+        "grpc_port": state.ports["cloud"],
+        "rest_port": state.ports["cloud_rest"],
+        "cloud_id": CLOUD_ID,
+        "folder_id": FOLDER_ID,
+        "object_store": {
+            "endpoint": state.url("object_store"),
+            "region": REGION,
+            "access_key": state.secrets["object_store_key"],
+            "secret_key": state.secrets["object_store_secret"],
+        },
+        "images": {image: spark_image(image) for image in installed_images()},
+        "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
+    }
+
+
+def deployer(state: State) -> dict[str, Any]:
+    """The account in whose name people make and remove things."""
+    key = {"id": DEPLOYER_KEY, "public_key": state.secrets["deployer_public_key"]}
+    return {"id": SERVICE_ACCOUNTS["deployer"], "roles": ["admin"], "key": key}
+
+
 def cloud_config(state: State) -> dict[str, Any]:
     roles = {
         "airflow": [
@@ -49,17 +74,11 @@ def cloud_config(state: State) -> dict[str, Any]:
         ],
         # lockbox.payloadViewer is bound on the one secret that jobs need, when that secret is made
         "dataproc": ["dataproc.agent", "dataproc.provisioner", "storage.editor", "logging.writer"],
-        "deployer": ["admin"],
     }
     accounts: dict[str, Any] = {name: {"id": SERVICE_ACCOUNTS[name], "roles": roles[name]} for name in roles}
-    accounts["deployer"]["key"] = {"id": DEPLOYER_KEY, "public_key": state.secrets["deployer_public_key"]}
-    return {
-        "state": str(state.folder / "cloud"),
+    accounts["deployer"] = deployer(state)
+    return common_config(state) | {
         "host": "127.0.0.1",
-        "grpc_port": state.ports["cloud"],
-        "rest_port": state.ports["cloud_rest"],
-        "cloud_id": CLOUD_ID,
-        "folder_id": FOLDER_ID,
         "zone": ZONE,
         "service_accounts": accounts,
         "resources": [
@@ -87,15 +106,7 @@ def cloud_config(state: State) -> dict[str, Any]:
         "instances": [
             {"name": "airflow", "service_account": "airflow", "metadata_port": state.ports["metadata"]},
         ],
-        "object_store": {
-            "endpoint": state.url("object_store"),
-            "region": REGION,
-            "access_key": state.secrets["object_store_key"],
-            "secret_key": state.secrets["object_store_secret"],
-        },
-        "images": {image: spark_image(image) for image in installed_images()},
         "engine": state.engine,
-        "spark_defaults": {"spark.master": "local[2]", "spark.driver.memory": "2g", "spark.ui.enabled": "false"},
         # Seconds; the cloud takes minutes, but one wants to see that it is not at once.
         "timings": {"dataproc.cluster.create": 5, "dataproc.cluster.delete": 2},
     }
