@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -330,13 +331,13 @@ def introduce(lab: Lab) -> None:
     for machine in machines(lab):
         if machine.root.is_mount():
             (machine.root / "etc/hosts").write_text(hosts_file(machine.name, known))
-    # In place: a program of this host may have it mounted over its own.
-    (lab.folder / "hosts").write_text(hosts_file("lab", known))
+    # In place: a program of this host may have it mounted over its own, and asks for its host's name (Java does).
+    (lab.folder / "hosts").write_text(hosts_file(f"lab {socket.gethostname()}", known))
 
 
 def hosts_file(own: str, known: list[tuple[str, str]]) -> str:
     lines = ["127.0.0.1 localhost", f"127.0.1.1 {own}", "::1 localhost ip6-localhost ip6-loopback"]
-    return "\n".join([*lines, *(f"{address} {name}" for address, name in known if name != own)]) + "\n"
+    return "\n".join([*lines, *(f"{address} {name}" for address, name in known if name not in own.split())]) + "\n"
 
 
 def write_ssh_config(lab: Lab) -> None:

@@ -127,6 +127,7 @@ def test_one_life(deployed: Deployed) -> None:
     assert server == "10.231.7.240", "PostgreSQL is another machine, at the name that the API gives"
     assert deployed.ui() == 401, "MLflow's page asks this host's browser for a password"
 
+    assert "13 files" in deployed.run("upload", "--customers", "1500")
     found = json.loads(deployed.inside("-m", "tests.local.retrain", str(deployed.folder)).splitlines()[-1])
     assert (found["decision"]["action"], found["champion"]) == ("promote", "1"), found
     screen = json.loads(deployed.run("status", "--json"))
