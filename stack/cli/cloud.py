@@ -50,11 +50,18 @@ class Bootstrap(CloudOptions):
     only: Annotated[Literal["", "network"], "make the network alone"] = ""
     adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces", IMPORT] = ""
     target: Annotated[Literal["", "local"], "`local`: this host stands for the cloud"] = ""
+    engine: Annotated[
+        Literal["local", "yarn"] | None,
+        "with TARGET=local, what runs jobs: one process, or a YARN of its own for each cluster; it is kept",
+    ] = None
 
     @property
     def of_this_host(self) -> Path | None:
-        if (self.target or Site(self.state).exists) and INSIDE not in os.environ:
-            commands.make(self.state)
+        if INSIDE not in os.environ:
+            if self.target or Site(self.state).exists:
+                commands.make(self.state, self.engine)
+            elif self.engine:
+                raise StackError(f"ENGINE={self.engine} is of TARGET=local: in the cloud Data Proc runs the jobs.")
         return super().of_this_host
 
     def run(self) -> None:

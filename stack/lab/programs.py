@@ -28,6 +28,7 @@ def cloud_config(site: Site) -> dict[str, Any]:
         "zone": ZONE,
         "service_accounts": {"deployer": deployer(site.state)},
         "lab": site.lab.name,
+        "engine": site.state.engine,
         "airflow": {"bin": str(envs.ENVS / "airflow" / "bin"), "version": airflow_version(), "address": AIRFLOW},
         "tls_names": [LOCKBOX, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],
     }

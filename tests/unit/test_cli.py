@@ -41,7 +41,7 @@ DEMO = {
         ("history", WHICH),
         ("report", WHICH | {"of": None}),
         ("doctor", HERE | {"image": "2.2"}),
-        ("bootstrap", CLOUD | BOOTSTRAP | {"target": ""}),
+        ("bootstrap", CLOUD | BOOTSTRAP | {"target": "", "engine": None}),
         ("pause", CLOUD | {"yes": False}),
         ("resume", CLOUD),
         ("destroy", CLOUD | {"yes": False, "force": False}),
