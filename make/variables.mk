@@ -17,6 +17,9 @@ TAKES_bootstrap := CLOUD YES FORCE SCHEDULE MIRROR ONLY IMPORT TARGET ENGINE
 TAKES_rotate := CLOUD YES FORCE TARGET
 TAKES_pause := CLOUD YES TARGET
 TAKES_resume := CLOUD TARGET
+TAKES_backup := CLOUD TARGET CHECK
+TAKES_restore := CLOUD TARGET BACKUP TIME CHECK YES
+TAKES_upgrade := CLOUD TARGET CHECK
 TAKES_destroy := CLOUD YES FORCE MIRROR TARGET
 TAKES_cost := CLOUD MIRROR MINUTES RUNS TARGET
 TAKES_features := LAKE OUT IMAGE MEMORY
@@ -31,7 +34,7 @@ TAKES_lock := NAMES UPGRADE
 TAKES_screenshots := K ARGS
 
 # Those that are said or not: a value that means no to a person (FORCE=0) would mean yes.
-SWITCHES := APPLY JSON YES FORCE FRESH FULL UPGRADE
+SWITCHES := APPLY CHECK JSON YES FORCE FRESH FULL UPGRADE
 $(foreach each,$(SWITCHES),$(if $(filter-out 1,$($(each))),$(error $(each)=$($(each)): $(each)=1 is expected, or nothing)))
 $(if $(filter-out 1 only,$(VERIFY)),$(error VERIFY=$(VERIFY): VERIFY=1 is expected, VERIFY=only, or nothing))
 

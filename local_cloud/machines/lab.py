@@ -96,6 +96,20 @@ class Lab:
         if address not in host.run("ip", "-n", self.namespace, "-o", "addr", "show", "dev", "br0"):
             self.ip(f"addr add {address}/24 dev br0")
 
+    def publish(self, addresses: Mapping[str, str]) -> None:
+        """Public address -> own address: as by the cloud's NAT, who is in the lab gets by the former to the machine."""
+        rules = "".join(f"    ip daddr {public} dnat to {own}\n" for public, own in addresses.items())
+        file = self.folder / "public.nft"
+        if not addresses and not file.exists():
+            return
+        file.write_text(
+            "table ip public\ndelete table ip public\ntable ip public {\n  chain out {\n"
+            f"    type nat hook output priority -100\n{rules}  }}\n}}\n"
+        )
+        host.run("ip", "netns", "exec", self.namespace, "nft", "-f", file)
+        for public in addresses:
+            self.ip(f"route replace {public}/32 dev br0")  # a connection needs a route before any rule sees it
+
     def ip(self, command: str) -> None:
         host.run("ip", "-n", self.namespace, *command.split())
 

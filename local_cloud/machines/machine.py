@@ -108,6 +108,12 @@ class Machine:
         return dict(json.loads(file.read_text())) if file.exists() else None
 
     @property
+    def public_address(self) -> str:
+        """The one that the cloud's API has given to it, or nothing."""
+        (interface, *_) = (self.instance or {}).get("network_interfaces") or [{}]
+        return str(interface.get("primary_v4_address", {}).get("one_to_one_nat", {}).get("address", ""))
+
+    @property
     def result(self) -> Path:
         """Where cloud-init says how it ended."""
         return self.root / "var/lib/cloud/data/result.json"
@@ -149,6 +155,7 @@ class Machine:
                 introduce(self.lab)
             elif wanted.instance is not None:
                 self.revise(wanted, wanted.instance)
+                introduce(self.lab)
             if not self.running:
                 self.lab.forget_connections()
                 self.mount(self.record)
@@ -333,6 +340,7 @@ def introduce(lab: Lab) -> None:
             (machine.root / "etc/hosts").write_text(hosts_file(machine.name, known))
     # In place: a program of this host may have it mounted over its own, and asks for its host's name (Java does).
     (lab.folder / "hosts").write_text(hosts_file(f"lab {socket.gethostname()}", known))
+    lab.publish({each.public_address: each.record.address for each in machines(lab) if each.public_address})
 
 
 def hosts_file(own: str, known: list[tuple[str, str]]) -> str:

@@ -22,11 +22,9 @@ def show(deployment: Deployment, outputs: Outputs, way: WayIn, seconds: float) -
     ways += [
         ("lake", f"{lake}, `make upload{more}` puts files there"),
         ("this command", f"{seconds:.0f} s; run it again after every change"),
-        (
-            "next",
-            f"switch on the DAGs in Airflow: {', '.join(DAGS)}. `make status{more}` says how it is, `make cost{more}`",
-        ),
-        ("", f"what it costs, `make pause{more}` saves most of that, `make destroy{more}` removes it all"),
+        ("next", f"switch on the DAGs in Airflow: {', '.join(DAGS)}"),
+        ("", f"`make status{more}` says how it is, `make cost{more}` what it costs"),
+        ("", f"`make pause{more}` saves most of that, `make destroy{more}` removes it all"),
     ]
     for name, text in ways:
         grid.add_row(name, text)
