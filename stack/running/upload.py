@@ -25,7 +25,7 @@ def upload(s3: Any, bucket: str, files: arrivals.Source) -> list[str]:
     there = set(contents.names(s3, bucket, RAW))
     if files.is_made:
         require_made(s3, bucket, files, there)
-        indices = range(len(there), len(there) + 1) if there else range(arrivals.first_batch(files))
+        indices = [len(there)] if there else list(range(arrivals.first_batch(files)))
     else:
         count = next(index for index in range(1 << 20) if files.name(index) is None)
         indices = [index for index in range(count) if files.name(index) not in there]

@@ -78,7 +78,7 @@ class Guest:
 
     def ssh(self, command: str) -> "subprocess.CompletedProcess[str]":
         # Its host keys are those that cloud-init has made, which nobody knows beforehand.
-        options = ["-F", self.lab.folder / "ssh_config", "-o", "UserKnownHostsFile=/dev/null"]
+        options = ["-F", str(self.lab.folder / "ssh_config"), "-o", "UserKnownHostsFile=/dev/null"]
         options += ["-o", "StrictHostKeyChecking=no", "-l", "ops"]
         return subprocess.run(
             ["ssh", *options, self.machine.name, command], capture_output=True, text=True, stdin=subprocess.DEVNULL

@@ -25,6 +25,7 @@ from stack.local import services
 from stack.local.deploy import make_buckets, object_store
 from stack.local.services import listens
 from stack.local.state import State
+from stack.running import arrivals
 from tests.support.waiting import wait_until
 
 HEADER = "# tranaction_id | tx_datetime\n"
