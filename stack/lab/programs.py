@@ -69,9 +69,7 @@ def provider(site: Site) -> Program:
     """Terraform's; it says where it listens."""
     site.lab.log("provider").unlink(missing_ok=True)
     command = [script("stack", "python"), "-m", "stack.provider", str(site.state.folder)]
-    return Program(
-        command, base_environment() | {"PYTHONPATH": f"{ROOT}:{site.schema}", "YC_METADATA_ADDR": "127.0.0.1:1"}
-    )
+    return Program(command, base_environment() | {"PYTHONPATH": str(ROOT), "YC_METADATA_ADDR": "127.0.0.1:1"})
 
 
 def start(site: Site) -> None:
