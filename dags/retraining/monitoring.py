@@ -106,7 +106,7 @@ def stale(raw: Mapping[str, Any], now: datetime, most: float) -> list[str]:
     """An alarm if no raw file has arrived for too long."""
     if not raw:
         return ["the lake has no raw file; are they delivered to raw/ of the bucket?"]
-    newest = max(raw, key=lambda name: raw[name]["LastModified"])
+    newest = max(raw, key=lambda name: (raw[name]["LastModified"], name))
     days = (now - raw[newest]["LastModified"]).total_seconds() / 86400
     return (
         [f"no raw file for {days:.1f} days, at most {most:g} are allowed; the newest is {newest}"]

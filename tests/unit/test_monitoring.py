@@ -253,7 +253,8 @@ def test_a_file_is_counted_once_and_again_when_it_has_changed(store: Store) -> N
 
 def test_a_stale_lake_and_many_bad_rows_are_for_a_person(store: Store) -> None:
     store.modified = {f"raw/2018-{day}.txt": NOW - timedelta(days=9) for day in ("04-01", "04-08", "04-15", "04-22")}
-    store.modified["raw/2018-04-29.txt"] = NOW - timedelta(days=8.5)
+    for name in ("04-25", "04-29"):  # brought in the same second: the newest is that of the newest days
+        store.modified[f"raw/2018-{name}.txt"] = NOW - timedelta(days=8.5)
     store.put("manifest/2018-04-29.txt.json", {"file": "2018-04-29.txt", "rows": 1000, "quarantined": {"columns": 6}})
     findings = measure(store)
     assert findings["alarms"] == [
