@@ -21,7 +21,7 @@ def of_tree(root: int) -> int:
 class Peak:
     """Samples the tree's memory every few seconds while the `with` block runs; `bytes` is the largest sample."""
 
-    def __init__(self, root: int, seconds: float = 3) -> None:
+    def __init__(self, root: int, seconds: float = 6) -> None:
         self.root, self.seconds, self.bytes = root, seconds, 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
