@@ -1,0 +1,155 @@
+"""Tables, page and plot of what was measured: ``python -m bench.scale.report [RUNS]`` (``PYTHONPATH=spark_app``).
+
+With the folder of the runs they are read into `measured.json` first; without, page and plot are made of that file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bench.scale import cost, plan, plots
+from bench.scale.events import HEAVY
+from bench.scale.measured import (
+    FILE,
+    WITHIN,
+    Measured,
+    driver_faults,
+    fitted,
+    from_json,
+    load,
+    predictions,
+    to_json,
+)
+from stack.common.envs import ROOT
+
+PAGE, PICTURE = ROOT / "docs" / "scale.md", ROOT / "docs" / "img" / "scale.png"
+
+
+def about() -> dict[str, str]:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    cores = str(os.cpu_count())
+    return {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit or "unknown", "cores": cores}
+
+
+def series(runs: Sequence[Measured]) -> list[Measured]:
+    """Runs of the same rows and settings, by hosts."""
+    least = max((one for one in runs if one.run["hosts"] == 1), key=lambda one: one.said["rows"])
+    same = [one for one in runs if one.said["rows"] == least.said["rows"] and one.run["fraction"] == 0.6]
+    return sorted(same, key=lambda one: int(one.run["hosts"]))
+
+
+def verdict(runs: Sequence[Measured]) -> list[str]:
+    """Everything that is not as it should be, in words."""
+    found = [f"{one.name}: {fault}" for one in runs for fault in one.faults]
+    pair = series(runs)[1]
+    larger = [one for one in runs if one.run["hosts"] == pair.run["hosts"] and one.said["rows"] > pair.said["rows"]]
+    found += [f"{one.name}: {fault}" for one in larger for fault in driver_faults(pair, one)]
+    for each in totals(predictions(runs)):
+        if abs(each["off"]) > WITHIN:
+            found.append(
+                f"{each['run']}: predicted {each['predicted']:.0f} s of a core, {each['measured']:.0f} measured"
+            )
+    return found
+
+
+def totals(found: Sequence[Any]) -> list[dict[str, Any]]:
+    """Predictions of each run in sum."""
+    sums: dict[str, dict[str, Any]] = {}
+    for one in found:
+        each = sums.setdefault(one.run, {"run": one.run, "predicted": 0.0, "measured": 0.0})
+        each["predicted"] += one.predicted
+        each["measured"] += one.measured
+    return [{**each, "off": each["predicted"] / each["measured"] - 1} for each in sums.values()]
+
+
+def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
+    """What the page is made of."""
+    model, works = fitted(runs)
+    ran = series(runs)
+    two = ran[1]
+    frauds = two.said["train_frauds"] / two.said["train_rows"]
+    retrains = [plan.retrain(model, works, hosts, frauds) for hosts in plan.HOSTS]
+    default = next(one for one in retrains if one.hosts == 2)
+    return {
+        "about": known,
+        "runs": runs,
+        "series": ran,
+        "two": two,
+        "larger": [one for one in runs if one.run["hosts"] == two.run["hosts"] and one.said["rows"] > two.said["rows"]],
+        "full": [one for one in runs if not one.run["hosts"]],
+        "model": model,
+        "predictions": predictions(runs),
+        "totals": totals(predictions(runs)),
+        "verdict": verdict(runs),
+        "retrains": retrains,
+        "default": default,
+        "limits": plan.limits(default),
+        "plan": plan,
+        "waiting": plan.waiting(works),
+        "share": HEAVY,
+        "gib": cost.GIB,
+        "within": WITHIN,
+    }
+
+
+def page(known: dict[str, str], runs: Sequence[Measured]) -> str:
+    """The text of docs/scale.md."""
+    places = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=places,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.md").render(facts(known, runs))
+
+
+def table(runs: Sequence[Measured]) -> str:
+    """Steps of each run, for bench/RESULTS.md."""
+    lines = [
+        "| run | step | rows | seconds | core | tasks | shuffled, MiB | spilled, MiB | to the driver, MiB |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for run in runs:
+        for one in run.works:
+            took = run.said["steps"][one.step]["seconds"]
+            cells = [f"{one.rows:,}", f"{took:.1f}", f"{one.seconds:.1f}", str(one.tasks)]
+            cells += [f"{size / (1 << 20):,.1f}" for size in (one.shuffled, one.spilled, one.result)]
+            lines.append(f"| {run.name} | {one.step} | {' | '.join(cells)} |")
+    lines += ["", "Seconds of a core, of runs that the cost model was not fitted on", ""]
+    lines += ["| run | step | rows | predicted | measured | off |", "|---|---|--:|--:|--:|--:|"]
+    for each in predictions(runs):
+        cells = [f"{each.rows:,}", f"{each.predicted:.1f}", f"{each.measured:.1f}", f"{each.off:+.0%}"]
+        lines.append(f"| {each.run} | {each.step} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.scale.report", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="?", help="folder of the runs (default: what was measured last)")
+    options = parser.parse_args()
+    if options.runs:
+        FILE.write_text(to_json(about(), load(options.runs)))
+    known, runs = from_json(FILE.read_text())
+    PAGE.write_text(page(known, runs))
+    plots.scale(runs, series(runs)).savefig(PICTURE, dpi=110)
+    print(table(runs))
+    if found := verdict(runs):
+        print("\n".join(found), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Runs of ``job`` whose event logs ``report`` reads: ``python -m bench.scale.runs SCRATCH [--full]`` in `stack`.
+
+A real YARN of 1, 2 and 4 node managers: each of one core, which its containers have for themselves as long as the
+machine has as many (more hosts share its cores, and show how work is spread, not that it becomes faster). Their
+executors are told what the DAG tells those of a cluster. A full-size month runs in one process with all cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from dags.retraining.executors import Container, Executors, split
+from local_cloud.core.config import Image
+from local_cloud.services.dataproc import spark
+from local_cloud.services.dataproc.yarn import Program, Yarn
+from local_cloud.services.dataproc.yarn_sizes import APPLICATION_MASTER, Hosts, Node
+from simulator import Generator
+from stack.common import release
+from stack.common.console import say, step
+from stack.common.envs import ROOT, python_of
+from stack.common.errors import StackError
+from stack.common.java import ensure_jars, find_java
+
+DAYS = 30
+ROWS_A_CUSTOMER = 1.94 * DAYS
+CONTAINER = 2048  # MiB of an executor
+DRIVER = Container(1024, 1024)
+
+
+@dataclass(frozen=True)
+class Run:
+    """``hosts`` of one core, or 0: one process with all cores.
+
+    ``fraction`` is that of the heap that Spark's data may have; ``train`` says whether the run also trains and scores.
+    The cost model is fitted on runs with ``fit``, and checked on the others.
+    """
+
+    name: str
+    rows: int
+    hosts: int
+    heap: str = f"{split(CONTAINER).heap}m"
+    fraction: float = 0.6
+    train: bool = True
+    fit: bool = True
+
+
+SMALL = [
+    Run("a third, 1 host", 500_000, 1),
+    Run("1 host", 1_500_000, 1),
+    Run("2 hosts", 1_500_000, 2),
+    Run("4 hosts", 1_500_000, 4),
+    Run("2 hosts, little memory", 1_500_000, 2, fraction=0.05),
+    Run("4 times the rows, 2 hosts", 6_000_000, 2, fit=False),
+]
+FULL = Run("a full-size month, one process", 47_000_000, 0, heap="8192m", train=False, fit=False)
+
+
+def generate(folder: Path, rows: int) -> Path:
+    """One raw file of a month with about so many rows."""
+    customers = round(rows / ROWS_A_CUSTOMER)
+    generator = Generator(seed=1, customers=customers, terminals=2 * customers)
+    folder.mkdir(parents=True)
+    generator.write_file(folder, date(2018, 4, 1), DAYS, compress=False)
+    return folder
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Whatever this thread starts meanwhile runs on one core, with all that it starts itself."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[core % len(before)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def cluster(folder: Path, image: Image, hosts: int) -> Iterator[Path]:
+    """YARN with so many node managers, each on a core; the folder of its configuration."""
+    runtime = spark.inspect(image)
+    folder.mkdir(parents=True)
+    program = Program(
+        f"{image.java_home}/bin/java",
+        f"{image.yarn}/*:{runtime.spark_home}/jars/*",
+        spark.machine(image, runtime),
+        {},
+    )
+    # Room for the application master is kept on each host, and a core, which it hardly uses: as in the cloud.
+    node = Node(2, APPLICATION_MASTER + CONTAINER)
+    yarn = Yarn(folder, program, [Hosts(node, 0, 0)])
+    yarn.start()
+    try:
+        for number in range(hosts):
+            with on_core(number):
+                yarn.add()
+        yarn.wait_ready()
+        yield yarn.conf
+    finally:
+        yarn.close()
+
+
+def properties(run: Run, image: Image, scratch: Path) -> dict[str, str]:
+    """Spark's, of a run: those of the DAG, where it lies, and its event log."""
+    made = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": f"file://{scratch}/events",
+        "spark.eventLog.logStageExecutorMetrics": "true",
+        "spark.executor.processTreeMetrics.enabled": "true",  # Python's workers are processes of their own
+        "spark.executor.metrics.pollingInterval": "500ms",
+        "spark.local.dir": str(scratch / "local"),
+        "spark.memory.fraction": str(run.fraction),
+        "spark.ui.enabled": "false",
+    }
+    if not run.hosts:
+        return {**made, "spark.master": "local[*]", "spark.driver.memory": run.heap}
+    executors = Executors(run.hosts, run.hosts, 1, split(CONTAINER), DRIVER, in_cluster=False)
+    home = spark.inspect(image).spark_home
+    return {
+        **made,
+        **executors.for_barriers(),
+        "spark.master": "yarn",
+        "spark.submit.pyFiles": f"file://{scratch}/fraud_retraining.zip",
+        "spark.yarn.jars": f"local:{home}/jars/*",
+        "spark.yarn.stagingDir": f"file://{scratch}/staging",
+        "spark.driver.host": "127.0.0.1",
+    }
+
+
+def submit(run: Run, lake: Path, image: Image, scratch: Path, conf: Path | None) -> Path:
+    """Runs the job on a lake; gives its event log.
+
+    Raises:
+        StackError: it failed; with the end of its log.
+    """
+    (scratch / "events").mkdir(parents=True, exist_ok=True)
+    (scratch / "local").mkdir(exist_ok=True)
+    (scratch / "staging").mkdir(exist_ok=True)
+    (scratch / "fraud_retraining.zip").write_bytes(release.zip_of(ROOT / "spark_app" / "fraud_retraining"))
+    spark.write_properties(scratch / "spark.properties", properties(run, image, scratch))
+    before = {*(scratch / "events").iterdir()}
+    runtime = spark.inspect(image)
+    words = ["--properties-file", str(scratch / "spark.properties"), str(ROOT / "bench" / "scale" / "job.py")]
+    done = subprocess.run(
+        [str(runtime.spark_home / "bin" / "spark-submit"), *words, str(lake), str(lake / "result.json")]
+        + (["--train"] if run.train else []),
+        env={
+            **spark.machine(image, runtime),
+            **({"HADOOP_CONF_DIR": str(conf), "YARN_CONF_DIR": str(conf)} if conf else {}),
+            "PYTHONPATH": str(ROOT / "spark_app"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise StackError(f"{run.name}: the job ended with status {done.returncode}:\n{done.stdout[-3000:]}")
+    (log,) = {*(scratch / "events").iterdir()} - before
+    return log
+
+
+def measure(run: Run, scratch: Path, image: Image) -> None:
+    """Generates the run's rows, works on them, keeps its log and result as ``<number>.*`` of the folder ``runs``."""
+    lake = scratch / "lake"
+    generate(lake / "raw", run.rows)
+    try:
+        if run.hosts:
+            with cluster(scratch / "yarn", image, run.hosts) as conf:
+                log = submit(run, lake, image, scratch, conf)
+        else:
+            log = submit(run, lake, image, scratch, None)
+        kept = scratch / "runs"
+        kept.mkdir(exist_ok=True)
+        number = len(list(kept.glob("*.log")))
+        shutil.move(log, kept / f"{number}.log")
+        load = os.getloadavg()[0]
+        result = json.loads((lake / "result.json").read_text())
+        (kept / f"{number}.json").write_text(json.dumps({"run": asdict(run), "load": load, **result}))
+    finally:
+        for name in ("lake", "yarn", "local", "staging"):
+            shutil.rmtree(scratch / name, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.scale.runs", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("--image", default="2.2")
+    parser.add_argument("--full", action="store_true", help="also one full-size month")
+    parser.add_argument("--size", type=float, default=1.0, help="of the rows, as a share (default %(default)s)")
+    options = parser.parse_args()
+    java, name = find_java(), f"spark-image-{options.image}"
+    jars = ensure_jars(name, java, say), ensure_jars(f"yarn-image-{options.image}", java, say)
+    image = Image(str(python_of(name)), str(java), *map(str, jars))
+    for run in [*SMALL, *([FULL] if options.full else [])]:
+        with step(f"{run.rows * options.size:,.0f} rows, {run.name}"):
+            measure(Run(**{**asdict(run), "rows": round(run.rows * options.size)}), options.scratch, image)
+
+
+if __name__ == "__main__":
+    main()
