@@ -45,16 +45,19 @@ class Work:
     busiest: float
 
 
-def work(step: str, rows: int, stages: Sequence[Stage], executors: int, python: bool = False) -> Work:
-    """A step's stages in sum; the work of Python's workers is only in the time of its tasks by the clock."""
+def work(step: str, rows: int, stages: Sequence[Stage], executors: int, python: float = 0.0) -> Work:
+    """A step's stages in sum.
+
+    Spark does not count the ``python`` seconds of a core of its Python workers; they are taken for evenly spread, as
+    XGBoost's rows are.
+    """
 
     def total(what: str) -> float:
         return sum(stage.total(what) for stage in stages)
 
-    kind = "run" if python else "cpu"
     loads: dict[str, float] = defaultdict(float)
     for task in (task for stage in stages for task in stage.tasks):
-        loads[task.executor] += getattr(task, kind)
+        loads[task.executor] += task.cpu
     return Work(
         step=step,
         rows=rows,
@@ -65,10 +68,10 @@ def work(step: str, rows: int, stages: Sequence[Stage], executors: int, python: 
         memory=max((task.memory for stage in stages for task in stage.tasks), default=0),
         result=total("result"),
         tasks=sum(len(stage.tasks) for stage in stages),
-        seconds=total(kind),
+        seconds=total("cpu") + python,
         run=total("run"),
         python=max((stage.python for stage in stages), default=0),
-        busiest=max(loads.values(), default=0.0),
+        busiest=max(loads.values(), default=0.0) + python / executors,
     )
 
 

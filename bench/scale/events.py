@@ -2,7 +2,7 @@
 
 The log is a file of JSON lines that Spark writes with ``spark.eventLog.enabled``; one line an event. Seconds of a
 processor are Spark's own count (``executorCpuTime``), which a busy machine does not change; those of Python's workers
-are not in it, so that steps that work there are told by their time on the clock.
+are not in it.
 """
 
 from __future__ import annotations

@@ -45,14 +45,16 @@ class Steps:
         jvm = self.spark._jvm
         assert jvm
         self.spark.sparkContext.setLocalProperty(STEP, name)
-        begun = time.monotonic()
+        begun = time.time()
         yield
-        seconds = time.monotonic() - begun
+        ended = time.time()
         self.spark.sparkContext.setLocalProperty(STEP, None)  # type: ignore[arg-type]
         jvm.java.lang.System.gc()
         runtime = jvm.java.lang.Runtime.getRuntime()
         self.found[name] = {
-            "seconds": seconds,
+            "begun": begun,
+            "ended": ended,
+            "seconds": ended - begun,
             "heap_mib": (runtime.totalMemory() - runtime.freeMemory()) / MIB,
             "jvm_mib": peak_mib(int(jvm.java.lang.ProcessHandle.current().pid())),
             "python_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -63,7 +63,7 @@ def measured(log: Path, said: dict[str, Any]) -> Measured:
     run = said.pop("run")
     executors = {name: cores for name, cores in found.executors.items() if name != "driver" or not run["hosts"]}
     works = [
-        work(step, said[ROWS_OF[step]], found.of(step), len(executors), step in IN_PYTHON) for step in found.steps()
+        work(step, said[ROWS_OF[step]], found.of(step), len(executors), said["python"][step]) for step in found.steps()
     ]
     stages = [seen(stage) for step in found.steps() for stage in heavy(found.of(step), HEAVY)]
     workers = workers_of(found)

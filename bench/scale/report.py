@@ -112,7 +112,7 @@ def page(known: dict[str, str], runs: Sequence[Measured]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("page.md").render(facts(known, runs))
+    return environment.get_template("page.md.j2").render(facts(known, runs))
 
 
 def table(runs: Sequence[Measured]) -> str:

@@ -12,11 +12,15 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+
+import psutil
 
 from dags.retraining.executors import Container, Executors, split
 from local_cloud.core.config import Image
@@ -58,7 +62,7 @@ SMALL = [
     Run("1 host", 1_500_000, 1),
     Run("2 hosts", 1_500_000, 2),
     Run("4 hosts", 1_500_000, 4),
-    Run("2 hosts, little memory", 1_500_000, 2, fraction=0.05),
+    Run("2 hosts, little memory", 1_500_000, 2, fraction=0.03),
     Run("4 times the rows, 2 hosts", 6_000_000, 2, fit=False),
 ]
 FULL = Run("a full-size month, one process", 47_000_000, 0, heap="8192m", train=False, fit=False)
@@ -136,6 +140,40 @@ def properties(run: Run, image: Image, scratch: Path) -> dict[str, str]:
     }
 
 
+class PythonTime:
+    """Seconds of a core of Spark's Python workers below a folder, as a thread sees them that looks twice a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.seen = folder, dict[int, float]()
+        self.sums: list[tuple[float, float]] = [(0.0, 0.0)]
+        self._over = threading.Event()
+
+    def look(self) -> None:
+        for process in psutil.process_iter(["cmdline", "cwd", "cpu_times"]):
+            said, where, spent = (process.info[name] for name in ("cmdline", "cwd", "cpu_times"))
+            if "pyspark.daemon" in (said or ()) and str(where).startswith(str(self.folder)) and spent:
+                self.seen[process.pid] = spent.user + spent.system
+        self.sums.append((time.time(), sum(self.seen.values())))
+
+    def until(self, moment: float) -> float:
+        """Seconds up to a time of the clock, by the first look after it."""
+        return next((spent for at, spent in self.sums if at >= moment), self.sums[-1][1])
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        def watch() -> None:
+            while not self._over.wait(0.5):
+                self.look()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+
 def submit(run: Run, lake: Path, image: Image, scratch: Path, conf: Path | None) -> Path:
     """Runs the job on a lake; gives its event log.
 
@@ -172,9 +210,10 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
     """Generates the run's rows, works on them, keeps its log and result as ``<number>.*`` of the folder ``runs``."""
     lake = scratch / "lake"
     generate(lake / "raw", run.rows)
+    workers = PythonTime(scratch)
     try:
         if run.hosts:
-            with cluster(scratch / "yarn", image, run.hosts) as conf:
+            with cluster(scratch / "yarn", image, run.hosts) as conf, workers.watching():
                 log = submit(run, lake, image, scratch, conf)
         else:
             log = submit(run, lake, image, scratch, None)
@@ -182,9 +221,12 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
         kept.mkdir(exist_ok=True)
         number = len(list(kept.glob("*.log")))
         shutil.move(log, kept / f"{number}.log")
-        load = os.getloadavg()[0]
         result = json.loads((lake / "result.json").read_text())
-        (kept / f"{number}.json").write_text(json.dumps({"run": asdict(run), "load": load, **result}))
+        python = {
+            name: workers.until(one["ended"]) - workers.until(one["begun"]) for name, one in result["steps"].items()
+        }
+        about = {"run": asdict(run), "load": os.getloadavg()[0], "python": python}
+        (kept / f"{number}.json").write_text(json.dumps({**about, **result}))
     finally:
         for name in ("lake", "yarn", "local", "staging"):
             shutil.rmtree(scratch / name, ignore_errors=True)

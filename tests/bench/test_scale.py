@@ -190,9 +190,11 @@ def test_a_step_of_one_size_tells_nothing_of_another():
 
 def test_the_work_of_a_step_is_that_of_its_stages():
     each = [task_of(10, 4.0), task_of(10, 2.0, "2"), task_of(5, 1.0)]
-    found = cost.work("prepare", 25, [Stage(0, "a", "prepare", 7, each[:2]), Stage(1, "b", "prepare", 9, each[2:])], 2)
+    stages = [Stage(0, "a", "prepare", 7, each[:2]), Stage(1, "b", "prepare", 9, each[2:])]
+    found = cost.work("prepare", 25, stages, 2)
     assert (found.seconds, found.run, found.tasks, found.python, found.busiest) == (3.5, 7.0, 3, 9, 2.5)
-    assert cost.work("train", 25, [Stage(0, "a", "train", 0, each)], 2, python=True).seconds == 7.0
+    with_python = cost.work("prepare", 25, stages, 2, 10.0)
+    assert (with_python.seconds, with_python.busiest) == (13.5, 7.5)
 
 
 def run_of(rows, result, heap):

@@ -11,9 +11,12 @@ import pytest
 import xgboost
 from pyspark.sql import functions as F
 
-from fraud_retraining import dataset, publishing, training
+from fraud_retraining import dataset, preparation, publishing, training
+from fraud_retraining.lake import FileInfo, Lake
 from fraud_retraining.quality import PREPARED_SCHEMA
 from fraud_retraining.survey import Batch, Survey
+from tests.spark.test_preparation import files
+from tests.spark.transactions import line, write
 
 FIRST = date(2018, 4, 1)
 
@@ -72,6 +75,41 @@ def test_days_are_shared_out_evenly_and_each_is_in_one_task(spark, sixteen, file
 
 def test_files_without_a_good_row_are_written_nowhere(spark, sixteen):
     assert publishing.by_day(rows_of(spark, [{0: 1}]).where("day IS NULL"), batch_of([{}])).count() == 0
+
+
+def task_sizes(lines):
+    return sorted(map(len, lines.rdd.glom().collect()))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_spread"),
+    [
+        ({"2018-04-01.txt.gz": 70}, True),
+        ({"2018-04-01.txt.gz": 60}, False),  # small
+        ({"2018-04-01.txt": 70}, False),  # Spark cuts it by itself
+        (dict.fromkeys([f"2018-04-0{day}.txt.gz" for day in range(1, 5)], 70), False),  # a file for each slot
+        ({"2018-04-01.txt.gz": 140, "2018-04-08.txt.gz": 70}, True),
+    ],
+)
+def test_a_large_packed_file_is_no_single_task(spark, sizes, is_spread):
+    found = [FileInfo(name, name, size << 20, None) for name, size in sizes.items()]
+    lines = spark.range(4000).select(F.expr("cast(id AS string) AS value"), F.lit(0).alias("number")).coalesce(1)
+    spread = task_sizes(preparation.spread(lines, found))
+    assert sum(spread) == 4000
+    assert len(spread) == (4 * spark.sparkContext.defaultParallelism if is_spread else 1)
+    assert spread[-1] < 1.25 * 4000 / len(spread) + 1
+
+
+@pytest.mark.verify
+def test_a_packed_file_that_is_spread_gives_the_same_bytes(spark, tmp_path, monkeypatch):
+    roots = [tmp_path / "whole", tmp_path / "spread"]
+    for root, large in zip(roots, (preparation.LARGE, 0)):
+        rows = [*[line(number) for number in range(500)], *[line(number) for number in range(3)], "1,2"]
+        write(root, "2018-04-01.txt.gz", rows)
+        monkeypatch.setattr(preparation, "LARGE", large)
+        preparation.prepare(Lake(spark, str(root)), "one")
+    whole, spread = (files(root, "prepared", "quarantine") for root in roots)
+    assert whole == spread != {}
 
 
 def week(spark, rows, cards):
