@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xgboost
 from pyspark.ml.feature import VectorAssembler
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from xgboost.spark import SparkXGBClassifier
 
@@ -29,7 +30,28 @@ def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xg
     """
     slots = rows.sparkSession.sparkContext.defaultParallelism
     ordered = even_parts(rows, max(1, min(slots, round(count / ROWS_PER_WORKER))))
-    workers = ordered.rdd.getNumPartitions()
+    with planned_ahead(rows.sparkSession):
+        booster = fit(ordered, features, ordered.rdd.getNumPartitions(), seed)
+    booster.feature_names = list(features)
+    return booster
+
+
+@contextmanager
+def planned_ahead(spark: SparkSession) -> Iterator[None]:
+    """Plans are not adapted while they run: of one that is, Spark knows the number of parts only after running it.
+
+    XGBoost asks for that number, and would have its rows made and shuffled once for each time that it asks.
+    """
+    before = spark.conf.get("spark.sql.adaptive.enabled")
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    try:
+        yield
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", before)
+
+
+def fit(ordered: DataFrame, features: Sequence[str], workers: int, seed: int) -> xgboost.Booster:
+    """XGBoost on rows that have a part for each worker."""
     assembler = VectorAssembler(inputCols=list(features), outputCol="features", handleInvalid="keep")
     classifier = SparkXGBClassifier(
         features_col="features",
@@ -40,9 +62,7 @@ def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xg
         tree_method="hist",
         **PARAMETERS,
     )
-    booster = classifier.fit(assembler.transform(ordered).select("features", "tx_fraud", "weight")).get_booster()
-    booster.feature_names = list(features)
-    return booster
+    return classifier.fit(assembler.transform(ordered).select("features", "tx_fraud", "weight")).get_booster()
 
 
 def even_parts(rows: DataFrame, workers: int) -> DataFrame:
