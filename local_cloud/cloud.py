@@ -14,7 +14,7 @@ from local_cloud.core.calls import Call, Handler, Verb
 from local_cloud.core.context import Context
 from local_cloud.core.errors import ApiError
 from local_cloud.core.faults import NEW
-from local_cloud.core.identity import Scope, is_public, permissions_of, uses_of
+from local_cloud.core.identity import Scope, is_public, uses_of
 from local_cloud.core.initial import create_initial_resources
 from local_cloud.core.resources import Row
 from local_cloud.services.base import Service
@@ -113,8 +113,11 @@ class Cloud:
         else:
             row = self._resource_in(call)
         folder = row.folder if row is not None else self.context.folder_of(call.request)
-        needed = dict.fromkeys([*permissions_of(method), *uses_of(call.name, call.request)])
-        self.context.identity.authorise(call.subject, needed, Scope(folder, row))
+        self.context.identity.authorise(call.subject, [method], Scope(folder, row))
+        for permission, key in uses_of(call.name, call.request):
+            used = self.context.store.find(key)  # a role may be bound on it alone; its folder may be another
+            scope = Scope(used.folder if used is not None else folder, used)
+            self.context.identity.authorise(call.subject, [permission], scope)
 
     def _resource_in(self, call: Call) -> Row | None:
         """The resource that a call is about, or its parent; None for one that does not exist (yet)."""

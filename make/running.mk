@@ -3,7 +3,9 @@ SAID = $(if $(filter-out file undefined,$(origin $(1))),--$(2) '$($(1))')
 OF_WHICH = $(call SAID,STATE,state) $(or $(call SAID,CLOUD,cloud),$(if $(TARGET),--cloud '.$(TARGET)'))
 WHY_IS_SAID = @: $(or $(WHY),$(error WHY=<reason, for the record> is missing))
 
-.PHONY: status report logs ui ssh history rollback unbar
+UPLOAD = $(call SAID,FRAUD_LAKE,lake) $(call SAID,FRAUD_LAKE_ENDPOINT,lake-endpoint) $(call SAID,CUSTOMERS,customers) $(call SAID,SEED,seed)
+
+.PHONY: status report logs ui ssh upload history rollback unbar
 status: stack-env ## One screen: what serves, data, drift, next runs, clusters, costs, machines [JSON=1]; docs/operations.md
 	@$(STACK) status $(OF_WHICH) $(if $(JSON),--json)
 
@@ -18,6 +20,9 @@ ui: stack-env ## Where the pages of Airflow and MLflow are and how to log in; a 
 
 ssh: stack-env ## Log in to a machine of the cloud [HOST=mlflow]
 	@$(STACK) ssh $(OF_WHICH) $(if $(HOST),--host '$(HOST)')
+
+upload: stack-env ## Data files into a deployment's lake: [FRAUD_LAKE=<folder or s3://…>], or the next made week [CUSTOMERS= SEED=]
+	@$(STACK) upload $(OF_WHICH) $(UPLOAD)
 
 history: stack-env ## What served when, by whose decision and why
 	@$(STACK) history $(OF_WHICH)

@@ -60,6 +60,8 @@ def cluster(settings: dict[str, Any], name: str, run: Run, dag: str = "retrain")
         "subnet_id": spec["subnet_id"],
         "security_group_ids": spec.get("security_group_ids") or [],
         "service_account_id": spec["service_account_id"],
+        # Makes and removes the hosts of every cluster, also of one that does not grow: rights that jobs do not need.
+        "autoscaling_service_account_id": spec.get("autoscaling_service_account_id") or spec["service_account_id"],
         "log_group_id": spec.get("log_group_id"),
         **login(spec),
         "masternode_resource_preset": spec["master_preset"],
@@ -105,12 +107,7 @@ def compute(spec: dict[str, Any], hosts: int) -> dict[str, Any]:
     }
     if not most:
         return fixed
-    return fixed | {
-        "computenode_max_hosts_count": most,
-        "computenode_preemptible": bool(spec.get("preemptible")),
-        # Rights over virtual machines that the jobs' own account does not need to have.
-        "autoscaling_service_account_id": spec.get("autoscaling_service_account_id") or spec["service_account_id"],
-    }
+    return fixed | {"computenode_max_hosts_count": most, "computenode_preemptible": bool(spec.get("preemptible"))}
 
 
 def job(settings: dict[str, Any], name: str, script: str, sizes: dict[str, str], *arguments: str) -> dict[str, Any]:

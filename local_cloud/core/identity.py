@@ -41,26 +41,23 @@ def _matches(patterns: Iterable[str], permission: str) -> bool:
     return any(fnmatch.fnmatchcase(permission, pattern) for pattern in patterns)
 
 
-def permissions_of(method: str) -> list[str]:
-    """What a caller of this method needs: the method itself and what it makes use of."""
-    return [method, *_TABLE["also_needed"].get(method, ())]
-
-
-def uses_of(method: str, request: Any) -> list[str]:
-    """What a caller needs besides, because the request names an account or a subnet that is then made use of."""
+def uses_of(method: str, request: Any) -> list[tuple[str, str]]:
+    """What a caller needs besides, as the request makes use of an account or a subnet: permission, and on which."""
     if not _matches(_TABLE["uses"]["methods"], method) or not method.endswith(("/Create", "/Update")):
         return []
-    names = {name for name in _named(request) if name in _TABLE["uses"]["fields"]}
-    return sorted({_TABLE["uses"]["fields"][name] for name in names})
+    fields = _TABLE["uses"]["fields"]
+    return sorted({(fields[name], key) for name, key in _texts(request) if name in fields})
 
 
-def _named(message: Any) -> Iterator[str]:
-    """The names of all fields that are set, also within."""
+def _texts(message: Any) -> Iterator[tuple[str, str]]:
+    """The names of all fields of text that are set, also within, each with its values."""
     for field, value in message.ListFields():
-        yield field.name
-        if field.message_type and not field.message_type.GetOptions().map_entry:
-            for inner in value if field.is_repeated else (value,):
-                yield from _named(inner)
+        values = value if field.is_repeated else (value,)
+        if field.type == field.TYPE_STRING:
+            yield from ((field.name, each) for each in values)
+        elif field.message_type and not field.message_type.GetOptions().map_entry:
+            for inner in values:
+                yield from _texts(inner)
 
 
 def is_public(method: str) -> bool:

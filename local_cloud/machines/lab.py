@@ -61,6 +61,9 @@ class Lab:
                 "link add br0 type bridge",
                 f"addr add {GATEWAY}/24 dev br0",
                 "link set br0 up",
+                # A program finds its own address by the route to a far one (XGBoost asks for 10.255.255.255's). The
+                # bridge leads to none of them.
+                "route add 10.0.0.0/8 dev br0",
             ):
                 self.ip(step)
         if not host.alive(self.group / "proxy"):
@@ -92,6 +95,20 @@ class Lab:
         """One more address of the lab's own, for what is served in it."""
         if address not in host.run("ip", "-n", self.namespace, "-o", "addr", "show", "dev", "br0"):
             self.ip(f"addr add {address}/24 dev br0")
+
+    def publish(self, addresses: Mapping[str, str]) -> None:
+        """Public address -> own address: as by the cloud's NAT, who is in the lab gets by the former to the machine."""
+        rules = "".join(f"    ip daddr {public} dnat to {own}\n" for public, own in addresses.items())
+        file = self.folder / "public.nft"
+        if not addresses and not file.exists():
+            return
+        file.write_text(
+            "table ip public\ndelete table ip public\ntable ip public {\n  chain out {\n"
+            f"    type nat hook output priority -100\n{rules}  }}\n}}\n"
+        )
+        host.run("ip", "netns", "exec", self.namespace, "nft", "-f", file)
+        for public in addresses:
+            self.ip(f"route replace {public}/32 dev br0")  # a connection needs a route before any rule sees it
 
     def ip(self, command: str) -> None:
         host.run("ip", "-n", self.namespace, *command.split())

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -107,6 +108,12 @@ class Machine:
         return dict(json.loads(file.read_text())) if file.exists() else None
 
     @property
+    def public_address(self) -> str:
+        """The one that the cloud's API has given to it, or nothing."""
+        (interface, *_) = (self.instance or {}).get("network_interfaces") or [{}]
+        return str(interface.get("primary_v4_address", {}).get("one_to_one_nat", {}).get("address", ""))
+
+    @property
     def result(self) -> Path:
         """Where cloud-init says how it ended."""
         return self.root / "var/lib/cloud/data/result.json"
@@ -148,6 +155,7 @@ class Machine:
                 introduce(self.lab)
             elif wanted.instance is not None:
                 self.revise(wanted, wanted.instance)
+                introduce(self.lab)
             if not self.running:
                 self.lab.forget_connections()
                 self.mount(self.record)
@@ -330,13 +338,14 @@ def introduce(lab: Lab) -> None:
     for machine in machines(lab):
         if machine.root.is_mount():
             (machine.root / "etc/hosts").write_text(hosts_file(machine.name, known))
-    # In place: a program of this host may have it mounted over its own.
-    (lab.folder / "hosts").write_text(hosts_file("lab", known))
+    # In place: a program of this host may have it mounted over its own, and asks for its host's name (Java does).
+    (lab.folder / "hosts").write_text(hosts_file(f"lab {socket.gethostname()}", known))
+    lab.publish({each.public_address: each.record.address for each in machines(lab) if each.public_address})
 
 
 def hosts_file(own: str, known: list[tuple[str, str]]) -> str:
     lines = ["127.0.0.1 localhost", f"127.0.1.1 {own}", "::1 localhost ip6-localhost ip6-loopback"]
-    return "\n".join([*lines, *(f"{address} {name}" for address, name in known if name != own)]) + "\n"
+    return "\n".join([*lines, *(f"{address} {name}" for address, name in known if name not in own.split())]) + "\n"
 
 
 def write_ssh_config(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""The commands of the cloud: `make bootstrap`, `rotate`, `pause`, `resume`, `destroy` and `cost`."""
+"""The commands of the cloud: `make bootstrap`, `rotate`, `pause`, `backup`, `destroy`, `cost` and their like."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dags.retraining.settings import require_cron
-from stack.cloud import bootstrap, cost, destroy, lost, pause, rotate
+from stack.cloud import bootstrap, cost, destroy, lost, maintenance, pause, rotate
 from stack.cloud.deployment import Deployment
 from stack.common.console import say
 from stack.common.envs import ROOT
@@ -19,6 +19,9 @@ from stack.lab.site import INSIDE, Site
 
 SCHEDULE = Variable("", "a cron expression in UTC", "0 6 * * 1", require_cron)
 IMPORT = Variable("IMPORT", "ADDRESS=ID", lost.EXAMPLE, lambda text: lost.parse_imports(text) or True)
+
+BACKUP = Variable("", "latest, or the name of a backup", "latest", maintenance.BACKUP.fullmatch)
+TIME = Variable("", "last, or a moment with its zone", "2026-11-23 14:05:00+00", maintenance.MOMENT.fullmatch)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,18 @@ class Bootstrap(CloudOptions):
     only: Annotated[Literal["", "network"], "make the network alone"] = ""
     adopt: Annotated[str, "what the cloud has and the state is to know: ADDRESS=ID, apart by spaces", IMPORT] = ""
     target: Annotated[Literal["", "local"], "`local`: this host stands for the cloud"] = ""
+    engine: Annotated[
+        Literal["local", "yarn"] | None,
+        "with TARGET=local, what runs jobs: one process, or a YARN of its own for each cluster; it is kept",
+    ] = None
 
     @property
     def of_this_host(self) -> Path | None:
-        if (self.target or Site(self.state).exists) and INSIDE not in os.environ:
-            commands.make(self.state)
+        if INSIDE not in os.environ:
+            if self.target or Site(self.state).exists:
+                commands.make(self.state, self.engine)
+            elif self.engine:
+                raise StackError(f"ENGINE={self.engine} is of TARGET=local: in the cloud Data Proc runs the jobs.")
         return super().of_this_host
 
     def run(self) -> None:
@@ -118,6 +128,39 @@ class Resume(CloudOptions):
 
 
 @dataclass(frozen=True)
+class Backup(CloudOptions):
+    """make a backup of MLflow's databases now"""
+
+    check: Annotated[bool, "make none: list those there are"] = False
+
+    def run(self) -> None:
+        maintenance.run_playbook(self.deployment(), "backup", self.check)
+
+
+@dataclass(frozen=True)
+class Restore(CloudOptions):
+    """put MLflow's databases back as they were"""
+
+    backup: Annotated[str | None, "at this backup", BACKUP] = None
+    time: Annotated[str | None, "at this moment, which the archive of an own PostgreSQL has", TIME] = None
+    check: Annotated[bool, "say what would change, and change nothing"] = False
+    yes: Annotated[bool, "ask nothing"] = False
+
+    def run(self) -> None:
+        maintenance.restore(self.deployment(), self.backup or "", self.time or "", self.check, self.yes)
+
+
+@dataclass(frozen=True)
+class Upgrade(CloudOptions):
+    """install the release of MLflow that requirements/mlflow.txt has; the former one comes back if it does not serve"""
+
+    check: Annotated[bool, "say which packages would change, and change nothing"] = False
+
+    def run(self) -> None:
+        maintenance.run_playbook(self.deployment(), "upgrade", self.check)
+
+
+@dataclass(frozen=True)
 class Cost(CloudOptions):
     """say what it costs per month and per retrain"""
 
@@ -134,5 +177,5 @@ class Cost(CloudOptions):
         cost.show(self.deployment(), self.minutes, self.runs)
 
 
-COMMANDS = (Bootstrap, Rotate, Pause, Resume, Destroy, Cost)
+COMMANDS = (Bootstrap, Rotate, Pause, Resume, Backup, Restore, Upgrade, Destroy, Cost)
 INTERRUPTED = "The same command goes on from here."

@@ -15,13 +15,14 @@ from stack.cloud.inventory import hosts
 from stack.cloud.system import CloudSystem
 from stack.common.console import console
 from stack.common.errors import StackError
-from stack.common.options import Variable
+from stack.common.options import FROM_0, FROM_1, Variable
 from stack.lab import ui as lab_ui
 from stack.lab.commands import is_outside
 from stack.local import ui as local_ui
 from stack.local.state import State
 from stack.local.system import DemoSystem
-from stack.running import asking, logs, reports, screen, serving
+from stack.running import arrivals, asking, logs, reports, screen, serving, upload
+from stack.running.arrivals import ENDPOINT, LAKE
 from stack.running.shape import UNKNOWN
 
 DEMO, CLOUD = Path(".demo"), Path(".cloud")
@@ -178,5 +179,23 @@ class Ssh(Which):
         ssh.log_in(system.deployment, self.host, hosts(system.outputs))
 
 
-COMMANDS = (Status, Report, Logs, Ui, Ssh, History, Rollback, Unbar)
+@dataclass(frozen=True)
+class Upload(Which):
+    """put data files into the lake of a deployment: a person's own, or the next made week"""
+
+    lake: Annotated[str | None, "folder or s3:// address of data files (default: made transactions)", LAKE] = None
+    lake_endpoint: Annotated[str, "storage service of an s3:// lake", ENDPOINT] = arrivals.PUBLIC_STORAGE
+    customers: Annotated[int, "cards of the made transactions", FROM_1] = 5000
+    seed: Annotated[int, "of the made transactions", FROM_0] = 0
+
+    def run(self) -> None:
+        system = self.system()
+        if isinstance(system, DemoSystem):
+            raise StackError(f"{system.where} is a demo, which brings its own data: `make demo` once more, or WEEKS=2.")
+        system.require()
+        files = arrivals.source(self.lake, self.lake_endpoint, self.customers, self.seed)
+        upload.upload(*system.lake(), files)
+
+
+COMMANDS = (Status, Report, Logs, Ui, Ssh, Upload, History, Rollback, Unbar)
 INTERRUPTED = "A run that was started in Airflow goes on; `make status` says how it is."

@@ -1,19 +1,21 @@
 """`make cost`: what the stack costs per month and per retrain, at list prices, and what the settings change of it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
 from local_cloud import pricing
 from stack.cloud import pause, registry, sizes
 from stack.cloud.deployment import Deployment
+from stack.cloud.outputs import CostInputs
 from stack.cloud.price_list import PRICES, Line, by_use, retrain, standing
 from stack.cloud.sizes import Sized
 from stack.common.console import console, say
 from stack.common.errors import StackError
 
 CURRENCY = PRICES["currency"]
+SMALLEST = "c1-m2"  # of Airflow's presets
 MINUTES, RUNS = 30.0, 4.3  # of one retrain, which nobody has measured in the cloud yet; weekly runs in a month
 
 
@@ -66,10 +68,21 @@ def sums(now: Sized, minutes: float, runs: float) -> None:
     else:
         say(f"per month: {known(lines):,.2f} {CURRENCY} that stand, and {runs:g} retrains without a known price")
     say(f"while it is paused (`make pause`): {pause.amounts(now.sizes)}")
+    for said in smaller(now.sizes):
+        say(said)
     for said in over(now, once, runs):
         say(f"[red]{said}[/]")
     say(f"not in these sums, for want of a known price: {', '.join(unknown) or 'nothing'}; nor traffic")
     say(f"list prices with VAT, read on {PRICES['read']}: stack/cloud/prices.json, local_cloud/prices.json")
+
+
+def smaller(sizes: CostInputs) -> Iterator[str]:
+    """What Airflow's smallest preset would save; it is the largest part of what stands."""
+    parts = sizes.airflow or {}
+    if larger := [name for name, part in parts.items() if part.preset != SMALLEST]:
+        small = replace(sizes, airflow={name: replace(part, preset=SMALLEST) for name, part in parts.items()})
+        saved = known(standing(sizes)) - known(standing(small))
+        yield f"with the preset {SMALLEST} for Airflow's {', '.join(larger)}: {saved:,.2f} {CURRENCY} a month less"
 
 
 def over(now: Sized, once: pricing.Cost, runs: float) -> Iterator[str]:

@@ -30,6 +30,17 @@ class Deployment(KeptFolder):
         return any((self.folder / name).exists() for name in ("journal.json", "remote-state.json", "state.tfstate"))
 
     @property
+    def is_local(self) -> bool:
+        """Whether this host is its cloud (stack/lab)."""
+        return (self.folder / "site").is_dir()
+
+    @property
+    def argument(self) -> str:
+        """What a person types after `make status`, so that this one is meant; nothing for the usual one."""
+        usual = {ROOT / ".cloud": "", ROOT / ".local": " TARGET=local"}
+        return usual.get(self.folder.absolute(), f" CLOUD={self.folder}")
+
+    @property
     def terraform(self) -> Path:
         return self.project / "terraform"
 

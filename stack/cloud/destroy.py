@@ -6,7 +6,6 @@ protected loses its protection on purpose. The remote state goes last, for every
 
 import shutil
 from dataclasses import dataclass
-from typing import Any
 
 from yandex.cloud.compute.v1.snapshot_service_pb2 import DeleteSnapshotRequest
 from yandex.cloud.compute.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
@@ -16,10 +15,10 @@ from stack.cloud import buckets, leftovers, neighbours, pause, registry
 from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.infrastructure import REMOVAL, main_module, passwords
+from stack.cloud.protection import lift_protection
 from stack.cloud.readiness import log_in
 from stack.cloud.remote_state import remote_state, state_module
 from stack.cloud.settings import Settings, read_settings
-from stack.cloud.terraform import Terraform
 from stack.common.console import confirm, console, say, step
 from stack.common.errors import StackError
 from stack.common.files import exclusive
@@ -107,22 +106,6 @@ def delete_clusters(target: CloudFolder) -> int:
         say(f"  deleting the cluster {cluster.name} ({cluster.id})")
         clusters.delete(sdk, cluster.id)
     return len(mine)
-
-
-def lift_protection(module: Terraform) -> None:
-    """Applies `protect = false` to what the state has as protected, and to nothing else: nothing is made anew."""
-    protected = [each["address"] for each in module.resources() if is_protected(each["values"])]
-    if protected:
-        say(f"  lifting the protection of {', '.join(protected)}")
-        targets = [f"-target={address}" for address in protected]
-        module.run("apply", "-auto-approve", "-compact-warnings", *module.options, "-var=protect=false", *targets)
-
-
-def is_protected(values: dict[str, Any]) -> bool:
-    """Whether the cloud refuses to delete a resource, or Terraform a bucket with something in it or a disk of data."""
-    if (values.get("labels") or {}).get("protected") == "true":
-        return True
-    return values.get("deletion_protection") in (True, "true") or values.get("force_destroy") is False
 
 
 def delete_snapshots(target: CloudFolder) -> None:

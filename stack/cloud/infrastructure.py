@@ -8,6 +8,7 @@ from stack.cloud.account import Account
 from stack.cloud.deployment import Deployment
 from stack.cloud.interruptions import release_stale_lock
 from stack.cloud.outputs import Outputs
+from stack.cloud.protection import require_kept
 from stack.cloud.quotas import require_quotas
 from stack.cloud.remote_state import Remote
 from stack.cloud.settings import Settings, read_settings
@@ -69,6 +70,7 @@ def build(deployment: Deployment, account: Account, remote: Remote, yes: bool, a
             module.adopt(address, identity)
         changes = module.plan()
     if changes:
+        require_kept(module.changes)
         require_room(deployment, account, settings, module)
         confirm(f"{count_actions(changes)}. Make it so?", yes)
         # Machines may be new: they are to be set up again, and to say who they are.

@@ -18,28 +18,47 @@ SSH_TIMEOUT = 600  # seconds until a new machine answers ssh
 def set_up_machines(deployment: Deployment, outputs: Outputs, way: WayIn) -> None:
     """Sets up the machines by the playbook, if it or the inventory, with the machines' ids, has changed."""
     inventory.write(deployment, outputs, way)
-    forget_former_machines(deployment, outputs)
+    is_behind = forget_former_machines(deployment, outputs)
     sources = ("roles", "site.yml", "ansible.cfg", "inventory")
     inputs = contents(*(deployment.project / name for name in sources), envs.LOCKS / "mlflow.txt")
-    deployment.run_step("machines", inputs, lambda: play(deployment))
+    deployment.run_step("machines", inputs, lambda: play(deployment, is_behind))
+    deployment.save("instances", instances(outputs))
 
 
-def forget_former_machines(deployment: Deployment, outputs: Outputs) -> None:
-    """Another machine, made by whomever, says anew who it is."""
-    now = [outputs.mlflow.instance_id, outputs.database.instance_id]
-    if deployment.load("instances", now) != now:
+def instances(outputs: Outputs) -> list[str | None]:
+    return [outputs.mlflow.instance_id, outputs.database.instance_id]
+
+
+def forget_former_machines(deployment: Deployment, outputs: Outputs) -> bool:
+    """Another machine, made by whomever, says anew who it is. Returns whether the database's is new, and it alone."""
+    now = instances(outputs)
+    former = deployment.load("instances", now)
+    if former != now:
         (deployment.folder / "known_hosts").unlink(missing_ok=True)
-    deployment.save("instances", now)
+    return bool(now[1]) and former[0] == now[0] and former[1] != now[1]
 
 
-def play(deployment: Deployment) -> None:
+def play(deployment: Deployment, is_behind: bool) -> None:
+    """Sets up all machines.
+
+    Args:
+        is_behind: a new machine of the database is reached through MLflow's, whose ssh server may have been told to
+            lead nowhere.
+    """
     envs.ensure("ansible", say_indented)
-    say(f"  waiting up to {SSH_TIMEOUT} s for the machines to answer")
-    run_ansible(
-        deployment, "ansible", "all", "-m", "ansible.builtin.wait_for_connection", "-a", f"timeout={SSH_TIMEOUT}"
-    )
-    run_ansible(deployment, "ansible-playbook", str(deployment.project / "site.yml"))
+    site = str(deployment.project / "site.yml")
+    if is_behind:
+        await_ssh(deployment, "mlflow")
+        run_ansible(deployment, "ansible-playbook", site, "--limit=mlflow", "--tags=ssh")
+    await_ssh(deployment, "all")
+    run_ansible(deployment, "ansible-playbook", site)
     fetch_certificate(deployment)
+
+
+def await_ssh(deployment: Deployment, whose: str) -> None:
+    say(f"  waiting up to {SSH_TIMEOUT} s for the machines to answer")
+    wait = ("-m", "ansible.builtin.wait_for_connection", "-a", f"timeout={SSH_TIMEOUT}")
+    run_ansible(deployment, "ansible", whose, *wait)
 
 
 def await_machines(deployment: Deployment) -> None:

@@ -27,6 +27,10 @@ class Variable:
     takes: Callable[[Any], object] = lambda _: True
 
 
+FROM_0 = Variable("", "a whole number from 0 on", "1", lambda value: value >= 0)
+FROM_1 = Variable("", "a whole number from 1 on", "2", lambda value: value >= 1)
+
+
 def add_options(parser: argparse.ArgumentParser, options: type, target: str) -> None:
     """Adds `--base-port` for a field `base_port: Annotated[int, "help", Variable(…)] = 8000`; a bool is a switch.
 

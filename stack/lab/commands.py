@@ -23,12 +23,21 @@ def is_outside(folder: Path) -> bool:
     return Site(folder).exists and INSIDE not in os.environ
 
 
-def make(folder: Path) -> Site:
-    """What a deployment on this host has before its first `make bootstrap`."""
+def make(folder: Path, engine: str | None = None) -> Site:
+    """What a deployment on this host has before its first `make bootstrap`.
+
+    Raises:
+        StackError: it cannot be made here, or it was made with another engine.
+    """
     if os.geteuid() != 0:
         raise StackError(f"TARGET=local makes machines on this host: user id is {os.geteuid()}, needed is 0 (root).")
     site = Site(folder)
     assert site.schema  # refused before anything is made
+    if engine and site.exists and engine != site.state.engine:
+        raise StackError(
+            f"The deployment in {folder} was made with ENGINE={site.state.engine}, not {engine}: leave ENGINE out, or "
+            f"make another one beside it with CLOUD=<folder>."
+        )
     if problems := host.missing():
         raise StackError("This host cannot run machines:\n" + "\n".join(f"  - {problem}" for problem in problems))
     with step("Python environments and jars"):
@@ -36,7 +45,9 @@ def make(folder: Path) -> Site:
             envs.ensure(name, say_indented)
         for name in ("object-store", "spark-image-2.2"):
             ensure_jars(name, find_java(), say_indented)
-    site.make()
+        if "yarn" in (engine, site.state.engine):
+            ensure_jars("yarn-image-2.2", find_java(), say_indented)
+    site.make(engine)
     return site
 
 

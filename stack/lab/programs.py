@@ -1,7 +1,9 @@
 """The programs that are the cloud of a deployment on this host, in its lab."""
 
+import contextlib
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +30,7 @@ def cloud_config(site: Site) -> dict[str, Any]:
         "zone": ZONE,
         "service_accounts": {"deployer": deployer(site.state)},
         "lab": site.lab.name,
+        "engine": site.state.engine,
         "airflow": {"bin": str(envs.ENVS / "airflow" / "bin"), "version": airflow_version(), "address": AIRFLOW},
         "tls_names": [LOCKBOX, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],
     }
@@ -73,29 +76,33 @@ def provider(site: Site) -> Program:
 def start(site: Site) -> None:
     """Makes the lab and starts every program that does not run, each when those before it are ready.
 
+    What it says is no part of the answer of the command that needs them: it goes to stderr, and is nothing if all run.
+
     Raises:
         StackError: a program does not get ready; with the end of its log.
     """
     lab, ports = site.lab, site.state.ports
-    with step("the lab and the cloud's programs"):
+    programs: list[tuple[str, Callable[[Site], Program], Callable[[], bool]]] = [
+        (
+            "object-store",
+            lambda site: object_store(site.state),
+            lambda: lab.answers("127.0.0.1", ports["object_store"]),
+        ),
+        ("cloud", endpoint, lambda: serves_api(site)),
+        ("storage", storage, lambda: lab.answers(GATEWAY, 80)),
+        ("api", api, lambda: lab.answers(API, 443)),
+        ("provider", provider, lambda: bool(site.provider_entry())),
+    ]
+    if all(lab.serves(name) and is_ready() for name, _, is_ready in programs):
+        return
+    with contextlib.redirect_stdout(sys.stderr), step("the lab and the cloud's programs"):
         with host.exclusive(f"lab-{lab.name}"):
             lab.ensure()
             for address in (API, AIRFLOW):
                 lab.have(address)
             lab.know("cloud", {STORAGE: GATEWAY, LOCKBOX: API})
             introduce(lab)
-        ready: list[tuple[str, Callable[[Site], Program], Callable[[], bool]]] = [
-            (
-                "object-store",
-                lambda site: object_store(site.state),
-                lambda: lab.answers("127.0.0.1", ports["object_store"]),
-            ),
-            ("cloud", endpoint, lambda: serves_api(site)),
-            ("storage", storage, lambda: lab.answers(GATEWAY, 80)),
-            ("api", api, lambda: lab.answers(API, 443)),
-            ("provider", provider, lambda: bool(site.provider_entry())),
-        ]
-        for name, make, is_ready in ready:
+        for name, make, is_ready in programs:
             if not lab.serves(name):
                 program = make(site)
                 lab.serve(name, program.command, program.environment)

@@ -13,6 +13,7 @@ from stack.common.envs import ROOT
 from stack.common.errors import StackError
 from stack.common.files import write_private
 from stack.common.storage import REGION
+from stack.local.deploy import COMPUTE_PRESETS
 from stack.local.programs.program import base_environment
 from stack.local.state import DEPLOYER_KEY, FOLDER_ID, SERVICE_ACCOUNTS, State
 
@@ -66,10 +67,12 @@ class Site:
             )
         return Path(named).resolve()
 
-    def make(self) -> None:
+    def make(self, engine: str | None = None) -> None:
         """Makes what is missing, and takes the repository's present Terraform; settings of a person stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state.create(None)
+        if engine:
+            self.state.save("engine", engine)
         terraform = self.project / "terraform"
         leave = shutil.ignore_patterns(".terraform*", "*.tfvars", "tests")
         shutil.copytree(ROOT / "terraform", terraform, ignore=leave, dirs_exist_ok=True)
@@ -106,7 +109,7 @@ class Site:
             f'operator_cidrs = ["{NETWORK}.0/24"]\n'
             f'ssh            = {{ public_key_file = "{self.lab.key}.pub", user = "{USER}", '
             f'neighbour = "{GATEWAY}:{PROXY_PORT}" }}\n'
-            'dataproc       = { image = "2.2" }\n'
+            f'dataproc       = {{ image = "2.2", compute_preset = "{COMPUTE_PRESETS[self.state.engine]}" }}\n'
             f'network        = {{ subnets = {{ {ZONE} = "{NETWORK}.0/24" }} }}\n'
         )
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from stack.common.console import say
 from stack.common.errors import StackError
-from stack.local import arrivals, deploy, supervisor
+from stack.local import deploy, supervisor
 from stack.local.airflow_api import DAG, SCORE, Airflow
 from stack.local.memory import Peak
 from stack.local.state import State
+from stack.running import arrivals
 from stack.running.watching import Watch
 
 

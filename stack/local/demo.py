@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import re
 import shutil
 import subprocess
 import time
@@ -18,29 +17,22 @@ from stack.common.envs import ensure
 from stack.common.errors import StackError
 from stack.common.files import exclusive
 from stack.common.java import ensure_jars, find_java
-from stack.common.options import Variable
+from stack.common.options import FROM_0, FROM_1, Variable
 from stack.common.waiting import wait_until
-from stack.local import arrivals, card, cycle, deploy, preflight, supervisor
+from stack.local import card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
 from stack.local.options import StateOptions
 from stack.local.ports import LAST_PORT
 from stack.local.programs.airflow import airflow_command
 from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
+from stack.running import arrivals
+from stack.running.arrivals import ENDPOINT, LAKE
 
 CODE_TIMEOUT = 60  # seconds until Airflow's folder must hold what was uploaded
 
 
-FROM_0 = Variable("", "a whole number from 0 on", "1", lambda value: value >= 0)
-FROM_1 = Variable("", "a whole number from 1 on", "2", lambda value: value >= 1)
 PORT = Variable("", f"a port from 1024 to {LAST_PORT}", "19000", lambda value: 1024 <= value <= LAST_PORT)
-LAKE = Variable("FRAUD_LAKE", "a folder, or s3://bucket/prefix", "~/lake")
-ENDPOINT = Variable(
-    "FRAUD_LAKE_ENDPOINT",
-    "an address of http or https",
-    arrivals.PUBLIC_STORAGE,
-    lambda text: re.fullmatch(r"https?://[^\s/]+/?", text),
-)
 MONEY = Variable("", "roubles from 0 on", "50", lambda value: 0 <= value < math.inf)
 SCHEDULE = Variable("", "a cron expression in UTC", "*/15 * * * *", require_cron)
 

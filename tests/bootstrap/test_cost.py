@@ -61,6 +61,16 @@ def test_the_sums_are_those_of_a_pocket_calculator() -> None:
     assert retrain(CostInputs.parse(slower), 30).amount == pytest.approx(hour / 2)
 
 
+def test_what_smaller_presets_would_save_is_said() -> None:
+    (said,) = cost.smaller(CostInputs.parse(SIZES))
+    less = 2 * (4 - 2) * 720 * 0.84  # of two schedulers, gigabytes for a month
+    assert said == f"with the preset c1-m2 for Airflow's scheduler: {less:,.2f} RUB a month less"
+    assert (
+        list(cost.smaller(CostInputs.parse(SIZES | {"airflow": {"scheduler": {"count": 2, "preset": "c1-m2"}}}))) == []
+    )
+    assert list(cost.smaller(CostInputs.parse(SIZES | {"airflow": None}))) == []
+
+
 def test_an_hour_of_a_cluster_is_what_a_run_of_an_hour_costs() -> None:
     """What the DAGs are told, by host, and what `make cost` says."""
     hour = pricing.hour_of(SIZES["cluster"])

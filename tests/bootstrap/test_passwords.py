@@ -91,10 +91,13 @@ def test_another_machine_says_anew_who_it_is(deployment: Deployment) -> None:
     """Whoever made it: it has another id, and so another host key and another authority."""
     known = deployment.folder / "known_hosts"
     outputs = Outputs.parse(OUTPUTS)
-    machines.forget_former_machines(deployment, outputs)
+    deployment.save("instances", machines.instances(outputs))
     known.write_text("mlflow ssh-ed25519 AAAA\n")
-    machines.forget_former_machines(deployment, outputs)
+    assert not machines.forget_former_machines(deployment, outputs)
     assert known.exists()
     other = Outputs.parse(OUTPUTS | {"mlflow": OUTPUTS["mlflow"] | {"instance_id": "id-another"}})
-    machines.forget_former_machines(deployment, other)
+    assert not machines.forget_former_machines(deployment, other)
     assert not known.exists()
+    deployment.save("instances", [outputs.mlflow.instance_id, None])
+    own = Outputs.parse(OUTPUTS | {"database": OUTPUTS["database"] | {"instance_id": "id-database"}})
+    assert machines.forget_former_machines(deployment, own), "the way to it leads through a machine that was set up"

@@ -20,8 +20,9 @@ from dags.retraining import clusters
 from dags.retraining.patience import FRESH
 from local_cloud.object_storage import errors
 from local_cloud.object_storage.errors import S3Error
-from stack.cloud.destroy import is_protected
+from stack.cloud.protection import is_protected, require_kept
 from stack.common import lockbox
+from stack.common.errors import StackError
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import PREFIX, CloudFixture, bucket
 from tests.support.cloud import DATAPROC, FOLDER, SUBNET, result
@@ -55,6 +56,25 @@ def make_cluster(cloud: CloudFixture, name: str, logs: str, **labels: str) -> No
         bucket=logs,
     )
     result(sdk, sdk.client(ClusterServiceStub).Create(request), cluster_pb2.Cluster)
+
+
+def change(address: str, actions: list[str], **before: object) -> dict[str, object]:
+    return {"address": address, "change": {"actions": actions, "before": before or None}}
+
+
+def test_a_plan_that_would_delete_data_is_refused_before_anything_is_done() -> None:
+    changes = [
+        change("yandex_mdb_postgresql_cluster_v2.main[0]", ["delete"], deletion_protection=True),
+        change('yandex_compute_disk.data["database"]', ["delete", "create"], labels={"protected": "true"}),
+        change("yandex_airflow_cluster.main[0]", ["update"], deletion_protection=True),
+        change('yandex_compute_disk.system["mlflow"]', ["delete"], labels={"stack": "fraud"}),
+        change("yandex_compute_instance.main", ["create"]),
+    ]
+    with pytest.raises(StackError) as refused:
+        require_kept(changes)
+    named = str(refused.value).split(": ")[1]
+    assert named.startswith('yandex_mdb_postgresql_cluster_v2.main[0], yandex_compute_disk.data["database"]. Nothing')
+    require_kept(changes[2:])
 
 
 def test_what_is_protected_is_known_by_its_values() -> None:

@@ -55,6 +55,8 @@ airflow   = { enabled = false }
 snapshots = { keep = 0 }
 protect   = false
 """
+# In place of the managed one: of the schedule of snapshots the disks change, and nothing else.
+ITS_OWN_DATABASE = 'database = { kind = "vm", disk_gib = 30 }\nmlflow = { disk_gib = 40 }\nprotect = false\n'
 LARGER_WITH_AIRFLOW_2 = """
 database = { kind = "vm", disk_gib = 40, system_disk_gib = 25, cores = 4, memory_gib = 8 }
 airflow  = { version = "2.11", python_version = "3.11" }
@@ -204,6 +206,7 @@ def test_managed_services_changed_paused_and_back(module: Module) -> None:
         module.nothing_to_do()
     module.apply(EVERYTHING_CHANGED)
     module.apply(f"{HIGHLY_AVAILABLE}protect = false\n")
+    module.apply(ITS_OWN_DATABASE)
     module.terraform("destroy", "-auto-approve", "-no-color")
     assert module.cloud.left_of(PREFIX) == []
 

@@ -58,6 +58,7 @@ ARROWS = {
     "stack/running": {
         "stack.running",
         "stack.common",
+        "simulator",
         "dags.retraining.approval",
         "dags.retraining.clusters",
         "dags.retraining.costs",

@@ -1,4 +1,4 @@
-"""In the lab of a deployment: data come to its lake, its Airflow retrains on a cluster, the decision is printed.
+"""In the lab of a deployment: its Airflow retrains on a cluster, the decision is printed.
 
 python -m tests.local.retrain FOLDER    # as JSON, on the last line
 """
@@ -6,27 +6,17 @@ python -m tests.local.retrain FOLDER    # as JSON, on the last line
 import json
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from stack.cloud.deployment import Deployment
 from stack.cloud.system import CloudSystem
 from stack.common.release import MODEL
-from stack.local import arrivals
 from stack.local.cycle import has_retrained
 from stack.running.airflow_api import RETRAIN, SWEEP
 from stack.running.watching import Watch
 
-CUSTOMERS = 1500
-
 
 def main() -> None:
     system = CloudSystem(Deployment(Path(sys.argv[1])))
-    s3, lake = system.lake()
-    files = arrivals.source(None, "", CUSTOMERS, 0)
-    with TemporaryDirectory() as folder:
-        for index in range(arrivals.first_batch(files)):
-            path = files.bring(index, Path(folder))
-            s3.upload_file(str(path), lake, f"raw/{path.name}")
     airflow = system.airflow()
     airflow.unpause(SWEEP, RETRAIN)  # the first run is then the schedule's own
     run = Watch(airflow, RETRAIN, set(), has_retrained).wait()

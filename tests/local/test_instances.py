@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from yandex.cloud.compute.v1 import instance_pb2
 from yandex.cloud.compute.v1 import instance_service_pb2 as api
 from yandex.cloud.compute.v1.instance_service_pb2_grpc import InstanceServiceStub
 
@@ -19,7 +20,7 @@ from tests.bootstrap.cloud_fixture import CloudFixture
 from tests.bootstrap.conftest import new_cloud, store  # noqa: F401 (fixtures)
 from tests.bootstrap.test_whole_module import PREFIX, Module
 from tests.support import ROOT
-from tests.support.cloud import finished
+from tests.support.cloud import finished, result
 from tests.support.waiting import wait_until
 
 LAB = f"{os.environ.get('MACHINES_LAB', 'test')}-instances"
@@ -77,7 +78,7 @@ class Guest:
 
     def ssh(self, command: str) -> "subprocess.CompletedProcess[str]":
         # Its host keys are those that cloud-init has made, which nobody knows beforehand.
-        options = ["-F", self.lab.folder / "ssh_config", "-o", "UserKnownHostsFile=/dev/null"]
+        options = ["-F", str(self.lab.folder / "ssh_config"), "-o", "UserKnownHostsFile=/dev/null"]
         options += ["-o", "StrictHostKeyChecking=no", "-l", "ops"]
         return subprocess.run(
             ["ssh", *options, self.machine.name, command], capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -123,6 +124,12 @@ def test_what_terraform_makes_boots_and_does_as_it_is_told(cloud: CloudFixture, 
         request = getattr(api, f"{verb}InstanceRequest")(instance_id=machine.name)
         operation = finished(sdk, getattr(instances, verb)(request))
         assert not operation.HasField("error"), operation.error
+
+    nat = api.AddInstanceOneToOneNatRequest(instance_id=machine.name, network_interface_index="0")
+    nat.one_to_one_nat_spec.ip_version = instance_pb2.IPV4
+    given = result(sdk, instances.AddOneToOneNat(nat), instance_pb2.Instance)
+    public = given.network_interfaces[0].primary_v4_address.one_to_one_nat.address
+    assert lab.answers(public, 22), "who is in the lab gets by the public address to the machine"
 
     guest.ask("echo kept | sudo tee /srv/mark")
     do("Stop")

@@ -37,6 +37,7 @@ from tests.support.cloud import (
     NOBODY,
     Endpoint,
     finished,
+    grant,
     new_key,
     refusal,
     result,
@@ -45,13 +46,6 @@ from tests.support.cloud import (
 
 def networks(sdk: yandexcloud.SDK, folder: str = FOLDER) -> list[str]:
     return [n.name for n in sdk.client(NetworkServiceStub).List(ListNetworksRequest(folder_id=folder)).networks]
-
-
-def grant(sdk: yandexcloud.SDK, stub: type, resource: str, role: str, subject: str) -> None:
-    binding = access_pb2.AccessBinding(role_id=role, subject=access_pb2.Subject(id=subject, type="serviceAccount"))
-    delta = access_pb2.AccessBindingDelta(action=access_pb2.ADD, access_binding=binding)
-    request = access_pb2.UpdateAccessBindingsRequest(resource_id=resource, access_binding_deltas=[delta])
-    assert not finished(sdk, sdk.client(stub).UpdateAccessBindings(request)).HasField("error")
 
 
 def test_discovery_needs_no_token_and_answers_with_the_grpc_address(endpoint: Endpoint) -> None:

@@ -9,13 +9,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.wrappers_pb2 import BoolValue
 from yandex.cloud.airflow.v1.cluster_service_pb2_grpc import ClusterServiceStub as AirflowStub
 from yandex.cloud.compute.v1.instance_service_pb2_grpc import InstanceServiceStub
+from yandex.cloud.iam.v1.service_account_service_pb2_grpc import ServiceAccountServiceStub
 from yandex.cloud.mdb.postgresql.v1 import cluster_pb2, database_pb2, database_service_pb2, user_service_pb2
 from yandex.cloud.mdb.postgresql.v1 import cluster_service_pb2 as postgresql
 from yandex.cloud.mdb.postgresql.v1.cluster_service_pb2_grpc import ClusterServiceStub as PostgresqlStub
 from yandex.cloud.mdb.postgresql.v1.database_service_pb2_grpc import DatabaseServiceStub
 from yandex.cloud.mdb.postgresql.v1.user_service_pb2_grpc import UserServiceStub
 
-from tests.support.cloud import DATAPROC, Endpoint, finished, refusal, result
+from tests.support.cloud import DATAPROC, Endpoint, finished, grant, refusal, result
 from tests.support.compute import GIB, instance_request
 from tests.support.managed import airflow_request, postgresql_request
 
@@ -171,6 +172,20 @@ def test_the_roles_together_are_enough(new_endpoint: Callable[..., Endpoint]) ->
     own.config["service_accounts"]["airflow"]["roles"] = ["compute.editor", "vpc.user", "iam.serviceAccounts.user"]
     stub = own.start().machine("airflow").client(InstanceServiceStub)
     assert stub.Create(instance_request("machine", service_account_id=DATAPROC)).id
+
+
+def test_a_role_on_the_account_itself_is_enough_for_that_account_and_for_no_other(
+    new_endpoint: Callable[..., Endpoint],
+) -> None:
+    own = new_endpoint()
+    own.config["service_accounts"]["airflow"]["roles"] = ["compute.editor", "vpc.user"]
+    own.start()
+    airflow = own.config["service_accounts"]["airflow"]["id"]
+    grant(own.sdk(), ServiceAccountServiceStub, DATAPROC, "iam.serviceAccounts.user", airflow)
+    stub = own.machine("airflow").client(InstanceServiceStub)
+    assert stub.Create(instance_request("machine", service_account_id=DATAPROC)).id
+    error = refusal(lambda: stub.Create(instance_request("other", service_account_id=airflow)))
+    assert "needs the role iam.serviceAccounts.user " in str(error.details())
 
 
 @pytest.mark.parametrize("key", ["a.b", "a/b", "A", "1a", "-a", "x" * 64])

@@ -21,10 +21,11 @@ from stack.common.errors import StackError
 from stack.common.java import ensure_jars, find_java
 from stack.common.release import upload_dags
 from stack.common.storage import storage_client
-from stack.local import arrivals, services
+from stack.local import services
 from stack.local.deploy import make_buckets, object_store
 from stack.local.services import listens
 from stack.local.state import State
+from stack.running import arrivals
 from tests.support.waiting import wait_until
 
 HEADER = "# tranaction_id | tx_datetime\n"

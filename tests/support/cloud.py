@@ -22,6 +22,7 @@ import requests
 import yandexcloud
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from yandex.cloud.access import access_pb2
 from yandex.cloud.operation.operation_service_pb2 import GetOperationRequest
 from yandex.cloud.operation.operation_service_pb2_grpc import OperationServiceStub
 from yandexcloud import _operation_waiter
@@ -282,6 +283,13 @@ def metadata_token(address: str) -> str:
     answer = requests.get(url, headers={"Metadata-Flavor": "Google"}, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
+
+
+def grant(sdk: yandexcloud.SDK, stub: type, resource: str, role: str, subject: str) -> None:
+    binding = access_pb2.AccessBinding(role_id=role, subject=access_pb2.Subject(id=subject, type="serviceAccount"))
+    delta = access_pb2.AccessBindingDelta(action=access_pb2.ADD, access_binding=binding)
+    request = access_pb2.UpdateAccessBindingsRequest(resource_id=resource, access_binding_deltas=[delta])
+    assert not finished(sdk, sdk.client(stub).UpdateAccessBindings(request)).HasField("error")
 
 
 def finished(sdk: yandexcloud.SDK, operation: Any, seconds: float = 120) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.common.errors import StackError
-from stack.local import arrivals
+from stack.running import arrivals
 
 HEADER = "# tranaction_id | tx_datetime | customer_id | terminal_id | tx_amount\n"
 

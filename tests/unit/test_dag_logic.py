@@ -101,10 +101,17 @@ def grown(**changes: object) -> dict:
     return SETTINGS | {"cluster": SETTINGS["cluster"] | changes}
 
 
-def test_a_cluster_that_may_grow_has_an_account_for_it_and_may_be_preemptible() -> None:
-    made = plan.cluster(grown(max_hosts=8, preemptible=True, autoscaling_service_account_id="scaler"), "n", RUN)
+def test_hosts_are_made_by_an_account_of_their_own_whether_or_not_the_cluster_may_grow() -> None:
+    for spec in ({}, {"max_hosts": 8}):
+        made = plan.cluster(grown(autoscaling_service_account_id="scaler", **spec), "n", RUN)
+        assert made["autoscaling_service_account_id"] == "scaler"
+        assert plan.cluster(grown(**spec), "n", RUN)["autoscaling_service_account_id"] == made["service_account_id"]
+
+
+def test_a_cluster_that_may_grow_may_be_preemptible() -> None:
+    made = plan.cluster(grown(max_hosts=8, preemptible=True), "n", RUN)
     assert (made["computenode_count"], made["computenode_max_hosts_count"]) == (2, 8)
-    assert (made["computenode_preemptible"], made["autoscaling_service_account_id"]) == (True, "scaler")
+    assert made["computenode_preemptible"] is True
     assert plan.cluster(grown(max_hosts=8), "n", RUN)["computenode_preemptible"] is False
 
 

@@ -293,7 +293,8 @@ class SnapshotSchedule(Kind):
         fields = {name: value for name, value in self.fields(values).items() if name != "folder_id"}
         before = self.fields(prior)
         paths = [name for name in fields if before.get(name) != fields[name]]
-        api.do(f"{self.service}/Update", {self.own: prior["id"], **nested(fields), "update_mask": paths})
+        if paths:  # an empty mask means every field, `start_at` among them
+            api.do(f"{self.service}/Update", {self.own: prior["id"], **nested(fields), "update_mask": paths})
         has, wanted = set(self.disks(api, prior["id"])), set(values["disk_ids"])
         if has != wanted:
             change = {"remove": sorted(has - wanted), "add": sorted(wanted - has)}
@@ -306,7 +307,7 @@ class SnapshotSchedule(Kind):
             "snapshot_count": int(message.get("snapshot_count", 0)),
             "retention_period": "",
             "status": message["status"].lower(),
-            "schedule_policy": [{"expression": policy["expression"], "start_at": policy["start_at"]}],
+            "schedule_policy": [{"expression": policy["expression"], "start_at": policy.get("start_at", "")}],
             "snapshot_spec": [
                 {"description": specification.get("description", ""), "labels": specification.get("labels", {})}
             ],

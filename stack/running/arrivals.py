@@ -1,4 +1,4 @@
-"""Where new data come from in the demo: files of the lake's format, brought to the lake one week after the other."""
+"""Where new data come from: files of the lake's format, a person's own or made, brought to the lake."""
 
 import gzip
 import re
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dags.retraining.patience import Patience
 from stack.common.errors import StackError
+from stack.common.options import Variable
 from stack.common.storage import storage_client
 
 # A retrain on day T looks back 21 days (label delay, test week, delay), then 28 of training, then 37 of history.
@@ -19,12 +20,20 @@ HISTORY = timedelta(days=91)
 NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.txt(\.gz)?")
 HEADER = "# tranaction_id"
 PUBLIC_STORAGE = "https://storage.yandexcloud.net"
+LAKE = Variable("FRAUD_LAKE", "a folder, or s3://bucket/prefix", "~/lake")
+ENDPOINT = Variable(
+    "FRAUD_LAKE_ENDPOINT",
+    "an address of http or https",
+    PUBLIC_STORAGE,
+    lambda text: re.fullmatch(r"https?://[^\s/]+/?", text),
+)
 
 
 class Source(Protocol):
     """Files in the order of time; the n-th has a name and can be brought into a folder."""
 
     label: str
+    is_made: bool  # by a generator, which has no end
 
     def name(self, index: int) -> str | None:
         """File name, or None past the end."""
@@ -78,6 +87,8 @@ def check_file(path: Path) -> None:
 class FolderSource:
     """Files of a folder of this machine."""
 
+    is_made = False
+
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise StackError(f"FRAUD_LAKE={folder} is not a folder. Name a folder of data files or an s3:// address.")
@@ -95,6 +106,8 @@ class FolderSource:
 
 class BucketSource:
     """Files of a public bucket."""
+
+    is_made = False
 
     def __init__(self, url: str, endpoint: str) -> None:
         self.label = url
@@ -125,6 +138,7 @@ class GeneratedSource:
     """Made transactions, a file a week, for as many weeks as one likes."""
 
     START = date(2018, 4, 1)
+    is_made = True
 
     def __init__(self, customers: int, seed: int) -> None:
         from simulator import Generator  # brings polars, which no other command needs
@@ -165,13 +179,13 @@ def first_batch(files: Source) -> int:
     )
 
 
-def deliver(files: Source, indices: range, s3: Any, scratch: Path) -> list[str]:
-    """Brings files to the lake's `raw/`; returns their names."""
+def deliver(files: Source, indices: Iterable[int], s3: Any, scratch: Path, lake: str = "lake") -> list[str]:
+    """Brings files to `raw/` of the bucket `lake`; returns their names."""
     scratch.mkdir(exist_ok=True)
     brought = []
     for index in indices:
         path = files.bring(index, scratch)
-        s3.upload_file(str(path), "lake", f"raw/{path.name}")
+        s3.upload_file(str(path), lake, f"raw/{path.name}")
         if path.parent == scratch:
             path.unlink()
         brought.append(path.name)

@@ -1,0 +1,70 @@
+"""What an operator does to a deployment in a year, on this host: each step, and MLflow's data are there after it."""
+
+import json
+
+import pytest
+
+from tests.local.deployed import Deployed, listing, processes_of
+
+pytestmark = pytest.mark.timeout(5400)
+BOOTSTRAP = ("bootstrap", "--yes")
+
+
+def test_an_operators_walk(deployed: Deployed) -> None:
+    before = listing()
+
+    def experiment(what: str) -> str:
+        return deployed.inside("-m", "tests.local.experiment", str(deployed.folder), what).split()[-1]
+
+    first = ("bootstrap", "--target", "local", "--yes")
+    for step in ("Terraform: apply", "Apply complete!", "TASK ["):  # killed, it goes on from there
+        deployed.killed(*first, at=step)
+    deployed.run(*first)
+    kept = experiment("make")
+
+    deployed.run("pause", "--yes")
+    assert json.loads(deployed.run("status", "--json", status=2))["mlflow"]["problem"]
+    deployed.run("resume")
+    assert experiment("find") == kept
+
+    deployed.settings(mlflow="{ public = true, disk_gib = 40 }")
+    deployed.run(*BOOTSTRAP)
+    assert deployed.outputs()["mlflow"]["public_address"]
+    deployed.settings(mlflow="{ disk_gib = 40 }")
+    deployed.run(*BOOTSTRAP)
+    assert not deployed.outputs()["mlflow"]["public_address"]
+    assert experiment("find") == kept
+
+    own = '{ kind = "vm", disk_gib = 20 }'
+    deployed.settings(database=own)
+    assert "would delete what has data and is protected" in deployed.run(*BOOTSTRAP, status=1)
+    deployed.settings(database="", protect="false")
+    deployed.run(*BOOTSTRAP)
+    assert " made in " in deployed.run("backup")
+    deployed.settings(database=own)
+    deployed.run(*BOOTSTRAP)
+    deployed.run("restore", "--backup", "latest", "--yes")
+    assert experiment("find") == kept
+    assert deployed.on("database", "systemctl is-active postgresql@17-main").strip() == "active"
+
+    size = "df --output=size -B1G /var/lib/postgresql | tail -1"
+    small = int(deployed.on("database", size))
+    deployed.settings(database='{ kind = "vm", disk_gib = 30 }')
+    deployed.run(*BOOTSTRAP)
+    assert int(deployed.on("database", size)) >= small + 9, "it has grown while PostgreSQL runs"
+    assert experiment("find") == kept
+
+    deployed.run("backup")
+    deployed.settings(database="")
+    deployed.run(*BOOTSTRAP)
+    deployed.run("restore", "--backup", "latest", "--yes")
+    assert experiment("find") == kept, "and back"
+
+    deployed.run("rotate", "--yes")
+    deployed.run("upgrade")
+    assert experiment("find") == kept
+
+    deployed.run("destroy", "--yes")
+    assert not deployed.folder.exists()
+    assert processes_of(deployed.site) == set()
+    assert listing() == before
