@@ -17,6 +17,7 @@ from typing import Any
 STEP = "bench.step"  # the local property by which a job says what its stages are for
 HEAVY = 0.05  # of an application's task time: a lighter stage may sit in one task
 UNEVEN = 2.0  # times the rows of the median task
+SLOT = 1.25  # times an even share of all rows for each slot
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Stage:
         """Rows of the task that read the most, in those of the median; 1 if the stage read none."""
         rows = [task.rows for task in self.tasks]
         return max(rows) / max(1.0, statistics.median(rows)) if any(rows) else 1.0
+
+    def share(self, slots: int) -> float:
+        """Rows of the task that read the most, in an even share of each slot; 0 if the stage read none."""
+        return max(task.rows for task in self.tasks) * slots / max(1.0, self.total("rows"))
 
 
 @dataclass
@@ -139,9 +144,12 @@ def alone(stages: Sequence[Stage], share: float = HEAVY) -> list[Stage]:
     return [stage for stage in heavy(stages, share) if len(stage.tasks) == 1]
 
 
-def uneven(stages: Sequence[Stage], share: float = HEAVY, most: float = UNEVEN) -> list[Stage]:
-    """Stages with more than a share of the time, one task of which reads more than ``most`` times the median's rows."""
-    return [stage for stage in heavy(stages, share) if stage.skew > most]
+def uneven(stages: Sequence[Stage], slots: int, share: float = HEAVY, most: float = UNEVEN) -> list[Stage]:
+    """Stages with more than a share of the time, one task of which reads more than ``most`` times the median's rows.
+
+    One whose largest task is no more than a slot's share is none: all slots have work until it ends.
+    """
+    return [stage for stage in heavy(stages, share) if stage.skew > most and stage.share(slots) > SLOT]
 
 
 def heavy(stages: Sequence[Stage], share: float) -> Iterable[Stage]:

@@ -72,8 +72,9 @@ def train_and_score(steps: Steps, folder: str, as_of: date, digest: str) -> dict
     """A challenger by as many workers as there are slots, and the scores of its test week."""
     settings = training.Settings(train_days=TRAIN_DAYS)
     split = dataset.split_as_of(as_of, settings.train_days)
-    rows = steps.spark.read.parquet(folder)
     with steps.step("train"):
+        days = dataset.Days(split.train.first, split.test.last)
+        rows = dataset.between(steps.spark.read.parquet(folder), days).persist()  # as `training.make_data` does
         labels, _ = dataset.labels(rows, split)
         frauds, genuine = labels[1], labels[0]
         train = dataset.sample_negatives(
@@ -82,9 +83,11 @@ def train_and_score(steps: Steps, folder: str, as_of: date, digest: str) -> dict
         counts = {"train_rows": frauds + min(genuine, settings.most_negatives), "train_frauds": frauds}
         model.ROWS_PER_WORKER = max(1, counts["train_rows"] // slots_of(steps.spark))
         booster = model.train(train, settings.features, counts["train_rows"], settings.seed)
+    kept = sum(one.memSize() + one.diskSize() for one in steps.spark.sparkContext._jsc.sc().getRDDStorageInfo())
     with steps.step("score"):
         data = training.Data(as_of, split, train, dataset.holdout(rows, split), counts, digest)
         entrants = training.score(data, "bench", booster, [], settings.most_scored)
+    counts |= {"kept_rows": rows.count(), "kept_bytes": kept}
     return {**counts, "scored": len(entrants.week.labels), "ap": entrants.challenger.metrics["average_precision"]}
 
 

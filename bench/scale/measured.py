@@ -21,12 +21,16 @@ DRIVER = 1.5  # times the driver's, for four times the rows
 
 @dataclass(frozen=True)
 class Seen:
-    """A heavy stage: its tasks, rows of the largest in those of the median one, and its seconds and bytes in sum."""
+    """A heavy stage: its tasks, its seconds and bytes in sum.
+
+    ``skew`` is the rows of the largest task in those of the median one, ``share`` in a slot's even share.
+    """
 
     step: str
     name: str
     tasks: int
     skew: float
+    share: float
     cpu: float
     run: float
     shuffle_read: float
@@ -65,15 +69,15 @@ def measured(log: Path, said: dict[str, Any]) -> Measured:
     works = [
         work(step, said[ROWS_OF[step]], found.of(step), len(executors), said["python"][step]) for step in found.steps()
     ]
-    stages = [seen(stage) for step in found.steps() for stage in heavy(found.of(step), HEAVY)]
+    stages = [seen(stage, said["slots"]) for step in found.steps() for stage in heavy(found.of(step), HEAVY)]
     workers = workers_of(found)
     return Measured(run, said, executors, works, stages, workers, list(faults(found, said["slots"], workers)))
 
 
-def seen(stage: Stage) -> Seen:
+def seen(stage: Stage, slots: int) -> Seen:
     summed = ("cpu", "run", "shuffle_read", "shuffle_written", "spilled")
     totals = {what: stage.total(what) for what in summed}
-    return Seen(stage.step, stage.name, len(stage.tasks), stage.skew, **totals)
+    return Seen(stage.step, stage.name, len(stage.tasks), stage.skew, stage.share(slots), **totals)
 
 
 def workers_of(found: Application) -> list[int]:
@@ -86,7 +90,7 @@ def faults(found: Application, slots: int, workers: Sequence[int]) -> Iterator[s
     """Stages that further cores do not make faster, of an application with more than one."""
     for stage in alone(found.stages) if slots > 1 else []:
         yield f"{stage.step}: {stage.name} is one task with {stage.total('run'):.1f} s of work"
-    for stage in uneven(found.stages):
+    for stage in uneven(found.stages, slots):
         yield f"{stage.step}: a task of {stage.name} has {stage.skew:.1f} times the rows of the median one"
     if workers and max(workers) > EVEN * sum(workers) / len(workers):
         yield f"XGBoost's workers have {min(workers):,} to {max(workers):,} rows"

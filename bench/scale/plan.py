@@ -76,10 +76,14 @@ def retrain(
     wait = waiting(works)
     least = serial + sum(spread.values()) / slots
     most = serial + sum(took * (1 if step in IN_PYTHON else wait) for step, took in spread.items()) / slots
-    price = pricing.hour_of(SPEC)
-    hour = price["master_hour"] + hosts * price["compute_hour"]
-    money = (least / 3600 * hour, most / 3600 * hour)
+    money = (least / 3600 * hour(hosts), most / 3600 * hour(hosts))
     return Retrain(hosts, seconds, serial, least, most, money, done, sizes)
+
+
+def hour(hosts: int) -> float:
+    """What an hour of the cluster costs, its disks included."""
+    price = pricing.hour_of(SPEC)
+    return float(price["master_hour"] + hosts * price["compute_hour"])
 
 
 def waiting(works: Sequence[Work]) -> float:
@@ -102,20 +106,27 @@ class Limit:
         return self.needs / self.has
 
 
-def limits(of: Retrain) -> list[Limit]:
-    """What there is least of comes first."""
-    return sorted(each_limit(of), key=lambda limit: -limit.share)
+def limits(of: Retrain, kept: float) -> list[Limit]:
+    """What there is least of comes first. ``kept`` are bytes of a row that is kept from the features to the scores."""
+    return sorted(each_limit(of, kept), key=lambda limit: -limit.share)
 
 
-def each_limit(of: Retrain) -> Iterator[Limit]:
+def each_limit(of: Retrain, kept: float) -> Iterator[Limit]:
     executors, works = of.executors, of.works
     per_task = task_memory(executors.container.heap / 1024, executors.cores)
     held = max(works[step].memory for step in ("prepare", "features"))
     yield Limit("memory of a task's sorts", held / GIB, per_task / GIB, "they spill to the disk, and slow down")
-    # Written once and read once; all of one application's files stay until it ends.
-    written = max(works[step].shuffled / 2 + works[step].spilled for step in works)
+    # Shuffles are written once and read once; all of one application's files stay until it ends. What is kept has half
+    # of the memory of Spark's data, and the disk for the rest.
+    settings = Settings()
+    rows = MONTH * 12 / 365 * (settings.train_days + 2 * WEEK)
+    cached = executors.count * executors.container.heap / 1024 * GIB * 0.6 / 2
+    of_train = sum(works[step].shuffled / 2 + works[step].spilled for step in ("features", "train", "score"))
+    written = of_train + max(0.0, rows * kept - cached)
     disks = of.hosts * (SPEC["disk_gib"] - SYSTEM_GIB)
-    yield Limit("the hosts' disks, for shuffles and spills", written / GIB, disks, "the job fails; raise `disk_gib`")
+    yield Limit(
+        "the hosts' disks, for shuffles, spills and kept rows", written / GIB, disks, "the job fails; raise `disk_gib`"
+    )
     python, outside = works["train"].python / GIB, executors.container.overhead / 1024
     yield Limit("memory outside the heap, XGBoost's", python, outside, "YARN kills the executor")
     result, most = max(one.result for one in works.values()) / GIB, executors.driver.heap / 2 / 1024

@@ -32,6 +32,9 @@ def by_hosts(axes: Axes, series: Sequence[Measured]) -> None:
         axes.plot(hosts, [seconds[0] * hosts[0] / each for each in hosts], "--", color=colour, linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [tick for power in range(-1, 5) for tick in (10**power, 2 * 10**power, 5 * 10**power) if low < tick < high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks(hosts, [str(each) for each in hosts])
     axes.minorticks_off()
     axes.set_xlabel("hosts of one core")
