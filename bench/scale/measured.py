@@ -98,7 +98,7 @@ def faults(found: Application, slots: int, workers: Sequence[int]) -> Iterator[s
 
 def driver_faults(small: Measured, large: Measured) -> Iterator[str]:
     """What the driver holds more of when the lake has more rows. The scored week is for its cap to bound."""
-    for step in ("prepare", "features", "train"):
+    for step in (one.step for one in large.works if one.step != "score"):
         for what, before, after in (
             ("bytes of results", small.of(step).result, large.of(step).result),
             ("MiB of live heap", *(one.said["steps"][step]["heap_mib"] for one in (small, large))),

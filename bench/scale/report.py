@@ -29,6 +29,7 @@ from bench.scale.measured import (
     predictions,
     to_json,
 )
+from bench.scale.sizes import FULL, SMALL
 from stack.common.envs import ROOT
 
 PAGE, PICTURE = ROOT / "docs" / "scale.md", ROOT / "docs" / "img" / "scale.png"
@@ -43,17 +44,24 @@ def about() -> dict[str, str]:
 
 def series(runs: Sequence[Measured]) -> list[Measured]:
     """Runs of the same rows and settings, by hosts."""
-    least = max((one for one in runs if one.run["hosts"] == 1), key=lambda one: one.said["rows"])
+    least = min((one for one in runs if one.run["hosts"] and one.run["fit"]), key=lambda one: int(one.run["hosts"]))
     same = [one for one in runs if one.said["rows"] == least.said["rows"] and one.run["fraction"] == 0.6]
     return sorted(same, key=lambda one: int(one.run["hosts"]))
+
+
+def pairs(runs: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
+    """Each run with at least four times the rows of one on as many hosts, whose driver it is compared with."""
+    calm = [one for one in runs if one.run["fraction"] == 0.6]
+    least = {one.run["hosts"]: one for one in sorted(calm, key=lambda one: -int(one.said["rows"]))}
+    return [
+        (least[one.run["hosts"]], one) for one in calm if one.said["rows"] > 3.9 * least[one.run["hosts"]].said["rows"]
+    ]
 
 
 def verdict(runs: Sequence[Measured]) -> list[str]:
     """Everything that is not as it should be, in words."""
     found = [f"{one.name}: {fault}" for one in runs for fault in one.faults]
-    pair = series(runs)[1]
-    larger = [one for one in runs if one.run["hosts"] == pair.run["hosts"] and one.said["rows"] > pair.said["rows"]]
-    found += [f"{one.name}: {fault}" for one in larger for fault in driver_faults(pair, one)]
+    found += [f"{large.name}: {fault}" for small, large in pairs(runs) for fault in driver_faults(small, large)]
     for each in totals(predictions(runs)):
         if abs(each["off"]) > WITHIN:
             found.append(
@@ -76,7 +84,7 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
     """What the page is made of."""
     model, works = fitted(runs)
     ran = series(runs)
-    two = ran[1]
+    two = ran[min(1, len(ran) - 1)]
     frauds = two.said["train_frauds"] / two.said["train_rows"]
     retrains = [plan.retrain(model, works, hosts, frauds) for hosts in plan.HOSTS]
     default = next(one for one in retrains if one.hosts == 2)
@@ -85,8 +93,9 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
         "runs": runs,
         "series": ran,
         "two": two,
-        "larger": [one for one in runs if one.run["hosts"] == two.run["hosts"] and one.said["rows"] > two.said["rows"]],
-        "full": [one for one in runs if not one.run["hosts"]],
+        "pairs": pairs(runs),
+        "missing": [one.name for one in (*SMALL, FULL) if one.name not in {each.name for each in runs}],
+        "full": [one for one in runs if one.said["rows"] > 0.9 * plan.MONTH],
         "model": model,
         "predictions": predictions(runs),
         "totals": totals(predictions(runs)),

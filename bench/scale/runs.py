@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import psutil
 
+from bench.scale.sizes import CONTAINER, FULL, SMALL, Run
 from dags.retraining.executors import Container, Executors, split
 from local_cloud.core.config import Image
 from local_cloud.services.dataproc import spark
@@ -36,36 +37,7 @@ from stack.common.java import ensure_jars, find_java
 
 DAYS = 30
 ROWS_A_CUSTOMER = 1.94 * DAYS
-CONTAINER = 2048  # MiB of an executor
 DRIVER = Container(1024, 1024)
-
-
-@dataclass(frozen=True)
-class Run:
-    """``hosts`` of one core, or 0: one process with all cores.
-
-    ``fraction`` is that of the heap that Spark's data may have; ``train`` says whether the run also trains and scores.
-    The cost model is fitted on runs with ``fit``, and checked on the others.
-    """
-
-    name: str
-    rows: int
-    hosts: int
-    heap: str = f"{split(CONTAINER).heap}m"
-    fraction: float = 0.6
-    train: bool = True
-    fit: bool = True
-
-
-SMALL = [
-    Run("a third, 1 host", 500_000, 1),
-    Run("1 host", 1_500_000, 1),
-    Run("2 hosts", 1_500_000, 2),
-    Run("4 hosts", 1_500_000, 4),
-    Run("2 hosts, little memory", 1_500_000, 2, fraction=0.03),
-    Run("4 times the rows, 2 hosts", 6_000_000, 2, fit=False),
-]
-FULL = Run("a full-size month, one process", 47_000_000, 0, heap="8192m", train=False, fit=False)
 
 
 def generate(folder: Path, rows: int) -> Path:
@@ -89,8 +61,11 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def cluster(folder: Path, image: Image, hosts: int) -> Iterator[Path]:
-    """YARN with so many node managers, each on a core; the folder of its configuration."""
+def cluster(folder: Path, image: Image, hosts: int) -> Iterator[Path | None]:
+    """YARN with so many node managers, each on a core; the folder of its configuration. None, of no host."""
+    if not hosts:
+        yield None
+        return
     runtime = spark.inspect(image)
     folder.mkdir(parents=True)
     program = Program(
@@ -196,6 +171,7 @@ def submit(run: Run, lake: Path, image: Image, scratch: Path, conf: Path | None)
     done = subprocess.run(
         [str(runtime.spark_home / "bin" / "spark-submit"), *words, str(lake), str(lake / "result.json")]
         + (["--train"] if run.train else []),
+        cwd=scratch,  # by which Python's workers of one process are known
         env={
             **spark.machine(image, runtime),
             **({"HADOOP_CONF_DIR": str(conf), "YARN_CONF_DIR": str(conf)} if conf else {}),
@@ -217,11 +193,8 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
     generate(lake / "raw", run.rows)
     workers = PythonTime(scratch)
     try:
-        if run.hosts:
-            with cluster(scratch / "yarn", image, run.hosts) as conf, workers.watching():
-                log = submit(run, lake, image, scratch, conf)
-        else:
-            log = submit(run, lake, image, scratch, None)
+        with cluster(scratch / "yarn", image, run.hosts) as conf, workers.watching():
+            log = submit(run, lake, image, scratch, conf)
         kept = scratch / "runs"
         kept.mkdir(exist_ok=True)
         number = len(list(kept.glob("*.log")))
@@ -239,7 +212,7 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.scale.runs", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("scratch", type=Path)
+    parser.add_argument("scratch", type=lambda text: Path(text).resolve())
     parser.add_argument("--image", default="2.2")
     parser.add_argument("--full", action="store_true", help="also one full-size month")
     parser.add_argument("--size", type=float, default=1.0, help="of the rows, as a share (default %(default)s)")

@@ -216,6 +216,18 @@ def test_a_driver_that_grows_with_the_lake_is_told():
     assert len(list(measured.driver_faults(small, run_of(4000, 100, 200)))) == 3
 
 
+def test_a_run_is_compared_with_one_of_fewer_rows_on_as_many_hosts():
+    small, large, tight, other = (run_of(rows, 1, 1) for rows in (1000, 4000, 4000, 1500))
+    for run, name, hosts, fraction in (
+        (small, "a", 2, 0.6),
+        (large, "b", 2, 0.6),
+        (tight, "c", 2, 0.03),
+        (other, "d", 0, 0.6),
+    ):
+        run.run.update(name=name, hosts=hosts, fraction=fraction)
+    assert [(few.name, many.name) for few, many in report.pairs([large, tight, other, small])] == [("a", "b")]
+
+
 def test_more_hosts_shorten_a_retrain_down_to_what_one_core_does():
     train = [replace(one, step="train") for one in RUNS if one.step == "prepare"]
     works = [*RUNS, *train, *(replace(one, step="score") for one in train)]
