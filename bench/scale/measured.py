@@ -16,7 +16,7 @@ ROWS_OF = {"prepare": "rows", "features": "prepared", "train": "train_rows", "sc
 IN_PYTHON = ("train", "score")
 WITHIN = 0.25  # of the measured seconds
 EVEN = 1.1  # times the mean rows of a worker
-DRIVER = 1.5  # times the driver's, for four times the rows
+PROPORTION = 0.25  # of the rows' growth: what the driver's may be at most
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,9 @@ def seen(stage: Stage, slots: int) -> Seen:
 
 
 def workers_of(found: Application) -> list[int]:
-    """Rows of each of XGBoost's workers: tasks of the heaviest stage of the training."""
-    of_train = sorted(found.of("train"), key=lambda stage: stage.total("run"))
+    """Rows of each of XGBoost's workers: tasks of the heaviest stage of its own, `fit`."""
+    fits = [stage for stage in found.of("train") if stage.name.startswith("fit at")]
+    of_train = sorted(fits, key=lambda stage: stage.total("run"))
     return [task.rows for task in of_train[-1].tasks] if of_train else []
 
 
@@ -97,14 +98,15 @@ def faults(found: Application, slots: int, workers: Sequence[int]) -> Iterator[s
 
 
 def driver_faults(small: Measured, large: Measured) -> Iterator[str]:
-    """What the driver holds more of when the lake has more rows. The scored week is for its cap to bound."""
+    """What the driver holds in proportion to the lake's rows. The scored week is for its cap to bound."""
+    times = large.said["rows"] / small.said["rows"]
     for step in (one.step for one in large.works if one.step != "score"):
         for what, before, after in (
             ("bytes of results", small.of(step).result, large.of(step).result),
             ("MiB of live heap", *(one.said["steps"][step]["heap_mib"] for one in (small, large))),
         ):
-            if after > DRIVER * before:
-                of_rows = f"of {large.said['rows'] / small.said['rows']:.1f} times the rows"
+            if after > (1 + PROPORTION * (times - 1)) * before:
+                of_rows = f"of {times:.1f} times the rows"
                 yield f"{step}: the driver has {after:,.0f} {what} instead of {before:,.0f}, {of_rows}"
 
 

@@ -17,10 +17,12 @@ matplotlib.rcParams.update({"axes.spines.top": False, "axes.spines.right": False
 
 def scale(runs: Sequence[Measured], series: Sequence[Measured]) -> Figure:
     """``series`` are runs of the same rows on more and more hosts."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    by_hosts(left, series)
-    by_rows(right, runs)
+    shown = len(series) > 1
+    figure = Figure(figsize=(9 if shown else 5.5, 3.8), layout="constrained")
+    panels = figure.subplots(1, 1 + shown, squeeze=False)[0]
+    if shown:
+        by_hosts(panels[0], series)
+    by_rows(panels[-1], runs)
     return figure
 
 

@@ -44,8 +44,7 @@ def about() -> dict[str, str]:
 
 def series(runs: Sequence[Measured]) -> list[Measured]:
     """Runs of the same rows and settings, by hosts."""
-    least = min((one for one in runs if one.run["hosts"] and one.run["fit"]), key=lambda one: int(one.run["hosts"]))
-    same = [one for one in runs if one.said["rows"] == least.said["rows"] and one.run["fraction"] == 0.6]
+    same = [one for one in runs if one.run["hosts"] and one.run["fit"] and one.run["fraction"] == 0.6]
     return sorted(same, key=lambda one: int(one.run["hosts"]))
 
 
@@ -84,7 +83,8 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
     """What the page is made of."""
     model, works = fitted(runs)
     ran = series(runs)
-    two = ran[min(1, len(ran) - 1)]
+    calm = [one for one in runs if one.run["fit"] and one.run["fraction"] == 0.6]
+    two = ran[min(1, len(ran) - 1)] if ran else max(calm, key=lambda one: int(one.said["rows"]))
     frauds = two.said["train_frauds"] / two.said["train_rows"]
     retrains = [plan.retrain(model, works, hosts, frauds) for hosts in plan.HOSTS]
     default = next(one for one in retrains if one.hosts == 2)
@@ -102,7 +102,7 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
         "verdict": verdict(runs),
         "retrains": retrains,
         "default": default,
-        "limits": plan.limits(default, max(one.said["kept_bytes"] / one.said["kept_rows"] for one in ran)),
+        "limits": plan.limits(default, max(one.said["kept_bytes"] / one.said["kept_rows"] for one in calm)),
         "minute": plan.hour(default.hosts) / 60,
         "plan": plan,
         "waiting": plan.waiting(works),

@@ -31,6 +31,7 @@ SMALL = [
     Run("2 hosts", 1_500_000, 2),
     Run("4 hosts", 1_500_000, 4),
     Run("a third, one process", 500_000, 0, heap="8192m"),
+    Run("one process", 1_500_000, 0, heap="8192m"),
     Run("little memory, one process", 1_500_000, 0, fraction=0.03),
     Run("4 times the rows, 2 hosts", 6_000_000, 2, fit=False),
     Run("4 times the rows, one process", 6_000_000, 0, heap="8192m", train=False, fit=False),

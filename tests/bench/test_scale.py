@@ -242,14 +242,12 @@ def test_more_hosts_shorten_a_retrain_down_to_what_one_core_does():
     assert shares == sorted(shares, reverse=True)
 
 
-@pytest.mark.skipif(not measured.FILE.exists(), reason="nothing was measured yet")
 def test_the_page_is_made_of_what_was_measured():
     known, runs = measured.from_json(measured.FILE.read_text())
     assert report.PAGE.read_text() == report.page(known, runs), "make it anew: python -m bench.scale.report"
     assert measured.to_json(known, runs) == measured.FILE.read_text()
 
 
-@pytest.mark.skipif(not measured.FILE.exists(), reason="nothing was measured yet")
 def test_what_was_measured_is_as_it_should_be():
     _, runs = measured.from_json(measured.FILE.read_text())
     assert report.verdict(runs) == []
