@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from cryptography import x509
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,29 @@ def load_or_create(state: Path, extra: Path | None, names: Sequence[str] = ()) -
     """The same authority and server certificate at every start, so that clients need not be told again.
 
     Args:
-        names: what the server is called besides localhost; said when the certificate is made.
+        names: what the server is called besides localhost; with another one its certificate is made anew.
     """
     authority, pair, ca, bundle = (state / name for name in ("ca-key.pem", "server.pem", "ca.pem", "ca-bundle.pem"))
-    if not pair.exists():
+    if not ca.exists():
         issuer = trustme.CA(organization_name="local_cloud")
-        server = issuer.issue_cert("localhost", "127.0.0.1", *names)
-        chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         write(authority, issuer.private_key_pem.bytes(), 0o600)
         write(ca, issuer.cert_pem.bytes(), 0o644)
+    called = ("localhost", "127.0.0.1", *names)
+    if not pair.exists() or not set(called) <= names_of(pair):
+        server = trustme.CA.from_pem(ca.read_bytes(), authority.read_bytes()).issue_cert(*called)
+        chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         write(pair, server.private_key_pem.bytes() + chain, 0o600)
     write(bundle, ca.read_bytes() + (extra.read_bytes() if extra else b""), 0o644)
     key, begin, rest = pair.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
     return Tls(ca, key, begin + rest, bundle, pair)
+
+
+def names_of(pair: Path) -> set[str]:
+    """What the server is called in its certificate."""
+    _, begin, rest = pair.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
+    certificate = x509.load_pem_x509_certificate(begin + rest)
+    called = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {*called.get_values_for_type(x509.DNSName), *map(str, called.get_values_for_type(x509.IPAddress))}
 
 
 def write(path: Path, content: bytes, mode: int) -> None:

@@ -337,7 +337,9 @@ def introduce(lab: Lab) -> None:
     known = [(GATEWAY, "lab")] + [(machine.record.address, machine.name) for machine in machines(lab)] + lab.names()
     for machine in machines(lab):
         if machine.root.is_mount():
-            (machine.root / "etc/hosts").write_text(hosts_file(machine.name, known))
+            fqdn = str((machine.instance or {}).get("fqdn", ""))
+            own = " ".join(filter(None, dict.fromkeys((machine.name, fqdn, fqdn.partition(".")[0]))))
+            (machine.root / "etc/hosts").write_text(hosts_file(own, known))
     # In place: a program of this host may have it mounted over its own, and asks for its host's name (Java does).
     (lab.folder / "hosts").write_text(hosts_file(f"lab {socket.gethostname()}", known))
     lab.publish({each.public_address: each.record.address for each in machines(lab) if each.public_address})

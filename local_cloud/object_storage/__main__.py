@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: any free port)")
     parser.add_argument("--certificate", type=Path, help="key and chain in one PEM file; without it there is no TLS")
+    parser.add_argument("--tls-port", type=int, help="where to listen with the certificate, besides --port without it")
     parser.add_argument(
         "--authority", type=Path, help="certificate that is read at /cloud-certs/CA.pem, as the cloud's"
     )
@@ -31,10 +32,15 @@ def main() -> None:
     published = {"/cloud-certs/CA.pem": options.authority.read_bytes()} if options.authority else {}
     front = Front(ObjectStore(options.store, key, secret), Settings(options.settings), tokens, published)
     wait = asked_to_end()
-    server = Server(front, options.host, options.port, options.certificate).start()
-    print(server.url, flush=True)
+    ports = {options.port: options.certificate}
+    if options.tls_port is not None:
+        ports = {options.port: None, options.tls_port: options.certificate}
+    servers = [Server(front, options.host, port, certificate).start() for port, certificate in ports.items()]
+    for server in servers:
+        print(server.url, flush=True)
     wait()
-    server.close()
+    for server in servers:
+        server.close()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def make(folder: Path, engine: str | None = None) -> Site:
     if os.geteuid() != 0:
         raise StackError(f"TARGET=local makes machines on this host: user id is {os.geteuid()}, needed is 0 (root).")
     site = Site(folder)
-    assert site.schema  # refused before anything is made
     if engine and site.exists and engine != site.state.engine:
         raise StackError(
             f"The deployment in {folder} was made with ENGINE={site.state.engine}, not {engine}: leave ENGINE out, or "

@@ -32,7 +32,7 @@ def cloud_config(site: Site) -> dict[str, Any]:
         "lab": site.lab.name,
         "engine": site.state.engine,
         "airflow": {"bin": str(envs.ENVS / "airflow" / "bin"), "version": airflow_version(), "address": AIRFLOW},
-        "tls_names": [LOCKBOX, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],
+        "tls_names": [LOCKBOX, STORAGE, "*.rw.mdb.yandexcloud.net", "*.airflow.yandexcloud.net"],
     }
 
 
@@ -54,6 +54,7 @@ def storage(site: Site) -> Program:
     folder = site.state.folder
     options = [f"--store={site.state.url('object_store')}", f"--settings={folder / 'buckets.json'}"]
     options += [f"--cloud={folder / 'cloud'}", f"--host={GATEWAY}", "--port=80", f"--authority={site.state.ca}"]
+    options += ["--tls-port=443", f"--certificate={folder / 'cloud' / 'server.pem'}"]  # pgBackRest speaks TLS only
     command = [script("stack", "python"), "-m", "local_cloud.object_storage", *options]
     return Program(command, base_environment() | object_store_client(site.state))
 
@@ -68,9 +69,7 @@ def provider(site: Site) -> Program:
     """Terraform's; it says where it listens."""
     site.lab.log("provider").unlink(missing_ok=True)
     command = [script("stack", "python"), "-m", "stack.provider", str(site.state.folder)]
-    return Program(
-        command, base_environment() | {"PYTHONPATH": f"{ROOT}:{site.schema}", "YC_METADATA_ADDR": "127.0.0.1:1"}
-    )
+    return Program(command, base_environment() | {"PYTHONPATH": str(ROOT), "YC_METADATA_ADDR": "127.0.0.1:1"})
 
 
 def start(site: Site) -> None:
@@ -89,7 +88,7 @@ def start(site: Site) -> None:
             lambda: lab.answers("127.0.0.1", ports["object_store"]),
         ),
         ("cloud", endpoint, lambda: serves_api(site)),
-        ("storage", storage, lambda: lab.answers(GATEWAY, 80)),
+        ("storage", storage, lambda: lab.answers(GATEWAY, 80) and lab.answers(GATEWAY, 443)),
         ("api", api, lambda: lab.answers(API, 443)),
         ("provider", provider, lambda: bool(site.provider_entry())),
     ]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from local_cloud.machines.lab import GATEWAY, NETWORK, PROXY_PORT, Lab
 from stack.common.envs import ROOT
-from stack.common.errors import StackError
 from stack.common.files import write_private
 from stack.common.storage import REGION
 from stack.local.deploy import COMPUTE_PRESETS
@@ -23,7 +22,6 @@ STORAGE = "storage.yandexcloud.net"
 LOCKBOX = "payload.lockbox.api.cloud.yandex.net"  # where machines read secrets
 USER = "ops"
 LINKS = ("ansible", "ansible.cfg", "requirements", "roles", "site.yml")
-SCHEMA = "FRAUD_TERRAFORM_SCHEMA"
 INSIDE = "FRAUD_INSIDE_LAB"  # set for what runs in the lab
 
 
@@ -52,21 +50,6 @@ class Site:
         """Of the programs that are the cloud: their ports are the lab's, not this host's."""
         return State(self.folder / "site")
 
-    @property
-    def schema(self) -> Path:
-        """The folder that has the provider's schema.
-
-        Raises:
-            StackError: there is none.
-        """
-        named = os.environ.get(SCHEMA, "")
-        if not (Path(named) / "with-schema-provider").is_file():
-            raise StackError(
-                f"{SCHEMA} is {named!r}: the folder with the schema of Terraform's provider (with-schema-provider, "
-                "yandex-schema.json.gz) is expected; the stand-in that works on the local cloud has it from there."
-            )
-        return Path(named).resolve()
-
     def make(self, engine: str | None = None) -> None:
         """Makes what is missing, and takes the repository's present Terraform; settings of a person stay."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +72,6 @@ class Site:
         }
         write_private(self.key, json.dumps(key))
         provider = {
-            "schemas": str(self.schema),
             "grpc": self.state.cloud_endpoint,
             "ca": str(self.state.ca),
             "key": key,

@@ -15,10 +15,6 @@ Where the real provider has ways of its own (0.219.0 and 0.220.0, on private bui
     python -m stack.provider FOLDER    # configuration: FOLDER/provider.json; prints TF_REATTACH_PROVIDERS
 """
 
-import gzip
-import importlib.machinery
-import importlib.util
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -27,6 +23,7 @@ from typing import Any
 
 import grpc
 
+from stack.provider import schema
 from stack.provider.cloud import Cloud, settled
 from stack.provider.kinds import KINDS
 from stack.provider.messages import (
@@ -164,45 +161,11 @@ def handlers(specs: Json, data_sources: Json, cloud: Cloud) -> dict[str, tuple[s
     }
 
 
-class Service(grpc.GenericRpcHandler):
-    """The schema's own service, with these calls answered instead of refused."""
-
-    def __init__(self, schema: grpc.GenericRpcHandler, calls: dict[str, tuple[str, Callable[..., Any]]]) -> None:
-        self.schema, self.calls = schema, calls
-
-    def service(self, details: Any) -> Any:
-        call = details.method.rpartition("/")[2]
-        if call not in self.calls:
-            return self.schema.service(details)
-        request, handler = self.calls[call]
-        return grpc.unary_unary_rpc_method_handler(
-            handler,
-            request_deserializer=MESSAGE[request].FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
-
-
-def schema_server(folder: Path) -> Any:
-    """The module `with-schema-provider` of that folder."""
-    loader = importlib.machinery.SourceFileLoader("with_schema_provider", str(folder / "with-schema-provider"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 def main() -> None:
-    cloud = Cloud(Path(sys.argv[1]))
-    schemas = Path(cloud.config["schemas"])
-    server = schema_server(schemas)
-    document = json.loads(gzip.decompress((schemas / "yandex-schema.json.gz").read_bytes()))
-    ((address, provider),) = document["provider_schemas"].items()
-    schema_only = server.service
-    calls = handlers(provider["resource_schemas"], provider["data_source_schemas"], cloud)
-    server.service = lambda provider: Service(schema_only(provider), calls)
-    running, entry = server.serve(provider)
-    print(json.dumps({address: entry}), flush=True)
+    cloud, provider = Cloud(Path(sys.argv[1])), schema.read()
+    calls = schema.calls_of(provider) | handlers(provider["resource_schemas"], provider["data_source_schemas"], cloud)
+    running, entry = schema.serve(calls)
+    print(entry, flush=True)
     running.wait_for_termination()
 
 

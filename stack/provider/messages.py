@@ -8,8 +8,44 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 Json = dict[str, Any]
 UNKNOWN = msgpack.ExtType(0, b"\0")
-ERROR = 1
+ERROR, WARNING = 1, 2  # severities
+# Numbers of the fields: docs/plugin-protocol/tfplugin6.8.proto of Terraform. What nobody reads or writes is left out.
 MESSAGES: dict[str, dict[int, str]] = {
+    "Empty": {},
+    "TypeName": {1: "string type_name"},
+    "Schema": {1: "int64 version", 2: "Block block"},
+    "Block": {2: "repeated Attribute attributes", 3: "repeated NestedBlock block_types", 6: "bool deprecated"},
+    "NestedBlock": {
+        1: "string type_name",
+        2: "Block block",
+        3: "int32 nesting",
+        4: "int64 min_items",
+        5: "int64 max_items",
+    },
+    "Attribute": {
+        1: "string name",
+        2: "bytes type",
+        4: "bool required",
+        5: "bool optional",
+        6: "bool computed",
+        7: "bool sensitive",
+        9: "bool deprecated",
+        10: "Object nested_type",
+        11: "bool write_only",
+    },
+    "Object": {1: "repeated Attribute attributes", 3: "int32 nesting"},
+    "SchemaEntry": {1: "string key", 2: "Schema value"},
+    "MetadataResponse": {3: "repeated TypeName data_sources", 4: "repeated TypeName resources"},
+    "SchemaResponse": {
+        1: "Schema provider",
+        2: "repeated SchemaEntry resource_schemas",
+        3: "repeated SchemaEntry data_source_schemas",
+    },
+    "RawState": {1: "bytes json"},
+    "UpgradeRequest": {3: "RawState raw"},
+    "UpgradeResponse": {1: "Value state"},
+    "ValidateRequest": {1: "string type_name", 2: "Value config"},
+    "ValidateResponse": {1: "repeated Diagnostic diagnostics"},
     "Value": {1: "bytes msgpack", 2: "bytes json"},
     "Diagnostic": {1: "int32 severity", 2: "string summary", 3: "string detail"},
     "ReadRequest": {1: "string type_name", 2: "Value state"},

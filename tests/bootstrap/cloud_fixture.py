@@ -1,6 +1,6 @@
 """A cloud for `make bootstrap`: real Terraform and Ansible, the API of local_cloud, an S3 server, our own module.
 
-Only the provider stands in (stack/provider): it has the real one's schema, which FRAUD_TERRAFORM_SCHEMA brings.
+Only the provider stands in (stack/provider): it has the real one's schema.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ class CloudFixture:
 
     prefix = PREFIX
 
-    def __init__(self, folder: Path, state: State, schemas: Path) -> None:
+    def __init__(self, folder: Path, state: State) -> None:
         self.folder, self.store, self.project = folder, state, folder / "project"
         self.state = folder / "deployment"
         store = {"endpoint": state.url("object_store"), "access_key": state.secrets["object_store_key"]}
@@ -113,7 +113,6 @@ class CloudFixture:
         write_private(self.key, json.dumps(key))
         address = self.endpoint.address
         config = {
-            "schemas": str(schemas),
             "grpc": address["grpc"],
             "ca": address["ca"],
             "key": key,
@@ -126,7 +125,7 @@ class CloudFixture:
             [sys.executable, "-m", "stack.provider", str(folder)],
             stdout=subprocess.PIPE,
             # the schema's own modules lie beside it
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{schemas}", **KEEP_BYTECODE, **NO_METADATA},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **KEEP_BYTECODE, **NO_METADATA},
         )
         assert self.provider.stdout is not None
         self.environment = {
@@ -279,9 +278,6 @@ def needs() -> str | None:
     """What is missing for these tests, or None."""
     if not shutil.which("terraform"):
         return "terraform is not on PATH"
-    schemas = os.environ.get("FRAUD_TERRAFORM_SCHEMA")
-    if not schemas or not (Path(schemas) / "with-schema-provider").exists():
-        return f"FRAUD_TERRAFORM_SCHEMA={schemas} names no folder with the provider's schema"
     return None if envs.find_python("ansible") else "no Python for Ansible"
 
 

@@ -25,8 +25,7 @@ def new_cloud(store: State, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made: list[CloudFixture] = []
 
     def make() -> CloudFixture:
-        schemas = Path(os.environ["FRAUD_TERRAFORM_SCHEMA"]).resolve()
-        made.append(CloudFixture(tmp_path_factory.mktemp("cloud"), store, schemas))
+        made.append(CloudFixture(tmp_path_factory.mktemp("cloud"), store))
         return made[-1]
 
     yield make

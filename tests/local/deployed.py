@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,9 @@ class Deployed:
         words = ["ssh", "-F", str(self.folder / "ssh_config"), machine, command]
         return self.inside("-c", f"import subprocess; print(subprocess.check_output({words!r}, text=True))")
 
-    def ui(self) -> int:
-        """The status of MLflow's page at the address of this host that `make ui` holds open."""
+    @contextlib.contextmanager
+    def ui(self) -> Iterator[str]:
+        """`make ui`: what it says, and the ways that it holds open meanwhile."""
         with subprocess.Popen(self.line("ui"), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             said = ""
@@ -118,14 +120,19 @@ class Deployed:
                 said += text
                 if "until Ctrl-C" in text:
                     break
-            found = re.search(r"MAP (\S+):443 (127\.0\.0\.1:\d+)", said)
-            assert found, said
-            session = requests.Session()
+            try:
+                yield said
+            finally:
+                process.terminate()
+
+    def page_status(self, said: str) -> int:
+        """Of MLflow's page, at the address of this host that `make ui` has said."""
+        found = re.search(r"MAP (\S+):443 (127\.0\.0\.1:\d+)", said)
+        assert found, said
+        with requests.Session() as session:
             session.mount("https://", ByName(found[1]))
             session.verify, session.trust_env = str(self.folder / "mlflow-ca.pem"), False
-            status = session.get(f"https://{found[2]}/", headers={"Host": found[1]}, timeout=30).status_code
-            process.terminate()
-        return status
+            return session.get(f"https://{found[2]}/", headers={"Host": found[1]}, timeout=30).status_code
 
     def remove(self) -> None:
         """What a test that failed midway leaves."""

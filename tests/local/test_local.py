@@ -1,13 +1,14 @@
 """`make bootstrap TARGET=local`: the whole system on this host, one retrain that promotes, and nothing left of it."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.local import pages
 from tests.local.deployed import Deployed, listing, processes_of
 from tests.support import ROOT
 
@@ -25,13 +26,18 @@ def test_one_life(deployed: Deployed) -> None:
     assert facts == ["ops", "active", "active", "systemd-nspawn"]
     server = deployed.on("mlflow", f"getent hosts {outputs['database']['host']}").split()[0]
     assert server == "10.231.7.240", "PostgreSQL is another machine, at the name that the API gives"
-    assert deployed.ui() == 401, "MLflow's page asks this host's browser for a password"
+    with deployed.ui() as said:
+        assert deployed.page_status(said) == 401, "MLflow's page asks this host's browser for a password"
 
     assert "13 files" in deployed.run("upload", "--customers", "1500")
     found = json.loads(deployed.inside("-m", "tests.local.retrain", str(deployed.folder)).splitlines()[-1])
     assert (found["decision"]["action"], found["champion"]) == ("promote", "1"), found
-    screen = json.loads(deployed.run("status", "--json"))
-    assert screen["champion"], "MLflow is asked on its machine, through nginx"
+    screen = json.loads(deployed.run("status", "--json", status=1))
+    assert screen["serving"]["value"]["version"] == "1", "MLflow is asked on its machine, through nginx"
+    assert {each.split(":")[0] for each in screen["problems"]} == {"schedule"}, "two DAGs wait for a person"
+    if shutil.which("chromium"):
+        with deployed.ui() as said:
+            pages.look(said)
 
     again = deployed.run("bootstrap", "--yes")
     assert "everything is as the settings say" in again
@@ -44,10 +50,11 @@ def test_one_life(deployed: Deployed) -> None:
 
 
 def test_it_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "FRAUD_TERRAFORM_SCHEMA"}
+    """To whoever is not root; setpriv gives it up for one command."""
     folder = tmp_path / "deployment"
+    tmp_path.chmod(0o755)
     line = [sys.executable, "-m", "stack", "bootstrap", "--state", str(folder), "--target", "local"]
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--", *line], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "the folder with the schema of Terraform's provider" in done.stderr
+    assert "user id is 65534, needed is 0 (root)" in done.stderr
     assert not folder.exists()

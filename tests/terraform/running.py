@@ -10,18 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stack.common.envs import ROOT, find_uv
+from stack.provider import schema
 
 MODULE = ROOT / "terraform"
 
-# TF_REATTACH_PROVIDERS while the schema is served; empty if the real provider is used.
+# TF_REATTACH_PROVIDERS while the schema is served.
 _served: dict[str, str] = {}
-
-
-def schema_server() -> Path | None:
-    """The command that serves the schema around another command; None if the real provider is to be used."""
-    folder = os.environ.get("FRAUD_TERRAFORM_SCHEMA")
-    server = Path(folder) / "with-schema-provider" if folder else None
-    return server if server and server.exists() else None
 
 
 def environment() -> dict[str, str]:
@@ -36,25 +30,13 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def provider() -> Iterator[None]:
-    """Serves the schema, if there is one to serve, for every command inside the block."""
-    server = schema_server()
-    if not server:
+    """Serves the provider's schema for every command inside the block; nothing is installed."""
+    server, _served["TF_REATTACH_PROVIDERS"] = schema.serve(schema.calls_of(schema.read()))
+    try:
         yield
-        return
-    held = ["sh", "-c", 'echo "$TF_REATTACH_PROVIDERS"; exec cat > /dev/null']  # ends when its input does
-    with subprocess.Popen(
-        [server, *held], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        line = process.stdout.readline().strip()
-        assert line, f"{server} printed no TF_REATTACH_PROVIDERS; run it by hand: {server} true"
-        _served["TF_REATTACH_PROVIDERS"] = line
-        try:
-            yield
-        finally:
-            _served.clear()
-            process.stdin.close()
+    finally:
+        _served.clear()
+        server.stop(grace=None).wait()
 
 
 def terraform(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
