@@ -35,11 +35,11 @@ from stack.common.envs import ROOT
 PAGE, PICTURE = ROOT / "docs" / "scale.md", ROOT / "docs" / "img" / "scale.png"
 
 
-def about() -> dict[str, str]:
+def about(note: str) -> dict[str, str]:
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     cores = str(os.cpu_count())
-    return {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit or "unknown", "cores": cores}
+    return {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit or "unknown", "cores": cores, "note": note}
 
 
 def series(runs: Sequence[Measured]) -> list[Measured]:
@@ -148,9 +148,10 @@ def table(runs: Sequence[Measured]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.scale.report", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="?", help="folder of the runs (default: what was measured last)")
+    parser.add_argument("--note", default="", help="a sentence about how these runs were made")
     options = parser.parse_args()
     if options.runs:
-        FILE.write_text(to_json(about(), load(options.runs)))
+        FILE.write_text(to_json(about(options.note), load(options.runs)))
     known, runs = from_json(FILE.read_text())
     PAGE.write_text(page(known, runs))
     plots.scale(runs, series(runs)).savefig(PICTURE, dpi=110)
