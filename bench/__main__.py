@@ -28,7 +28,8 @@ from tests.support.kept import KeptFile, digest
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 KEPT = ROOT / ".proofs" / "bench.jsonl"
-INPUTS = ("bench", "!bench/RESULTS.md", "simulator", "spark_app", "requirements/stack.txt", "requirements/bench.txt")
+MADE = ("!bench/RESULTS.md", "!bench/scale/measured.json")
+INPUTS = ("bench", *MADE, "simulator", "spark_app", "requirements/stack.txt", "requirements/bench.txt")
 TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
 YEAR = {"customers": 1_000, "terminals": 2_000, "days": 368}  # a year and three days: 0.7 million rows
 SAMPLE_DAYS = 154  # 22 weeks of 5,000 cards: 1.5 million rows
@@ -39,7 +40,8 @@ FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month o
 class Bench:
     """Where this run keeps its data, on which image's Python it runs, and with how much memory.
 
-    ``worlds`` are those of the section `decisions`, of which ``fresh`` measures again what is kept.
+    ``worlds`` are those of the section `decisions`, of which ``fresh`` measures again what is kept; ``full_size`` tells
+    the section `scale` whether it has a full-size month, too.
     """
 
     scratch: Path
@@ -48,6 +50,7 @@ class Bench:
     memory: str
     worlds: int
     fresh: bool
+    full_size: tuple[str, ...] = ()
 
     def stack(self, module: str, *arguments: object) -> list[str]:
         return [sys.executable, "-m", module, *map(str, arguments)]
@@ -171,6 +174,14 @@ def full(bench: Bench) -> str:
     return f"{bench.run(bench.spark('bench.full', lake))}\nGenerated in {made.splitlines()[-1]}.\n"
 
 
+def scale(bench: Bench) -> str:
+    """On a YARN of its own; with FULL=1 also one full-size month. The page docs/scale.md is made of it, too."""
+    place = bench.scratch / "scale"
+    bench.run(bench.stack("bench.scale.runs", place, "--image", bench.image, *bench.full_size), progress=True)
+    python = ensure("spark-image-2.2", say)  # whatever the image: it also reads what the operator's tool says of prices
+    return bench.run([str(python), "-m", "bench.scale.report", str(place / "runs")], progress=True)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "generator": ("The generator against the handbook's, row by row", generator),
     "features": ("Features against sliding windows and against pandas", features),
@@ -179,6 +190,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "score": ("`score`, each day of a year", score),
     "age": ("A retrain when the lake grows older", age),
     "full": ("One full-size file", full),
+    "scale": ("On YARN, by the number of hosts and of rows", scale),
     "model": ("The default model on six test weeks of the handbook's data", model),
     "tournament": ("How often the gate promotes", tournament),
     "peers": ("What peers' rules promote, of the same candidates", peers),
@@ -252,13 +264,22 @@ def main() -> int:
         names = chosen(options.only, options.full, options.lake)
         ensure(f"spark-image-{options.image}", say)
         inputs = (*INPUTS, f"requirements/spark-image-{options.image}.txt")
-        kept = KeptFile(
-            KEPT, digest(ROOT, inputs, options.image, options.memory, str(options.lake), str(options.worlds), machine())
-        )
+        full_size = ("--full",) if options.full else ()
+        of_scale = full_size if "scale" in names else ()  # the other sections are the same with and without
+        also = (options.image, options.memory, str(options.lake), str(options.worlds), machine(), *of_scale)
+        kept = KeptFile(KEPT, digest(ROOT, inputs, *also))
         if options.fresh:
             kept.forget(names)
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            bench = Bench(Path(scratch), options.lake, options.image, options.memory, options.worlds, options.fresh)
+            bench = Bench(
+                Path(scratch),
+                options.lake,
+                options.image,
+                options.memory,
+                options.worlds,
+                options.fresh,
+                full_size,
+            )
             for name in names:
                 measure(bench, name, kept)
     except StackError as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +12,8 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from xgboost.spark import SparkXGBClassifier
+
+from fraud_retraining.sharing import assign, numbers_hashed_to
 
 PARAMETERS: Dict[str, Any] = {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.1}
 ROWS_PER_WORKER = 5_000_000
@@ -28,7 +30,28 @@ def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xg
     """
     slots = rows.sparkSession.sparkContext.defaultParallelism
     ordered = even_parts(rows, max(1, min(slots, round(count / ROWS_PER_WORKER))))
-    workers = ordered.rdd.getNumPartitions()
+    with planned_ahead(rows.sparkSession):
+        booster = fit(ordered, features, ordered.rdd.getNumPartitions(), seed)
+    booster.feature_names = list(features)
+    return booster
+
+
+@contextmanager
+def planned_ahead(spark: SparkSession) -> Iterator[None]:
+    """Plans are not adapted while they run: of one that is, Spark knows the number of parts only after running it.
+
+    XGBoost asks for that number, and would have its rows made and shuffled once for each time that it asks.
+    """
+    before = spark.conf.get("spark.sql.adaptive.enabled")
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    try:
+        yield
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", before)
+
+
+def fit(ordered: DataFrame, features: Sequence[str], workers: int, seed: int) -> xgboost.Booster:
+    """XGBoost on rows that have a part for each worker."""
     assembler = VectorAssembler(inputCols=list(features), outputCol="features", handleInvalid="keep")
     classifier = SparkXGBClassifier(
         features_col="features",
@@ -39,17 +62,14 @@ def train(rows: DataFrame, features: Sequence[str], count: int, seed: int) -> xg
         tree_method="hist",
         **PARAMETERS,
     )
-    booster = classifier.fit(assembler.transform(ordered).select("features", "tx_fraud", "weight")).get_booster()
-    booster.feature_names = list(features)
-    return booster
+    return classifier.fit(assembler.transform(ordered).select("features", "tx_fraud", "weight")).get_booster()
 
 
 def even_parts(rows: DataFrame, workers: int) -> DataFrame:
     """The rows in a part for each worker, each in the order of ``transaction_id``; fewer parts if there are fewer rows.
 
     A worker without rows stops XGBoost, and the one with the most makes all others wait. So ids are hashed into
-    buckets, and each bucket, the largest first, goes to the worker that has the fewest rows so far. Spark can only be
-    told a part by a value that it hashes itself: a number is looked up that it hashes to each part.
+    buckets, which are assigned to the workers by their sizes.
     """
     if workers > 1:
         buckets = BUCKETS_PER_WORKER * workers
@@ -62,25 +82,6 @@ def even_parts(rows: DataFrame, workers: int) -> DataFrame:
     else:
         rows = rows.repartition(1)
     return rows.sortWithinPartitions("transaction_id")
-
-
-def assign(sizes: Mapping[int, int], parts: int) -> Dict[int, int]:
-    """A part for each bucket, such that parts have about as many rows; none is empty if there are as many buckets."""
-    loads = [(0, part) for part in range(parts)]
-    chosen = {}
-    for bucket in sorted(sizes, key=lambda bucket: (-sizes[bucket], bucket)):
-        load, part = heapq.heappop(loads)
-        chosen[bucket] = part
-        heapq.heappush(loads, (load + sizes[bucket], part))
-    return chosen
-
-
-def numbers_hashed_to(spark: SparkSession, parts: int) -> List[int]:
-    """For each of so many parts an integer that Spark's hash partitioning puts there."""
-    hashed = spark.range(100 * parts).select(F.expr("cast(id AS int) AS number"))
-    hashed = hashed.select("number", F.expr(f"pmod(hash(number), {parts}) AS part"))
-    found = {row["part"]: row["number"] for row in hashed.collect()}
-    return [found[part] for part in range(parts)]
 
 
 def predict(booster: xgboost.Booster, rows: pd.DataFrame) -> np.ndarray:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from fraud_retraining import intake, quality, ripening
+from fraud_retraining import intake, quality, ripening, sharing
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.lake import Lake, Manifest, at_once, prepared_days
 from fraud_retraining.survey import Batch
@@ -120,7 +120,7 @@ def labels_of(former: Optional[Manifest], change: Optional[Correction], staged: 
 def stage(lake: Lake, rows: DataFrame, batch: Batch, any_bad: bool, staging: str) -> None:
     """Write good rows by file and day, bad rows by file and rule below ``staging``, each in a stable order."""
     good = rows.where("rule IS NULL").select("number", *quality.PREPARED_SCHEMA, F.to_date("tx_datetime").alias("day"))
-    ordered = good.repartition("number", "day").sortWithinPartitions("number", "day", "tx_datetime", "transaction_id")
+    ordered = by_day(good, batch).sortWithinPartitions("number", "day", "tx_datetime", "transaction_id")
     ordered.write.mode("overwrite").partitionBy("number", "day").parquet(lake.files.path(f"{staging}/prepared"))
     if not any_bad:
         return
@@ -128,6 +128,31 @@ def stage(lake: Lake, rows: DataFrame, batch: Batch, any_bad: bool, staging: str
     ordered = bad.repartition("number", "rule").sortWithinPartitions("number", "rule", "line")
     ordered = ordered.select("number", "line", "file", "rule")
     ordered.write.mode("overwrite").partitionBy("number", "rule").json(lake.files.path(f"{staging}/quarantine"))
+
+
+def by_day(good: DataFrame, batch: Batch) -> DataFrame:
+    """The rows with each file's day in one task, such that tasks have about as many rows.
+
+    Hashed, days meet in one task by chance, of a month in sixteen tasks up to five or six, and all others wait for it.
+    """
+    sizes = {(number, day): rows for number in batch.files for day, rows in batch.surveys[number].days.items()}
+    if not sizes:
+        return good.repartition(1)
+    spark = good.sparkSession
+    tasks = min(len(sizes), int(spark.conf.get("spark.sql.shuffle.partitions")))
+    task_of, numbers = sharing.assign(sizes, tasks), sharing.numbers_hashed_to(spark, tasks)
+    first: Dict[int, date] = {}
+    offset: Dict[int, int] = {}
+    listed: List[str] = []  # the numbers of each file's days, one file after the other
+    for number in sorted(batch.files):
+        days = batch.surveys[number].days
+        if days:
+            first[number], offset[number] = min(days), len(listed)
+            every = ((number, min(days) + timedelta(n)) for n in range((max(days) - min(days)).days + 1))
+            listed += [str(numbers[task_of.get(key, 0)]) for key in every]
+    place = quality.by_number(offset, "int") + F.datediff("day", quality.by_number(first, "date"))
+    # A text is one literal, however many days there are.
+    return good.repartition(tasks, F.expr(f"cast(split('{','.join(listed)}', ',') AS array<int>)")[place])
 
 
 def count(lake: Lake, batch: Batch, staging: str) -> Dict[int, Staged]:

@@ -20,7 +20,7 @@ class Survey:
     """Facts about one file.
 
     Rows in it, digest of their text, ``usual_shift`` (see ``quality.with_shift``), the days that it covers, bad rows by
-    rule (duplicates are not known yet), the range of the good rows' ids (None without any).
+    rule (duplicates are not known yet), good rows by day, the range of their ids (None without any).
     """
 
     rows: int = 0
@@ -28,6 +28,7 @@ class Survey:
     usual_shift: int = 0
     period: days.Period = ANY_DAY
     quarantined: Dict[str, int] = field(default_factory=dict)
+    days: Dict[date, int] = field(default_factory=dict)
     ids: Optional[List[int]] = None
 
 
@@ -95,6 +96,7 @@ def summed(cells: Sequence[Row], raw: Raw, late_days: int) -> Survey:
         usual_shift=usual,
         period=period,
         quarantined={rule: rows for rule, rows in quarantined.items() if rows},
+        days={day: rows for day, rows in by_day.items() if period.first <= day <= period.last},
         ids=[min(cell["first_id"] for cell in inside), max(cell["last_id"] for cell in inside)] if inside else None,
     )
 

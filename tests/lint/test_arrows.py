@@ -18,7 +18,16 @@ OURS = {"bench", "dags", "fraud_retraining", "local_cloud", "role_readme", "simu
 # room (a folder, the longest that fits) -> what its files may import of ours
 ARROWS = {
     "ansible": set(),
-    "bench": {"bench", "fraud_retraining", "simulator", "stack.common", "tests.support"},
+    # Its YARN is the local cloud's, its prices are those of `make cost`, its executors are told what the DAG tells.
+    "bench": {
+        "bench",
+        "fraud_retraining",
+        "simulator",
+        "stack.common",
+        "tests.support",
+        "local_cloud",
+        "dags.retraining.executors",
+    },
     "dags": {"dags"},
     "local_cloud": {"local_cloud"},
     "molecule": {"stack.common"},  # the object store beside the machines is the demo's

@@ -53,3 +53,22 @@ def test_two_workers_train_on_few_rows_with_even_ids(spark, monkeypatch):
     rows = rows_of(spark, "id * 2", 40)
     first, second = (model.train(rows, ["a"], 40, seed=1).save_raw("ubj") for _ in range(2))
     assert first == second
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_are_made_once_for_each_thing_that_is_asked_of_them(spark, monkeypatch, workers):
+    monkeypatch.setattr(model, "ROWS_PER_WORKER", 400 // workers)
+    made = spark.sparkContext.accumulator(0)
+
+    def row(number):
+        made.add(1)
+        return number, number / 7 % 1, int(number % 3 == 0), 1.0
+
+    rows = spark.sparkContext.parallelize(range(400), 2).map(row)
+    rows = rows.toDF("transaction_id bigint, a double, tx_fraud int, weight double")
+    assert made.value == 0
+    model.train(rows, ["a"], 400, seed=1)
+    # To be trained on, and before that for XGBoost's count of classes; of two workers also for their sizes.
+    assert made.value == 400 * (1 + workers)
+    assert spark.conf.get("spark.sql.adaptive.enabled") == "true"

@@ -1,0 +1,39 @@
+"""Which runs the section `scale` has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dags.retraining.executors import split
+
+CONTAINER = 2048  # MiB of an executor
+
+
+@dataclass(frozen=True)
+class Run:
+    """``hosts`` of one core, or 0: one process with all cores.
+
+    ``fraction`` is that of the heap that Spark's data may have; ``train`` says whether the run also trains and scores.
+    The cost model is fitted on runs with ``fit``, and checked on the others.
+    """
+
+    name: str
+    rows: int
+    hosts: int
+    heap: str = f"{split(CONTAINER).heap}m"
+    fraction: float = 0.6
+    train: bool = True
+    fit: bool = True
+
+
+SMALL = [
+    Run("1 host", 1_500_000, 1),
+    Run("2 hosts", 1_500_000, 2),
+    Run("4 hosts", 1_500_000, 4),
+    Run("a third, one process", 500_000, 0, heap="8192m"),
+    Run("one process", 1_500_000, 0, heap="8192m"),
+    Run("little memory, one process", 1_500_000, 0, fraction=0.03),
+    Run("4 times the rows, 2 hosts", 6_000_000, 2, fit=False),
+    Run("4 times the rows, one process", 6_000_000, 0, heap="8192m", train=False, fit=False),
+]
+FULL = Run("a full-size month, one process", 47_000_000, 0, heap="8192m", train=False, fit=False)
