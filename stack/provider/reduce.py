@@ -7,15 +7,14 @@ Of the types that terraform/ has: names, types, flags and nesting; no prose. One
 shows.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 from stack.provider.kinds import KINDS
+from stack.provider.messages import Json
 from stack.provider.schema import FILE, FLAGS
 
-Json = dict[str, Any]
 DATA_SOURCES = ("yandex_compute_image",)
 
 
@@ -41,13 +40,14 @@ def document(provider: Json) -> Json:
     """What is kept of one provider's schema.
 
     Raises:
-        KeyError: the provider lacks a type that terraform/ has.
+        SystemExit: the provider lacks a type that terraform/ has.
     """
-    return {
-        "provider": whole(provider["provider"]),
-        "resource_schemas": {kind: whole(provider["resource_schemas"][kind]) for kind in sorted(KINDS)},
-        "data_source_schemas": {kind: whole(provider["data_source_schemas"][kind]) for kind in DATA_SOURCES},
-    }
+    kept = {"provider": whole(provider["provider"])}
+    for side, kinds in (("resource_schemas", sorted(KINDS)), ("data_source_schemas", DATA_SOURCES)):
+        if missing := [kind for kind in kinds if kind not in provider[side]]:
+            raise SystemExit(f"{side} of this provider lack what terraform/ has: {', '.join(missing)}")
+        kept[side] = {kind: whole(provider[side][kind]) for kind in kinds}
+    return kept
 
 
 def text_of(kept: Json) -> str:
@@ -60,7 +60,11 @@ def text_of(kept: Json) -> str:
 
 
 def main() -> None:
-    (provider,) = json.loads(Path(sys.argv[1]).read_text())["provider_schemas"].values()
+    parser = argparse.ArgumentParser(prog="python -m stack.provider.reduce", description="Renews yandex-schema.json.")
+    parser.add_argument(
+        "file", type=Path, help="what `terraform providers schema -json` printed, of this provider alone"
+    )
+    (provider,) = json.loads(parser.parse_args().file.read_text())["provider_schemas"].values()
     FILE.write_text(text_of(document(provider)))
 
 

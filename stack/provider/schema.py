@@ -7,6 +7,7 @@ wrong types, bad references, values for what only the provider sets; not what a 
 ranges, arguments that exclude each other.
 """
 
+import argparse
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ ADDRESS = "yandex-cloud/yandex"
 FLAGS = ("required", "optional", "computed", "sensitive", "deprecated", "write_only")
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4, "group": 5}
 NOTHING_TO_SAY = ("ValidateProviderConfig", "ConfigureProvider", "GetFunctions", "StopProvider")
-# Call -> the number of its answer's diagnostics.
+# Call -> a message that has the diagnostics where the call's own answer has them.
 REFUSED = {
     "ReadResource": "ReadResponse",
     "PlanResourceChange": "PlanResponse",
@@ -176,12 +177,25 @@ def serve(calls: Calls) -> tuple[grpc.Server, str]:
 
 def main() -> int:
     """Runs a command with the schema for its provider; signals are passed on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stack.provider.schema", description="Serves the schema to a command."
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="such as: terraform validate")
+    command = parser.parse_args().command
+    if not command:
+        parser.error("no command is given, one such as `terraform validate` is expected")
     server, entry = serve(calls_of(read()))
     signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to the command as well
-    with subprocess.Popen(sys.argv[1:], env=os.environ | {"TF_REATTACH_PROVIDERS": entry}) as process:
-        signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
-        status = process.wait()
-    server.stop(grace=None).wait()
+    try:
+        with subprocess.Popen(command, env=os.environ | {"TF_REATTACH_PROVIDERS": entry}) as process:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda received, _: process.send_signal(received))
+            status = process.wait()
+    except OSError as problem:
+        print(f"{command[0]} cannot be run: {problem.strerror}", file=sys.stderr)
+        return 127
+    finally:
+        server.stop(grace=None).wait()
     return 128 - status if status < 0 else status
 
 

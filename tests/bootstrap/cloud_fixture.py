@@ -124,7 +124,6 @@ class CloudFixture:
         self.provider = subprocess.Popen(
             [sys.executable, "-m", "stack.provider", str(folder)],
             stdout=subprocess.PIPE,
-            # the schema's own modules lie beside it
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **KEEP_BYTECODE, **NO_METADATA},
         )
         assert self.provider.stdout is not None

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stack.common.envs import ROOT, find_uv
+from stack.common.envs import ROOT
 from stack.provider import schema
 
 MODULE = ROOT / "terraform"
@@ -19,8 +19,8 @@ _served: dict[str, str] = {}
 
 
 def environment() -> dict[str, str]:
-    """This process's, with uv on PATH and without what would change a plan or ask the network."""
-    found = os.environ | {"PATH": f"{Path(find_uv()).parent}:{os.environ['PATH']}", "CHECKPOINT_DISABLE": "1"}
+    """This process's, without what would change a plan or ask the network."""
+    found = os.environ | {"CHECKPOINT_DISABLE": "1"}
     if not Path(found.get("TF_CLI_CONFIG_FILE", "")).is_file():
         found.pop("TF_CLI_CONFIG_FILE", None)  # else Terraform warns at every command
     # A command lives for a second and needs a few hundred MiB: collecting garbage would take a third of its time.

@@ -25,6 +25,15 @@ resource "yandex_vpc_subnet" "s" {
   v4_cidr_blocks = ["10.0.0.0/24"]
 }
 """
+READ_ONLY = 'resource "yandex_vpc_network" "a" { created_at = "now" }\n'
+DEPRECATED = """
+resource "yandex_storage_bucket" "b" {
+  lifecycle_rule {
+    enabled = true
+    prefix  = "old/"
+  }
+}
+"""
 WRONG = {
     'resource "yandex_vpc_network" "a" { nam = "x" }': 'An argument named "nam" is not expected here',
     'resource "yandex_vpc_subnet" "b" { v4_cidr_blocks = [] }': 'The argument "network_id" is required',
@@ -49,8 +58,12 @@ def said(folder: Path, *arguments: str) -> str:
 
 def test_what_it_refuses(configured: Path) -> None:
     assert "The configuration is valid." in said(configured, "validate")
-    (configured / "main.tf").write_text(HEAD + SUBNET + 'resource "yandex_vpc_network" "a" { created_at = "now" }')
-    assert 'The provider sets "created_at", a configuration cannot.' in said(configured, "validate")
+    (configured / "main.tf").write_text(HEAD + READ_ONLY + DEPRECATED)
+    found = said(configured, "validate")
+    assert "Error: Value for a read-only attribute" in found
+    assert 'The provider sets "created_at", a configuration cannot.' in found
+    assert "Warning: Argument is deprecated" in found
+    assert 'The provider documents "lifecycle_rule.prefix" as deprecated.' in found
     (configured / "main.tf").write_text(HEAD + "\n".join(WRONG))
     found = said(configured, "validate")
     assert [message for message in WRONG.values() if message not in found] == []
@@ -73,3 +86,13 @@ def test_a_command_runs_with_it_and_ends_as_it_does(tmp_path: Path) -> None:
         for each in ("init", "validate", "plan")
     ]
     assert done == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [([], 2, "no command is given"), (["no-such-program"], 127, "no-such-program cannot be run: No such file")],
+)
+def test_a_command_that_cannot_be_run_is_named(command: list[str], status: int, message: str) -> None:
+    line = [sys.executable, "-m", "stack.provider.schema", *command]
+    done = subprocess.run(line, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (status, True, False), printed(done)
