@@ -66,8 +66,7 @@ def environment(place: Place, secrets: Secrets, cloud: Cloud) -> Mapping[str, st
         "API_AUTH__JWT_SECRET": secrets.jwt,
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place.home}/airflow.db",
         "LOGGING__WORKER_LOG_SERVER_PORT": str(place.log_port),
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # a changed file is read then; one that is as it was, each 30 s
         "SECRETS__BACKEND": "airflow.providers.yandex.secrets.lockbox.LockboxSecretBackend",
         "SECRETS__BACKEND_KWARGS": json.dumps(lockbox),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
