@@ -17,12 +17,12 @@ def main() -> None:
     ours = system.outputs.mlflow
     with system.mlflow() as mlflow:
         mlflow.session.auth = (ours.user, system.secret(ours.secret_ids.admin, ours.secret_key))
-        if sys.argv[2] == "make":
+        found = mlflow.get("api/2.0/mlflow/experiments/get-by-name", 30, experiment_name=NAME)
+        if found.status_code == 404 and sys.argv[2] == "make":
             print(mlflow.post("experiments/create", 30, {"name": NAME})["experiment_id"])
-        else:
-            found = mlflow.get("api/2.0/mlflow/experiments/get-by-name", 30, experiment_name=NAME)
-            found.raise_for_status()
-            print(found.json()["experiment"]["experiment_id"])
+            return
+        found.raise_for_status()
+        print(found.json()["experiment"]["experiment_id"])
 
 
 if __name__ == "__main__":

@@ -7,34 +7,42 @@ import pytest
 from tests.local.deployed import Deployed, listing, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
+BEFORE = listing()
 BOOTSTRAP = ("bootstrap", "--yes")
 
 
-def test_an_operators_walk(deployed: Deployed) -> None:
-    before = listing()
+FIRST = ("bootstrap", "--target", "local", "--yes")
 
-    def experiment(what: str) -> str:
-        return deployed.inside("-m", "tests.local.experiment", str(deployed.folder), what).split()[-1]
 
-    first = ("bootstrap", "--target", "local", "--yes")
+def experiment(deployed: Deployed, what: str) -> str:
+    """The id of an experiment in MLflow, which is made (`make`) or must be there (`find`)."""
+    return deployed.inside("-m", "tests.local.experiment", str(deployed.folder), what).split()[-1]
+
+
+def test_killed_paused_and_public(deployed: Deployed) -> None:
     for step in ("Terraform: apply", "Apply complete!", "TASK ["):  # killed, it goes on from there
-        deployed.killed(*first, at=step)
-    deployed.run(*first)
-    kept = experiment("make")
+        deployed.killed(*FIRST, at=step)
+    deployed.run(*FIRST)
+    kept = experiment(deployed, "make")
 
     deployed.run("pause", "--yes")
     paused = json.loads(deployed.run("status", "--json", status=1))
     assert any(each.startswith("mlflow") for each in paused["unknown"]), paused
     deployed.run("resume")
-    assert experiment("find") == kept
+    assert experiment(deployed, "find") == kept
 
-    deployed.settings(mlflow="{ public = true, disk_gib = 40 }")
+    deployed.settings(mlflow="{ public = true }")
     deployed.run(*BOOTSTRAP)
     assert deployed.outputs()["mlflow"]["public_address"]
-    deployed.settings(mlflow="{ disk_gib = 40 }")
+    deployed.settings(mlflow="")
     deployed.run(*BOOTSTRAP)
     assert not deployed.outputs()["mlflow"]["public_address"]
-    assert experiment("find") == kept
+    assert experiment(deployed, "find") == kept
+
+
+def test_an_own_database_and_back(deployed: Deployed) -> None:
+    deployed.run(*FIRST)
+    kept = experiment(deployed, "make")
 
     own = '{ kind = "vm", disk_gib = 20 }'
     deployed.settings(database=own)
@@ -45,7 +53,7 @@ def test_an_operators_walk(deployed: Deployed) -> None:
     deployed.settings(database=own)
     deployed.run(*BOOTSTRAP)
     deployed.run("restore", "--backup", "latest", "--yes")
-    assert experiment("find") == kept
+    assert experiment(deployed, "find") == kept
     assert deployed.on("database", "systemctl is-active postgresql@17-main").strip() == "active"
 
     size = "df --output=size -B1G /var/lib/postgresql | tail -1"
@@ -53,19 +61,24 @@ def test_an_operators_walk(deployed: Deployed) -> None:
     deployed.settings(database='{ kind = "vm", disk_gib = 30 }')
     deployed.run(*BOOTSTRAP)
     assert int(deployed.on("database", size)) >= small + 9, "it has grown while PostgreSQL runs"
-    assert experiment("find") == kept
+    assert experiment(deployed, "find") == kept
 
     deployed.run("backup")
     deployed.settings(database="")
     deployed.run(*BOOTSTRAP)
     deployed.run("restore", "--backup", "latest", "--yes")
-    assert experiment("find") == kept, "and back"
+    assert experiment(deployed, "find") == kept, "and back"
 
+
+def test_new_passwords_a_new_mlflow_and_the_end(deployed: Deployed) -> None:
+    deployed.run(*FIRST)
+    kept = experiment(deployed, "make")
     deployed.run("rotate", "--yes")
     deployed.run("upgrade")
-    assert experiment("find") == kept
+    assert experiment(deployed, "find") == kept
 
     deployed.run("destroy", "--yes")
     assert not deployed.folder.exists()
     assert processes_of(deployed.site) == set()
-    assert listing() == before
+    left = {what: found - BEFORE[what] for what, found in listing().items()}
+    assert not any(left.values()), left
