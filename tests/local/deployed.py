@@ -52,10 +52,10 @@ def processes_of(site: Site) -> set[str]:
 
 
 class Deployed:
-    """One deployment, as a person types its commands."""
+    """One deployment, as a person types its commands; `before` is what the host had when there was none."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.site = folder, Site(folder)
+    def __init__(self, folder: Path, before: dict[str, set[str]]) -> None:
+        self.folder, self.site, self.before = folder, Site(folder), before
 
     def line(self, command: str, *options: str) -> list[str]:
         where = "--cloud" if command in ("status", "upload", "ui") else "--state"

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.timeout(5400)
 
 
 def test_one_life(deployed: Deployed) -> None:
-    before = listing()
     said = deployed.run("bootstrap", "--target", "local", "--yes")
     print("\n".join(line for line in said.splitlines() if line[2:3] == ":" and line.endswith(" s")))
 
@@ -46,7 +45,7 @@ def test_one_life(deployed: Deployed) -> None:
     deployed.run("destroy", "--yes")
     assert not deployed.folder.exists()
     assert processes_of(deployed.site) == set()
-    assert listing() == before
+    assert listing() == deployed.before
 
 
 def test_it_is_refused_before_anything_is_made(

@@ -7,7 +7,6 @@ import pytest
 from tests.local.deployed import Deployed, listing, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
-BEFORE = listing()
 BOOTSTRAP = ("bootstrap", "--yes")
 
 
@@ -80,5 +79,4 @@ def test_new_passwords_a_new_mlflow_and_the_end(deployed: Deployed) -> None:
     deployed.run("destroy", "--yes")
     assert not deployed.folder.exists()
     assert processes_of(deployed.site) == set()
-    left = {what: found - BEFORE[what] for what, found in listing().items()}
-    assert not any(left.values()), left
+    assert listing() == deployed.before
