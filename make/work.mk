@@ -55,5 +55,5 @@ screenshots: stack-env ## Make docs/img anew from a real run (needs Debian's chr
 	@$(ENVS) dev mlflow spark-image-2.2-test
 	@SCREENSHOTS=$(CURDIR)/docs/img FRAUD_MLFLOW_PYTHON=$(CURDIR)/.envs/mlflow/bin/python $(JAVA) \
 	  .envs/spark-image-2.2-test/bin/python $(PYTEST) tests/spark/test_training.py -k viewer
-	@SCREENSHOTS=$(CURDIR)/docs/img $(DEV_PYTEST) -x tests/stack/test_second_cycle.py::test_the_card_is_whole \
+	@SCREENSHOTS=$(CURDIR)/docs/img VERIFY=1 $(DEV_PYTEST) -x tests/stack/test_second_cycle.py::test_the_card_is_whole \
 	  tests/stack/test_two_weeks.py tests/stack/test_browser.py

@@ -133,7 +133,10 @@ def test_a_version_says_what_it_is_and_how_to_load_it(stack: Demo, cycled: None,
 
 
 def test_the_history_is_readable(stack: Demo, cycled: None) -> None:
-    assert stack.last()["decision"]["reason"] in stack.make("history").stdout
+    """Why the champion serves; a decision that keeps it is no change of what serves."""
+    told, decision = stack.make("history").stdout, stack.last()["decision"]
+    assert f"-> {stack.aliases()['champion']}: " in told
+    assert (decision["reason"] in told) == (decision["action"] == "promote")
 
 
 def test_the_card_says_what_was_decided(stack: Demo, first: CompletedProcess[str], page: Any) -> None:
