@@ -231,7 +231,9 @@ def test_mlflows_viewer_shows_the_report(mlflow_uri, browser, decisions):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     said = []
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(f"{mlflow_uri}/#/experiments/1/runs/{second['mlflow_run_id']}/artifacts/report.html?workflowType=machine_learning")
+    page.goto(
+        f"{mlflow_uri}/#/experiments/1/runs/{second['mlflow_run_id']}/artifacts/report.html?workflowType=machine_learning"
+    )
     shown = page.frame_locator("iframe")
     shown.get_by_text("Retrain as of 27 May 2018").wait_for(timeout=120_000)
     assert second["comparison"]["other"] in shown.locator(".headline").inner_text()
