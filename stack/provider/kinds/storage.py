@@ -12,6 +12,7 @@ from stack.provider.messages import Json
 
 FLAGS = ("read", "list", "config_read")
 # What a bucket without that setting answers.
+EMPTYINGS = 5  # of a bucket to which somebody still writes
 ABSENT = ("NoSuchLifecycleConfiguration", "ServerSideEncryptionConfigurationNotFoundError")
 
 
@@ -78,13 +79,21 @@ class Bucket(Kind):
         }
 
     def delete(self, api: Api, values: Json) -> None:
+        """As the real one: what is in it goes, too, if the configuration says so, and what comes meanwhile."""
         name = values["id"]
-        there = api.s3.list_objects_v2(Bucket=name).get("Contents", [])
-        if there and not values["force_destroy"]:
-            raise Refused(f"BucketNotEmpty: the bucket {name} is not empty: {[item['Key'] for item in there]}")
-        for item in there:
-            api.s3.delete_object(Bucket=name, Key=item["Key"])
-        api.s3.delete_bucket(Bucket=name)
+        for attempt in range(EMPTYINGS):
+            pages = api.s3.get_paginator("list_objects_v2").paginate(Bucket=name)
+            there = [item["Key"] for page in pages for item in page.get("Contents", ())]
+            if there and not values["force_destroy"]:
+                raise Refused(f"BucketNotEmpty: the bucket {name} is not empty: {there[:10]}")
+            for key in there:
+                api.s3.delete_object(Bucket=name, Key=key)
+            try:
+                api.s3.delete_bucket(Bucket=name)
+                return
+            except ClientError as problem:
+                if problem.response["Error"]["Code"] != "BucketNotEmpty" or attempt == EMPTYINGS - 1:
+                    raise
 
 
 def answer(ask: Callable[[], Any], otherwise: Any) -> Any:
