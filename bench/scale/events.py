@@ -8,6 +8,7 @@ are not in it.
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,6 +83,11 @@ class Application:
         return [stage for stage in self.stages if stage.step == step]
 
 
+def named(name: str) -> str:
+    """`collect at /where/it/ran/fraud_retraining/survey.py:69` without what is of one machine."""
+    return re.sub(r" at /\S*/(?=[^/]+/[^/]+$)", " at ", name)
+
+
 def read(file: Path) -> Application:
     """The application of an event log.
 
@@ -99,7 +105,7 @@ def read(file: Path) -> Application:
             found.executors[event["Executor ID"]] = event["Executor Info"]["Total Cores"]
         elif kind == "SparkListenerStageSubmitted":
             info, said = event["Stage Info"], event.get("Properties") or {}
-            stages.setdefault(info["Stage ID"], Stage(info["Stage ID"], info["Stage Name"], said.get(STEP, "")))
+            stages.setdefault(info["Stage ID"], Stage(info["Stage ID"], named(info["Stage Name"]), said.get(STEP, "")))
         elif kind == "SparkListenerStageExecutorMetrics" and event["Stage ID"] in stages:
             seen, stage = event["Executor Metrics"].get("ProcessTreePythonRSSMemory", 0), stages[event["Stage ID"]]
             stage.python = max(stage.python, seen if event["Executor ID"] != "driver" else 0)

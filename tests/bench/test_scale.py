@@ -252,3 +252,10 @@ def test_what_was_measured_is_as_it_should_be():
     _, runs = measured.from_json(measured.FILE.read_text())
     assert report.verdict(runs) == []
     assert np.all([one.rows > 0 for run in runs for one in run.works])
+
+
+def test_a_stage_is_named_without_the_folder_of_a_machine() -> None:
+    assert events.named("collect at /home/x/y/spark_app/fraud_retraining/survey.py:69") == (
+        "collect at fraud_retraining/survey.py:69"
+    )
+    assert events.named("parquet at NativeMethodAccessorImpl.java:0") == "parquet at NativeMethodAccessorImpl.java:0"
