@@ -102,16 +102,19 @@ def service_windows(s3: Any, bucket: str, reference: Mapping[str, Any]) -> list[
     return [window for window in judged if window]
 
 
+def newest(raw: Mapping[str, Any]) -> str:
+    """The raw file that came last; of several that came in one second, that of the newest days."""
+    return max(raw, key=lambda name: (raw[name]["LastModified"], name))
+
+
 def stale(raw: Mapping[str, Any], now: datetime, most: float) -> list[str]:
     """An alarm if no raw file has arrived for too long."""
     if not raw:
         return ["the lake has no raw file; are they delivered to raw/ of the bucket?"]
-    newest = max(raw, key=lambda name: (raw[name]["LastModified"], name))
-    days = (now - raw[newest]["LastModified"]).total_seconds() / 86400
+    last = newest(raw)
+    days = (now - raw[last]["LastModified"]).total_seconds() / 86400
     return (
-        [f"no raw file for {days:.1f} days, at most {most:g} are allowed; the newest is {newest}"]
-        if days > most
-        else []
+        [f"no raw file for {days:.1f} days, at most {most:g} are allowed; the newest is {last}"] if days > most else []
     )
 
 

@@ -144,7 +144,7 @@ def data(system: System) -> Found:
     now, problems = datetime.now(UTC), []
     if not raw:
         return None, monitoring.stale(raw, now, most)
-    newest = max(raw, key=lambda name: (raw[name]["LastModified"], name))
+    newest = monitoring.newest(raw)
     arrived = raw[newest]["LastModified"]
     late = monitoring.stale(raw, now, most)
     try:
