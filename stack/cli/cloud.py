@@ -134,7 +134,7 @@ class Backup(CloudOptions):
     check: Annotated[bool, "make none: list those there are"] = False
 
     def run(self) -> None:
-        maintenance.run_playbook(self.deployment(), "backup", self.check)
+        maintenance.maintain(self.deployment(), "backup", self.check)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Upgrade(CloudOptions):
     check: Annotated[bool, "say which packages would change, and change nothing"] = False
 
     def run(self) -> None:
-        maintenance.run_playbook(self.deployment(), "upgrade", self.check)
+        maintenance.maintain(self.deployment(), "upgrade", self.check)
 
 
 @dataclass(frozen=True)

@@ -63,14 +63,12 @@ def await_ssh(deployment: Deployment, whose: str) -> None:
 
 def await_machines(deployment: Deployment) -> None:
     """Waits until the machines have booted and MLflow answers; changes nothing."""
-    envs.ensure("ansible", say_indented)
-    run_ansible(deployment, "ansible-playbook", str(deployment.project / "ansible" / "playbooks" / "await.yml"))
+    run_playbook(deployment, "await")
 
 
 def rotate_machines(deployment: Deployment) -> None:
     """Lets the machines take up every new secret, and issue every certificate anew."""
-    envs.ensure("ansible", say_indented)
-    run_ansible(deployment, "ansible-playbook", str(deployment.project / "ansible" / "playbooks" / "rotate.yml"))
+    run_playbook(deployment, "rotate")
     fetch_certificate(deployment)
 
 
@@ -83,6 +81,13 @@ def fetch_certificate(deployment: Deployment) -> None:
 def certificate(deployment: Deployment) -> Path:
     """MLflow's own authority, for whoever is to trust it."""
     return deployment.folder / "mlflow-ca.pem"
+
+
+def run_playbook(deployment: Deployment, name: str, *options: str) -> None:
+    """Runs `ansible/playbooks/<name>.yml`."""
+    envs.ensure("ansible", say_indented)
+    playbook = deployment.project / "ansible" / "playbooks" / f"{name}.yml"
+    run_ansible(deployment, "ansible-playbook", str(playbook), *options)
 
 
 def run_ansible(deployment: Deployment, program: str, *arguments: str) -> None:

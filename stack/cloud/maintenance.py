@@ -4,11 +4,10 @@ import re
 
 from stack.cloud import inventory, neighbours
 from stack.cloud.deployment import Deployment
-from stack.cloud.machines import run_ansible
+from stack.cloud.machines import run_playbook
 from stack.cloud.outputs import Outputs
 from stack.cloud.way_in import read_way_in
-from stack.common import envs
-from stack.common.console import confirm, say_indented, step
+from stack.common.console import confirm, step
 from stack.common.errors import StackError
 from stack.common.files import exclusive
 
@@ -16,7 +15,7 @@ BACKUP = re.compile(r"latest|\d{8}T\d{6}Z")
 MOMENT = re.compile(r"last|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d")
 
 
-def run_playbook(deployment: Deployment, name: str, check: bool, *variables: str) -> None:
+def maintain(deployment: Deployment, name: str, check: bool, *variables: str) -> None:
     """Runs `ansible/playbooks/<name>.yml`; with `check` it says what it would change, and changes nothing.
 
     Args:
@@ -28,18 +27,16 @@ def run_playbook(deployment: Deployment, name: str, check: bool, *variables: str
     outputs = Outputs.kept(deployment)
     with exclusive(deployment, f"make {name}", "CLOUD"), step(name):
         neighbours.require_same(deployment)
-        envs.ensure("ansible", say_indented)
         inventory.write(deployment, outputs, read_way_in(deployment))
         options = [f"--extra-vars={each}" for each in variables] + ["--check"] * check
-        playbook = deployment.project / "ansible" / "playbooks" / f"{name}.yml"
-        run_ansible(deployment, "ansible-playbook", str(playbook), *options)
+        run_playbook(deployment, name, *options)
 
 
 def restore(deployment: Deployment, backup: str, moment: str, check: bool, yes: bool) -> None:
     """Puts MLflow's databases back as they were at a backup, or at a moment that the archive has.
 
     Raises:
-        StackError: not exactly one of both is said; or as `run_playbook`.
+        StackError: not exactly one of both is said; or as `maintain`.
     """
     if bool(backup) == bool(moment):
         raise StackError(
@@ -49,4 +46,4 @@ def restore(deployment: Deployment, backup: str, moment: str, check: bool, yes: 
     if not check:
         confirm(f"What MLflow has recorded since {backup or moment} is replaced. Go on?", yes)
     chosen = f'restore_backup="{backup}"' if backup else f'restore_time="{moment}"'
-    run_playbook(deployment, "restore", check, chosen)
+    maintain(deployment, "restore", check, chosen)

@@ -1,5 +1,6 @@
 """`make upload`: data files into the lake of a deployment, a person's own or the next made week."""
 
+from itertools import count, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,8 +28,8 @@ def upload(s3: Any, bucket: str, files: arrivals.Source) -> list[str]:
         require_made(s3, bucket, files, there)
         indices = [len(there)] if there else list(range(arrivals.first_batch(files)))
     else:
-        count = next(index for index in range(1 << 20) if files.name(index) is None)
-        indices = [index for index in range(count) if files.name(index) not in there]
+        names = takewhile(bool, map(files.name, count()))
+        indices = [index for index, name in enumerate(names) if name not in there]
     with TemporaryDirectory() as scratch:
         brought = arrivals.deliver(files, indices, s3, Path(scratch), bucket)
     if brought:
