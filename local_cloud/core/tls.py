@@ -37,14 +37,19 @@ def load_or_create(state: Path, extra: Path | None, names: Sequence[str] = ()) -
         chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         write(pair, server.private_key_pem.bytes() + chain, 0o600)
     write(bundle, ca.read_bytes() + (extra.read_bytes() if extra else b""), 0o644)
+    key, chain = parts_of(pair)
+    return Tls(ca, key, chain, bundle, pair)
+
+
+def parts_of(pair: Path) -> tuple[bytes, bytes]:
+    """Key and chain of a PEM file that has both."""
     key, begin, rest = pair.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
-    return Tls(ca, key, begin + rest, bundle, pair)
+    return key, begin + rest
 
 
 def names_of(pair: Path) -> set[str]:
     """What the server is called in its certificate."""
-    _, begin, rest = pair.read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
-    certificate = x509.load_pem_x509_certificate(begin + rest)
+    certificate = x509.load_pem_x509_certificate(parts_of(pair)[1])
     called = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return {*called.get_values_for_type(x509.DNSName), *map(str, called.get_values_for_type(x509.IPAddress))}
 

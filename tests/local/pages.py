@@ -1,18 +1,13 @@
 """The pages of a deployment on this host in Debian's Chromium, by the way that `make ui` says and holds open."""
 
-import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
-from typing import Any
 
 from playwright import sync_api
 
 from stack.common.release import MODEL
-
-TIMEOUT = 180_000  # milliseconds
-QUIET = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
+from tests.stack.browser import QUIET, TIMEOUT, shoot
 
 
 def look(said: str) -> None:
@@ -24,7 +19,7 @@ def look(said: str) -> None:
     passwords = [subprocess.check_output(["sh", "-c", way], text=True).strip() for way in ways]
     chromium = shutil.which("chromium")
     with sync_api.sync_playwright() as playwright:
-        flags = [*QUIET, f"--host-resolver-rules={rules[1]}"]
+        flags = [*(f"--{flag}" for flag in QUIET), f"--host-resolver-rules={rules[1]}"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         # A person imports the two authorities that `make ui` names; here they are looked at by ssl in other tests.
         context = browser.new_context(
@@ -47,9 +42,3 @@ def look(said: str) -> None:
         page.wait_for_selector("text=promote")
         shoot(page, "local-airflow")
         browser.close()
-
-
-def shoot(page: Any, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.wait_for_timeout(3000)  # charts draw themselves in
-        page.screenshot(path=Path(folder) / f"{name}.png")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.stack.demo import Demo
 
+QUIET = ("no-sandbox", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update")
 TIMEOUT = 180_000  # milliseconds; a busy machine draws slowly
 
 
@@ -20,9 +21,8 @@ def browser() -> Iterator[Any]:
     if not chromium:
         pytest.skip("no `chromium` on PATH (Debian: apt-get install chromium)")
     sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ("no-sandbox", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in quiet])
+        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in QUIET])
         yield browser
         browser.close()
 
