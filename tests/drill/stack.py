@@ -31,7 +31,6 @@ from tests.support.running_stack import ENDED, RunningStack
 from tests.support.waiting import wait_until
 
 SCHEDULE = "0 0 1 1 *"  # of its own a DAG runs once, when it is unpaused: not in the midst of a case
-QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a JVM that only starts a script need not be optimised
 STAND_IN = "stand-in"  # the release of the jobs that only pretend
 # What else takes Airflow five minutes to notice: a worker that no longer answers, a scheduler that has died.
 NOTICES_SOON = """[scheduler]
@@ -106,8 +105,6 @@ class DrillStack(RunningStack):
         known, variable = lockbox.secrets_by_name(self.cloud, FOLDER_ID), "airflow/variables/fraud_retraining"
         told = json.loads(lockbox.payload(self.cloud, known[variable].id)["value"]) | changes
         told["cluster"]["hours"] = hours
-        if release == STAND_IN:
-            told["spark"] = {"spark.driver.extraJavaOptions": QUICK_JAVA}
         alert = {"conn_type": "http", "password": self.webhook.url}
         values = {variable: told, "airflow/connections/alert_slack": alert}
         lockbox.put_for_airflow(self.cloud, FOLDER_ID, known, values)
