@@ -5,7 +5,7 @@ $(if $(filter-out local,$(TARGET)),$(error TARGET=$(TARGET): TARGET=local is exp
 IN_CLOUD = --state '$(CLOUD)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 .PHONY: bootstrap rotate pause resume backup restore upgrade destroy cost
-bootstrap: stack-env $(if $(TARGET),machine-packages) ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md [TARGET=local [ENGINE=yarn]: on this host]
+bootstrap: $(if $(TARGET),machine-packages) stack-env ## The whole system in Yandex Cloud, or what has changed of it; docs/cloud.md [TARGET=local [ENGINE=yarn]: on this host]
 	@$(STACK) bootstrap $(IN_CLOUD) $(if $(TARGET),--target '$(TARGET)' --yes) $(if $(YES),--yes) $(if $(FORCE),--force) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(IMPORT),--adopt '$(IMPORT)') $(call SAID,ENGINE,engine)
 

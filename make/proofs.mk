@@ -10,11 +10,11 @@ drill: stack-env ## Every fault and kill -9 against the live scheduler, then a b
 	  parts="$$parts $$!"; done; for part in $$parts; do wait $$part || failed=1; done; \
 	  .envs/dev/bin/python -m tests.drill.page .proofs/drill.jsonl docs/drill.md && test -z "$$failed"
 
-molecule: stack-env machine-packages ## Every Molecule scenario on Debian 12 and 13, or SCENARIO=alone (root; 40 minutes)
+molecule: machine-packages stack-env ## Every Molecule scenario on Debian 12 and 13, or SCENARIO=alone (root; 40 minutes)
 	@$(ENVS) ansible mlflow
 	@$(LONG_PROOFS) molecule $(FRESHLY) $(if $(SCENARIO),--only $(SCENARIO))
 
-drill-machines: stack-env machine-packages ## Faults, restores, rotation, upgrade on machines [STACK_DEBIAN=12] [K=…] (root; 40 minutes)
+drill-machines: machine-packages stack-env ## Faults, restores, rotation, upgrade on machines [STACK_DEBIAN=12] [K=…] (root; 40 minutes)
 	@$(ENVS) ansible mlflow
 	@$(LONG_PROOFS) drill $(FRESHLY) $(if $(STACK_DEBIAN),--debian '$(STACK_DEBIAN)') $(if $(K),--only '$(K)')
 

@@ -58,20 +58,20 @@ test-specs: python ## The roles' interfaces
 	@$(ENVS) ansible
 	@$(IN_ANSIBLE) python $(PYTEST) tests/roles/test_specs.py
 
-test-roles: python machine-packages ## The roles' interfaces, and machines with systemd (root)
+test-roles: machine-packages python ## The roles' interfaces, and machines with systemd (root)
 	@$(ENVS) ansible mlflow
 	@$(IN_ANSIBLE) python $(PYTEST) tests/roles
 
-test-machines: stack-env machine-packages ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
+test-machines: machine-packages stack-env ## Two bare machines to MLflow's stack, a fault, a restore; cloud-init (root)
 	@$(ENVS) ansible mlflow
 	@$(IN_ANSIBLE) python $(PYTEST) -rP tests/machines/test_stack.py tests/machines/test_cloud_init.py tests/machines/test_kept_data.py
 
-test-local: stack-env machine-packages ## make bootstrap TARGET=local, a retrain, destroy; seconds of each step (root)
+test-local: machine-packages stack-env ## make bootstrap TARGET=local, a retrain, destroy; seconds of each step (root)
 	@$(ENVS) dev ansible airflow spark-image-2.2
 	@$(JAVA) $(DEV_PYTEST) -rP tests/local
 
-# What boots machines on this host; installed if it is missing and may be (root, Debian).
-MACHINE_PACKAGES := systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
+# What boots machines on this host, and makes our environments; installed if it is missing and may be (root, Debian).
+MACHINE_PACKAGES := python3-venv systemd-container mmdebstrap nftables nmap openssh-client iproute2 pebble
 .PHONY: machine-packages
 machine-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then dpkg -s $(MACHINE_PACKAGES) > /dev/null 2>&1 || \

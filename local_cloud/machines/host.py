@@ -138,9 +138,13 @@ def allowed_hosts() -> list[str]:
 
 
 def pip_default() -> list[str]:
-    """Addresses of the index that pip takes when it is told nothing, as any pip of this host knows them."""
+    """Addresses of the index that pip takes when it is told nothing, as any pip of this host knows them.
+
+    A fresh Debian has none; the environment that brought uv, beside that of this program, does.
+    """
     ask = "from pip._internal.models.index import PyPI as i; print(i.url, 'https://' + i.file_storage_domain)"
-    for python in (sys.executable, "python3", "/usr/bin/python3"):
+    beside = [str(pip.with_name("python")) for pip in sorted(Path(sys.prefix).parent.glob("*/bin/pip"))]
+    for python in (sys.executable, "python3", "/usr/bin/python3", *beside):
         if shutil.which(python) and (found := run(python, "-c", ask, check=False).split()):
             return found
     raise MachineError(

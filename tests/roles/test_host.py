@@ -36,10 +36,17 @@ def test_the_allow_list_holds_the_configured_index(monkeypatch: pytest.MonkeyPat
     assert host.allowed_hosts() == ["debian.company.test", "index.company.test"]
 
 
-def test_the_index_is_known_if_the_running_python_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = host.pip_default()
+def test_the_index_is_known_if_the_running_python_has_no_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known, python = host.pip_default(), shutil.which("python3") or ""
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     assert host.pip_default() == known != []
+    ours = tmp_path / "envs" / "uv" / "bin"
+    ours.mkdir(parents=True)
+    (ours / "pip").touch()
+    (ours / "python").symlink_to(python)
+    monkeypatch.setattr(shutil, "which", lambda program: program if program.startswith(str(tmp_path)) else None)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "envs" / "stack"))
+    assert host.pip_default() == known, "a fresh Debian has no other than the environment beside this program's"
     monkeypatch.setattr(shutil, "which", lambda program: None)
     with pytest.raises(host.MachineError, match="PIP_INDEX_URL"):
         host.pip_default()
