@@ -106,6 +106,13 @@ class Deployed:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout
 
+    def retrain(self) -> dict[str, Any]:
+        """Follows a run of the DAG to its end: the decision, who serves now, and all versions."""
+        begun = time.monotonic()
+        said = self.inside("-m", "tests.local.retrain", str(self.folder))
+        print(f"measured a retrain: {time.monotonic() - begun:.0f} s")
+        return dict(json.loads(said.splitlines()[-1]))
+
     def on(self, machine: str, command: str) -> str:
         words = ["ssh", "-F", str(self.folder / "ssh_config"), machine, command]
         return self.inside("-c", f"import subprocess; print(subprocess.check_output({words!r}, text=True))")

@@ -1,4 +1,6 @@
-"""In the lab of a deployment: its Airflow retrains on a cluster, the decision is printed.
+"""In the lab of a deployment: its Airflow retrains on a cluster of the run; the decision is printed.
+
+The first time the run is the schedule's own, afterwards one that a person triggers.
 
 python -m tests.local.retrain FOLDER    # as JSON, on the last line
 """
@@ -18,11 +20,18 @@ from stack.running.watching import Watch
 def main() -> None:
     system = CloudSystem(Deployment(Path(sys.argv[1])))
     airflow = system.airflow()
-    airflow.unpause(SWEEP, RETRAIN)  # the first run is then the schedule's own
-    run = Watch(airflow, RETRAIN, set(), has_retrained).wait()
+    before = {run["dag_run_id"] for run in airflow.runs()}
+    airflow.unpause(SWEEP, RETRAIN)
+    if before:
+        airflow.trigger(RETRAIN, {})
+    run = Watch(airflow, RETRAIN, before, has_retrained).wait()
     with system.mlflow() as mlflow:
         told = mlflow.get("api/2.0/mlflow/registered-models/alias", 30, name=MODEL, alias="champion").json()
-    print(json.dumps({"decision": airflow.xcom(run, "decide"), "champion": told["model_version"]["version"]}))
+        query = f"name='{MODEL}'"
+        found = mlflow.get("api/2.0/mlflow/model-versions/search", 30, filter=query).json()
+    versions = sorted(each["version"] for each in found["model_versions"])
+    champion = told["model_version"]["version"]
+    print(json.dumps({"decision": airflow.xcom(run, "decide"), "champion": champion, "versions": versions}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make bootstrap TARGET=local`: the whole system on this host, one retrain that promotes, and nothing left of it."""
+"""`make bootstrap TARGET=local`: the whole system on this host, two weeks on a real YARN, and nothing left of it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(5400)
 
 
 def test_one_life(deployed: Deployed) -> None:
-    said = deployed.run("bootstrap", "--target", "local", "--yes")
+    said = deployed.run("bootstrap", "--target", "local", "--engine", "yarn", "--yes")
     print("\n".join(line for line in said.splitlines() if line[2:3] == ":" and line.endswith(" s")))
 
     outputs = deployed.outputs()
@@ -29,7 +29,7 @@ def test_one_life(deployed: Deployed) -> None:
         assert deployed.page_status(said) == 401, "MLflow's page asks this host's browser for a password"
 
     assert "13 files" in deployed.run("upload", "--customers", "1500")
-    found = json.loads(deployed.inside("-m", "tests.local.retrain", str(deployed.folder)).splitlines()[-1])
+    found = deployed.retrain()
     assert (found["decision"]["action"], found["champion"]) == ("promote", "1"), found
     screen = json.loads(deployed.run("status", "--json", status=1))
     assert screen["serving"]["value"]["version"] == "1", "MLflow is asked on its machine, through nginx"
@@ -37,6 +37,12 @@ def test_one_life(deployed: Deployed) -> None:
     if shutil.which("chromium"):
         with deployed.ui() as said:
             pages.look(said)
+
+    assert "/raw/: 2018-07-01.txt;" in deployed.run("upload", "--customers", "1500")
+    found = deployed.retrain()
+    assert found["versions"] == ["1", "2"], "a second week has made a second model"
+    promoted = found["decision"]["action"] == "promote"
+    assert found["champion"] == ("2" if promoted else "1"), found
 
     again = deployed.run("bootstrap", "--yes")
     assert "everything is as the settings say" in again

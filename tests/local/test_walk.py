@@ -1,6 +1,7 @@
 """What an operator does to a deployment in a year, on this host: each step, and MLflow's data are there after it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,6 @@ from tests.local.deployed import Deployed, listing, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
 BOOTSTRAP = ("bootstrap", "--yes")
-
-
 FIRST = ("bootstrap", "--target", "local", "--yes")
 
 
@@ -29,6 +28,8 @@ def test_killed_paused_and_public(deployed: Deployed) -> None:
     assert any(each.startswith("mlflow") for each in paused["unknown"]), paused
     deployed.run("resume")
     assert experiment(deployed, "find") == kept
+    deployed.run("upload", "--customers", "1500")
+    assert deployed.retrain()["champion"] == "1", "what runs again also works"
 
     deployed.settings(mlflow="{ public = true }")
     deployed.run(*BOOTSTRAP)
@@ -67,6 +68,24 @@ def test_an_own_database_and_back(deployed: Deployed) -> None:
     deployed.run(*BOOTSTRAP)
     deployed.run("restore", "--backup", "latest", "--yes")
     assert experiment(deployed, "find") == kept, "and back"
+
+
+def test_two_side_by_side(deployed: Deployed, tmp_path: Path) -> None:
+    """Of the same names and addresses, each in a network of its own; the end of one is nothing to the other."""
+    deployed.run(*FIRST)
+    kept = experiment(deployed, "make")
+    second = Deployed(tmp_path / "second", listing())
+    try:
+        second.run(*FIRST)
+        experiment(second, "make")
+        assert deployed.outputs()["mlflow"]["internal_address"] == second.outputs()["mlflow"]["internal_address"]
+        for each in (deployed, second):
+            assert json.loads(each.run("status", "--json", status=1))["unknown"] == []
+        second.run("destroy", "--yes")
+        assert (processes_of(second.site), listing()) == (set(), second.before)
+    finally:
+        second.remove()
+    assert experiment(deployed, "find") == kept
 
 
 def test_new_passwords_a_new_mlflow_and_the_end(deployed: Deployed) -> None:
