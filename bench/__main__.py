@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from bench import goals
 from stack.common.console import say, step
 from stack.common.envs import ROOT, ensure, python_of
 from stack.common.errors import StackError
@@ -32,6 +33,7 @@ MADE = ("!bench/RESULTS.md", "!bench/scale/measured.json")
 INPUTS = ("bench", *MADE, "simulator", "spark_app", "requirements/stack.txt", "requirements/bench.txt")
 TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
 YEAR = {"customers": 1_000, "terminals": 2_000, "days": 368}  # a year and three days: 0.7 million rows
+TWO_YEARS = {"customers": 1_020, "terminals": 2_040, "days": 730}  # as many rows as the sample's, in a file a day
 SAMPLE_DAYS = 154  # 22 weeks of 5,000 cards: 1.5 million rows
 FULL = {"customers": 808_000, "terminals": 1_616_000, "days": 30}  # one month of the public lake: 47 million rows
 
@@ -133,15 +135,21 @@ def comparison(bench: Bench) -> str:
     return bench.run(bench.stack("bench.comparison", bench.features(), place, json.dumps(plan)))
 
 
+def words(sizes: dict[str, int]) -> list[object]:
+    """Sizes of a generated lake, as its generator takes them."""
+    return [word for name, value in sizes.items() for word in (f"--{name}", value)]
+
+
 def prepare(bench: Bench) -> str:
-    return bench.run(bench.spark("bench.prepare", bench.raw(), bench.scratch / "prepare"))
+    daily = bench.scratch / "daily"
+    bench.run(bench.stack("simulator", "--out", daily, "--days-per-file", 1, *words(TWO_YEARS)))
+    return bench.run(bench.spark("bench.prepare", bench.raw(), daily, bench.scratch / "prepare"))
 
 
 def score(bench: Bench) -> str:
     """A year of its own, of fewer cards than the other sections have."""
     raw = bench.scratch / "year"
-    sizes = [word for name, value in YEAR.items() for word in (f"--{name}", value)]
-    bench.run(bench.stack("simulator", "--out", raw, "--days-per-file", 1, *sizes))
+    bench.run(bench.stack("simulator", "--out", raw, "--days-per-file", 1, *words(YEAR)))
     return bench.run(bench.spark("bench.score", raw, bench.scratch / "score"))
 
 
@@ -167,10 +175,14 @@ def peers(bench: Bench) -> str:
     return bench.run(bench.spark("bench.decisions.peers"), progress=True)
 
 
+def demo(bench: Bench) -> str:
+    return bench.run(bench.stack("bench.demo", bench.scratch / "demo"))
+
+
 def full(bench: Bench) -> str:
     lake = bench.scratch / "full"
-    sizes = [word for name, value in FULL.items() for word in (f"--{name}", value)]
-    made = bench.run(bench.stack("simulator", "--out", lake / "raw", "--days-per-file", FULL["days"], *sizes))
+    generator = bench.stack("simulator", "--out", lake / "raw", "--days-per-file", FULL["days"], *words(FULL))
+    made = bench.run(generator)
     return f"{bench.run(bench.spark('bench.full', lake))}\nGenerated in {made.splitlines()[-1]}.\n"
 
 
@@ -187,6 +199,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "features": ("Features against sliding windows and against pandas", features),
     "comparison": ("The handbook's features by five engines", comparison),
     "prepare": ("`prepare`, by the number of files", prepare),
+    "demo": ("The demo, week by week", demo),
     "score": ("`score`, each day of a year", score),
     "age": ("A retrain when the lake grows older", age),
     "full": ("One full-size file", full),
@@ -211,10 +224,11 @@ def sections_of(text: str) -> dict[str, str]:
 
 
 def record(title: str, text: str) -> None:
-    """Puts a section into the results file, in place of the one before."""
+    """Puts a section into the results file, in place of the one before, and says at its top what is reached by now."""
     known = sections_of(RESULTS.read_text()) if RESULTS.exists() else {}
     known[title] = f"\n{text}\n"
-    order = [name for name, _ in SECTIONS.values() if name in known]
+    known[goals.TITLE] = f"\n{goals.table(known)}\n"
+    order = [goals.TITLE, *(name for name, _ in SECTIONS.values() if name in known)]
     RESULTS.write_text(TITLE + "".join(f"\n## {name}\n{known[name]}" for name in order))
 
 

@@ -1,12 +1,12 @@
-"""What `prepare` costs, by the number of files: ``python -m bench.prepare RAW SCRATCH`` (``PYTHONPATH=spark_app``).
+"""What `prepare` costs by files: ``python -m bench.prepare RAW DAILY SCRATCH`` (``PYTHONPATH=spark_app``).
 
-RAW is a folder of weekly raw files. The same rows are prepared as they are, cut into a file a day, and one new week
-at a time. The JVM is warmed up on two weeks first; "cold" is one week as the first thing that a session does.
+RAW is a folder of weekly raw files, DAILY one of about as many rows in a file a day. All are prepared at once, and of
+RAW one new week at a time. The JVM is warmed up on two weeks first; "cold" is one week as the first thing that a
+session does.
 """
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import statistics
 import sys
@@ -23,29 +23,12 @@ from fraud_retraining.preparation import prepare
 RUNS = 3
 
 
-def text_of(path: Path) -> str:
-    return gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
-
-
 def lake_of(files: list[Path], root: Path) -> Path:
     """A lake with these raw files."""
     shutil.rmtree(root, ignore_errors=True)
     (root / "raw").mkdir(parents=True)
     for path in files:
         shutil.copy(path, root / "raw")
-    return root
-
-
-def daily(files: list[Path], root: Path) -> Path:
-    """A lake with the same rows in a file a day."""
-    lake_of([], root)
-    for path in files:
-        header, *rows = text_of(path).splitlines()
-        days: dict[str, list[str]] = {}
-        for row in rows:
-            days.setdefault(row.split(",")[1].strip()[:10], []).append(row)
-        for day, found in days.items():
-            (root / "raw" / f"{day}.txt").write_text("\n".join([header, *found, ""]))
     return root
 
 
@@ -76,7 +59,7 @@ def one_week(spark: SparkSession, files: list[Path], root: Path) -> Iterator[tup
         yield seconds(spark, root, path.name)
 
 
-def main(spark: SparkSession, raw: Path, scratch: Path) -> None:
+def main(spark: SparkSession, raw: Path, daily: Path, scratch: Path) -> None:
     files = sorted(raw.glob("*.txt*"))
     print("| files | rows | seconds | rows/s |", "|---|--:|--:|--:|", sep="\n")
 
@@ -87,10 +70,10 @@ def main(spark: SparkSession, raw: Path, scratch: Path) -> None:
     line("one week, cold", [seconds(spark, lake_of(files[:1], scratch / "cold"), "cold")])
     seconds(spark, lake_of(files[:2], scratch / "warm"), "warm")
     line(f"all {len(files)} weeks at once", list(whole(spark, lake_of(files, scratch / "weekly"))))
-    days = daily(files, scratch / "daily")
-    line(f"the same in {len(list((days / 'raw').iterdir()))} daily files", list(whole(spark, days)))
+    days = sorted(daily.glob("*.txt*"))
+    line(f"as many rows in {len(days)} daily files", list(whole(spark, lake_of(days, scratch / "daily"))))
     line(f"one new week, {len(files) - RUNS} prepared before", list(one_week(spark, files, scratch / "weekly")))
 
 
 if __name__ == "__main__":
-    main(jobs.session("bench"), Path(sys.argv[1]), Path(sys.argv[2]))
+    main(jobs.session("bench"), *map(Path, sys.argv[1:]))

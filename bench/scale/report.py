@@ -142,6 +142,9 @@ def table(runs: Sequence[Measured]) -> str:
     for each in predictions(runs):
         cells = [f"{each.rows:,}", f"{each.predicted:.1f}", f"{each.measured:.1f}", f"{each.off:+.0%}"]
         lines.append(f"| {each.run} | {each.step} | {' | '.join(cells)} |")
+    for each in totals(predictions(runs)):
+        cells = [f"{each['predicted']:.1f}", f"{each['measured']:.1f}", f"{each['off']:+.0%}"]
+        lines.append(f"| {each['run']} | all steps | | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
