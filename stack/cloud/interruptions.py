@@ -1,38 +1,21 @@
-"""What a killed command has left behind: a Terraform that is still at work, and its lock on the remote state."""
+"""What a killed command has left behind: Terraform's lock on the remote state."""
 
-import contextlib
 import getpass
 import json
 import socket
 import time
 from typing import Any
 
-import psutil
 from botocore.exceptions import ClientError
 
 from stack.cloud.deployment import Deployment
+from stack.cloud.programs import await_former
 from stack.cloud.terraform import Terraform
 from stack.common.console import say
 from stack.common.errors import StackError
 
 STATE_KEY = "fraud-retraining.tfstate"
 LOCK_KEY = f"{STATE_KEY}.tflock"
-
-
-def is_running(process: dict[str, Any] | None) -> bool:
-    """Whether that very process lives: a number is given again, together with its time of birth it is not."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process is not None and psutil.Process(process["pid"]).create_time() == process["started"]
-    return False
-
-
-def wait_for_terraform(deployment: Deployment) -> None:
-    """Waits for a Terraform which an earlier command has left at work when it was killed."""
-    last = deployment.load("terraform-process", None)
-    if is_running(last):
-        say(f"Terraform (process {last['pid']}) of an earlier command is still at work: waiting until it has ended")
-        while is_running(last):
-            time.sleep(0.2)
 
 
 def release_stale_lock(deployment: Deployment, terraform: Terraform, s3: Any, bucket: str) -> None:
@@ -47,7 +30,7 @@ def release_stale_lock(deployment: Deployment, terraform: Terraform, s3: Any, bu
         if problem.response["Error"]["Code"] in ("NoSuchKey", "404"):
             return
         raise
-    wait_for_terraform(deployment)
+    await_former(deployment, "Terraform")
     began = deployment.load("terraform-lock", {"since": time.time()})["since"]
     ours = lock["Who"] == f"{getpass.getuser()}@{socket.gethostname()}"
     if not ours or lock["Created"] < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began)):

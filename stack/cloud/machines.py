@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from stack.cloud import inventory
+from stack.cloud import inventory, programs
 from stack.cloud.account import environment_without_secrets
 from stack.cloud.deployment import Deployment, contents
 from stack.cloud.outputs import Outputs
@@ -93,9 +93,13 @@ def run_playbook(deployment: Deployment, name: str, *options: str) -> None:
 def run_ansible(deployment: Deployment, program: str, *arguments: str) -> None:
     command = [str(envs.ENVS / "ansible" / "bin" / program), "-i", str(deployment.inventory), *arguments]
     path = f"{envs.ENVS / 'ansible' / 'bin'}:{environment_without_secrets()['PATH']}"
-    done = subprocess.run(command, cwd=deployment.project, env=environment_without_secrets() | {"PATH": path})
-    if done.returncode:
+    programs.await_former(deployment, "Ansible")
+    environment = environment_without_secrets() | {"PATH": path}
+    with subprocess.Popen(command, cwd=deployment.project, env=environment) as process:
+        programs.remember(deployment, "Ansible", process.pid)
+        status = process.wait()
+    if status:
         raise StackError(
-            f"`{program}` ended with status {done.returncode}; what failed is above. Mend it and run this again; it "
+            f"`{program}` ended with status {status}; what failed is above. Mend it and run this again; it "
             f"goes on from here. To look at the machine: `ssh -F {deployment.ssh_config} mlflow`."
         )

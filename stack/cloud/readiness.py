@@ -13,7 +13,7 @@ from dags.retraining.settings import require_cron
 from stack.cloud import registry
 from stack.cloud.account import AT_LOG_IN, Account, api_endpoint
 from stack.cloud.deployment import Deployment
-from stack.cloud.interruptions import wait_for_terraform
+from stack.cloud.programs import await_former
 from stack.cloud.settings import read_expressions, read_settings, read_variables, require_known
 from stack.cloud.way_in import require_way_in
 from stack.common.checks import Checks, find_python, run_checks
@@ -111,5 +111,5 @@ def log_in(deployment: Deployment, reach: bool = False) -> Account:
     with step("checking tools, settings and credentials"):
         if not run_checks(checks(deployment) | way):
             raise StackError("Mend what is marked FAIL, then run this again; nothing was changed.")
-    wait_for_terraform(deployment)
+    await_former(deployment, "Terraform")
     return Account.find()

@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from dags.retraining.patience import FRESH, S3_NOT_YET
-from stack.cloud import registry
+from stack.cloud import programs, registry
 from stack.cloud.deployment import Deployment
 from stack.common.errors import StackError
 
@@ -69,8 +67,7 @@ class Terraform:
                 stderr=out,
                 start_new_session=True,
             )
-        started = psutil.Process(process.pid).create_time()
-        self.deployment.save("terraform-process", {"pid": process.pid, "started": started})
+        started = programs.remember(self.deployment, "Terraform", process.pid)
         if arguments[0] in ("plan", "apply", "destroy", "import"):
             self.deployment.save("terraform-lock", {"since": started})
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stack.cloud.interruptions import is_running
+from stack.cloud.programs import is_running
 from stack.local import deploy
 from tests.bootstrap.cloud_fixture import CloudFixture, bucket
 from tests.support.waiting import wait_until

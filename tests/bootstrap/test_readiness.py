@@ -5,10 +5,8 @@ import json
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
-from stack.cloud import interruptions
 from stack.cloud.deployment import Deployment
 from stack.cloud.settings import require_known
 from stack.local.state import write_private
@@ -157,10 +155,3 @@ def test_two_at_once_are_kept_apart(untouched: CloudFixture) -> None:
         status, printed = untouched.run("bootstrap", "--yes")
     assert status == 1
     assert "Another `make bootstrap` (process 4711) is at work" in printed
-
-
-def test_a_process_is_known_by_its_number_and_birth() -> None:
-    born = psutil.Process().create_time()
-    assert interruptions.is_running({"pid": os.getpid(), "started": born})
-    assert not interruptions.is_running({"pid": os.getpid(), "started": born - 1})  # the number was given again
-    assert not interruptions.is_running(None)
