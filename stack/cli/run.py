@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from dags.retraining import patience
-from local_cloud.machines.host import MachineError
 from stack.cli import board, cloud, local, running
 from stack.common.console import say_indented
 from stack.common.errors import StackError
@@ -60,8 +59,6 @@ def main() -> int:
 
 
 def in_a_sentence(problem: Exception, state: Path | None) -> str | None:
-    if isinstance(problem, MachineError):
-        return f"{problem}."
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
         return f"The disk of {state or Path()} is full. Make room."
     return patience.sentence(problem)

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from local_cloud.machines import host
@@ -16,6 +18,15 @@ from stack.lab import programs
 from stack.lab.site import INSIDE, Site
 
 ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.2")
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """What the host refuses reaches a person as the other things do."""
+    try:
+        yield
+    except host.MachineError as problem:
+        raise StackError(f"{problem}.") from problem
 
 
 def is_outside(folder: Path) -> bool:
@@ -56,7 +67,8 @@ def run_inside(folder: Path, arguments: list[str]) -> int:
     Programs of the cloud that do not run are started first.
     """
     site = Site(folder)
-    programs.start(site)
+    with in_a_sentence():
+        programs.start(site)
     inside = [sys.executable, "-m", "local_cloud.machines.inside", site.lab.name]
     command = [sys.executable, "-m", "stack", *arguments]
     return subprocess.run([*inside, *command], cwd=ROOT, env=site.environment()).returncode
@@ -65,7 +77,7 @@ def run_inside(folder: Path, arguments: list[str]) -> int:
 def remove(folder: Path) -> None:
     """Removes what stands for the cloud: machines, processes, network and files."""
     site = Site(folder)
-    with step("the lab and the cloud's programs"):
+    with step("the lab and the cloud's programs"), in_a_sentence():
         lab = [sys.executable, "-m", "local_cloud.machines", f"--lab={site.lab.name}", "down", "--all", "--forget"]
         host.run(*lab)
     shutil.rmtree(folder, ignore_errors=True)

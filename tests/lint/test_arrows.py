@@ -18,12 +18,14 @@ OURS = {"bench", "dags", "fraud_retraining", "local_cloud", "role_readme", "simu
 # room (a folder, the longest that fits) -> what its files may import of ours
 ARROWS = {
     "ansible": set(),
-    # Its YARN is the local cloud's, its prices are those of `make cost`, its executors are told what the DAG tells.
+    # Its YARN is the local cloud's, its executors are told what the DAG tells, its weeks are those of the demo.
     "bench": {
         "bench",
         "fraud_retraining",
         "simulator",
         "stack.common",
+        "stack.local",
+        "stack.running",
         "tests.support",
         "local_cloud",
         "dags.retraining.executors",

@@ -51,6 +51,11 @@ def processes_of(site: Site) -> set[str]:
     return found
 
 
+def left_behind(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What is on this host that was not; what another deployment has meanwhile taken away is its own affair."""
+    return {kind: more for kind, there in listing().items() if (more := there - before[kind])}
+
+
 class Deployed:
     """One deployment, as a person types its commands; `before` is what the host had when there was none."""
 

@@ -11,7 +11,6 @@ import requests
 from botocore.exceptions import ClientError, EndpointConnectionError
 from yandexcloud.operations import OperationError, OperationResult
 
-from local_cloud.machines.host import MachineError
 from stack.cli import run, running
 from stack.common.envs import ROOT
 from stack.local import demo
@@ -91,7 +90,6 @@ class Refused(grpc.RpcError):
         (requests.ConnectionError("refused"), 1, "ConnectionError: refused. A service is away"),
         (OperationError("Error code: 8. Message: disks. Meta: None.", OperationResult(None)), 1, "RESOURCE_EXHAUSTED"),
         (TimeoutError("c9q is not deleted after 1800 s"), 1, "c9q is not deleted after 1800 s"),
-        (MachineError("No pip is told which index to use"), 1, "No pip is told which index to use. What was started"),
     ],
 )
 def test_a_command_that_cannot_go_on_says_how(

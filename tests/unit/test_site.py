@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.machines import host
 from stack.cloud.deployment import Deployment
 from stack.common.envs import ROOT
 from stack.common.errors import StackError
@@ -32,3 +33,12 @@ def test_the_engine_is_chosen_when_it_is_made(
 )
 def test_commands_name_the_deployment_that_is_meant(folder: Path, argument: str) -> None:
     assert Deployment(folder).argument == argument
+
+
+def test_what_a_host_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise host.MachineError("no pip is told which index to use")
+
+    monkeypatch.setattr(programs, "start", refuse)
+    with pytest.raises(StackError, match=r"^no pip is told which index to use\.$"):
+        commands.run_inside(tmp_path, ["status"])
