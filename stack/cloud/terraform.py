@@ -57,10 +57,11 @@ class Terraform:
         Raises:
             StackError: another status than the expected ones; the message of Terraform stands above.
         """
-        log = self.log
+        log, name = self.log, arguments[0]
+        plain = [] if sys.stdout.isatty() else ["-no-color"]  # its own output is a file
         with open(log, "wb") as out:
             process = subprocess.Popen(
-                self.command(*arguments),
+                self.command(name, *plain, *arguments[1:]),
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -68,7 +69,7 @@ class Terraform:
                 start_new_session=True,
             )
         started = programs.remember(self.deployment, "Terraform", process.pid)
-        if arguments[0] in ("plan", "apply", "destroy", "import"):
+        if name in ("plan", "apply", "destroy", "import"):
             self.deployment.save("terraform-lock", {"since": started})
         try:
             show_while(log, lambda: process.poll() is None)
@@ -78,7 +79,7 @@ class Terraform:
             raise
         if process.returncode not in expected:
             raise StackError(
-                f"`terraform {arguments[0]}` in {self.path} ended with status {process.returncode}; its message is "
+                f"`terraform {name}` in {self.path} ended with status {process.returncode}; its message is "
                 "above. What was made is kept in the state: mend the cause and run the same command again; it goes on."
             )
         return process.returncode

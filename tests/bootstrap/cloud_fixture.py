@@ -220,6 +220,7 @@ class CloudFixture:
         """(exit status, everything printed)."""
         process = self.start(command, *options, **environment)
         printed, _ = process.communicate(answer, timeout=240)
+        assert "\x1b" not in printed, "what is no terminal gets no colours"
         return process.returncode, printed
 
     def bootstrap(self, **environment: str) -> str:
