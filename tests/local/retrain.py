@@ -12,14 +12,23 @@ from pathlib import Path
 from stack.cloud.deployment import Deployment
 from stack.cloud.system import CloudSystem
 from stack.common.release import MODEL
+from stack.common.waiting import wait_until
 from stack.local.cycle import has_retrained
-from stack.running.airflow_api import RETRAIN, SWEEP
+from stack.running.airflow_api import RETRAIN, SWEEP, Airflow
 from stack.running.watching import Watch
+
+PARSED = 300  # seconds until Airflow must have parsed the DAGs
+
+
+def knows(airflow: Airflow) -> bool:
+    return RETRAIN in {dag["dag_id"] for dag in airflow.call("GET", "dags")["dags"]}
 
 
 def main() -> None:
     system = CloudSystem(Deployment(Path(sys.argv[1])))
     airflow = system.airflow()
+    if not wait_until(lambda: knows(airflow), PARSED, 2):
+        sys.exit(f"Airflow has no `{RETRAIN}` {PARSED} s after the deployment was made")
     before = {run["dag_run_id"] for run in airflow.runs()}
     airflow.unpause(SWEEP, RETRAIN)
     if before:
