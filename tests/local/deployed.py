@@ -51,11 +51,6 @@ def processes_of(site: Site) -> set[str]:
     return found
 
 
-def left_behind(before: dict[str, set[str]]) -> dict[str, set[str]]:
-    """What is on this host that was not; what another deployment has meanwhile taken away is its own affair."""
-    return {kind: more for kind, there in listing().items() if (more := there - before[kind])}
-
-
 class Deployed:
     """One deployment, as a person types its commands; `before` is what the host had when there was none."""
 
@@ -145,6 +140,13 @@ class Deployed:
             session.mount("https://", ByName(found[1]))
             session.verify, session.trust_env = str(self.folder / "mlflow-ca.pem"), False
             return session.get(f"https://{found[2]}/", headers={"Host": found[1]}, timeout=30).status_code
+
+    def left_behind(self) -> dict[str, set[str]]:
+        """What is on this host that was not before, but for what names another deployment that is there."""
+        others = {path.name for path in host.STATE.glob("labs/local-*")} - {self.site.lab.name}
+        more = {kind: there - self.before[kind] for kind, there in listing().items()}
+        ours = {kind: {each for each in new if not any(name in each for name in others)} for kind, new in more.items()}
+        return {kind: new for kind, new in ours.items() if new}
 
     def remove(self) -> None:
         """What a test that failed midway leaves."""

@@ -10,7 +10,7 @@ import pytest
 
 from stack.cli.run import main
 from tests.local import pages
-from tests.local.deployed import Deployed, left_behind, processes_of
+from tests.local.deployed import Deployed, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
 
@@ -51,7 +51,7 @@ def test_one_life(deployed: Deployed) -> None:
     deployed.run("destroy", "--yes")
     assert not deployed.folder.exists()
     assert processes_of(deployed.site) == set()
-    assert left_behind(deployed.before) == {}
+    assert deployed.left_behind() == {}
 
 
 def test_it_is_refused_before_anything_is_made(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.deployed import Deployed, left_behind, listing, processes_of
+from tests.local.deployed import Deployed, listing, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
 BOOTSTRAP = ("bootstrap", "--yes")
@@ -82,7 +82,7 @@ def test_two_side_by_side(deployed: Deployed, tmp_path: Path) -> None:
         for each in (deployed, second):
             assert json.loads(each.run("status", "--json", status=1))["unknown"] == []
         second.run("destroy", "--yes")
-        assert (processes_of(second.site), left_behind(second.before)) == (set(), {})
+        assert (processes_of(second.site), second.left_behind()) == (set(), {})
     finally:
         second.remove()
     assert experiment(deployed, "find") == kept
@@ -98,4 +98,4 @@ def test_new_passwords_a_new_mlflow_and_the_end(deployed: Deployed) -> None:
     deployed.run("destroy", "--yes")
     assert not deployed.folder.exists()
     assert processes_of(deployed.site) == set()
-    assert left_behind(deployed.before) == {}
+    assert deployed.left_behind() == {}
