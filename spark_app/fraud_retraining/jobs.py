@@ -23,6 +23,8 @@ SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
+    # Rows that are kept for a second look would be counted value by value, to compress what hardly compresses.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Files are written to a folder of the run first, so nobody sees a half-committed one; version 1 renames all twice.
     "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
 }

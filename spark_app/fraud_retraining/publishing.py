@@ -117,11 +117,18 @@ def labels_of(former: Optional[Manifest], change: Optional[Correction], staged: 
     return ripening.seen_again(former, change.frauds if change else {}, seen)
 
 
+# Columns of which hardly two values are equal: a dictionary of them is built, found too large and thrown away.
+UNIQUE = {
+    f"parquet.enable.dictionary#{name}": "false" for name in ("transaction_id", "tx_datetime", "tx_time_seconds")
+}
+
+
 def stage(lake: Lake, rows: DataFrame, batch: Batch, any_bad: bool, staging: str) -> None:
     """Write good rows by file and day, bad rows by file and rule below ``staging``, each in a stable order."""
-    good = rows.where("rule IS NULL").select("number", *quality.PREPARED_SCHEMA, F.to_date("tx_datetime").alias("day"))
+    good = rows.where("rule IS NULL").select("number", *quality.PREPARED_SCHEMA, quality.day_of().alias("day"))
     ordered = by_day(good, batch).sortWithinPartitions("number", "day", "tx_datetime", "transaction_id")
-    ordered.write.mode("overwrite").partitionBy("number", "day").parquet(lake.files.path(f"{staging}/prepared"))
+    written = ordered.write.mode("overwrite").partitionBy("number", "day").options(**UNIQUE)
+    written.parquet(lake.files.path(f"{staging}/prepared"))
     if not any_bad:
         return
     bad = rows.where("rule IS NOT NULL").withColumn("file", quality.by_number(batch.names, "string"))

@@ -70,6 +70,27 @@ def header_names(line: str) -> List[str]:
     return [name.strip() for name in line.lstrip("\ufeff").strip().lstrip("#").split("|")]
 
 
+SHAPES = {
+    "bigint": r"^-?\d{1,18}$",
+    "int": r"^-?\d{1,9}$",
+    "double": r"^-?\d{1,12}(\.\d{1,20})?$",
+    "timestamp": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$",
+}
+DIGITS = {"bigint": 18, "int": 9}
+
+
+def value(text: Column, kind: str) -> Column:
+    """The value of a text, null if it has not the shape of its kind.
+
+    A number that is written as Spark would write it has the shape, and is told without an expression over text.
+    """
+    shaped = F.when(text.rlike(SHAPES[kind]), text).cast(kind)
+    if kind not in DIGITS:
+        return shaped
+    number, most = text.cast(kind), 10 ** DIGITS[kind] - 1
+    return F.when((number.cast("string") == text) & number.between(-most, most), number).otherwise(shaped)
+
+
 def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
     """Raw text to typed columns and the broken rule.
 
@@ -82,16 +103,7 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
     """
     fields = F.split("value", ",")
     texts = {name: F.trim(fields[i]) for i, name in enumerate(COLUMNS)}
-    shapes = {
-        "bigint": r"^-?\d{1,18}$",
-        "int": r"^-?\d{1,9}$",
-        "double": r"^-?\d{1,12}(\.\d{1,20})?$",
-        "timestamp": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$",
-    }
-    typed = [
-        F.when(texts[name].rlike(shapes[kind]), texts[name]).cast(kind).alias(name)
-        for name, kind in PREPARED_SCHEMA.items()
-    ]
+    typed = [value(texts[name], kind).alias(name) for name, kind in PREPARED_SCHEMA.items()]
     others = [name for name in lines.columns if name != "value"]
     unlabelled = ((texts["tx_fraud"] == "") & (texts["tx_fraud_scenario"] == "")).alias("unlabelled")
     parsed = lines.select(*others, F.col("value").alias("line"), F.size(fields).alias("fields"), unlabelled, *typed)
@@ -99,13 +111,18 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
     return parsed.withColumn("rule", reason).drop("fields", "unlabelled")
 
 
+def day_number() -> Column:
+    """Day of ``tx_datetime`` (UTC) in days since 1970: what ``to_date`` says, without a calendar for each row."""
+    return F.floor(F.unix_timestamp("tx_datetime") / 86400).cast("int")
+
+
 def day_of() -> Column:
-    return F.to_date("tx_datetime")
+    return F.expr("date_from_unix_date(floor(unix_timestamp(tx_datetime) / 86400))")
 
 
 def with_shift(parsed: DataFrame) -> DataFrame:
     """Adds ``shift``, the day that ``tx_time_days`` counts from, in days since 1970."""
-    return parsed.withColumn("shift", F.datediff(day_of(), F.lit(date(1970, 1, 1))) - F.col("tx_time_days"))
+    return parsed.withColumn("shift", day_number() - F.col("tx_time_days"))
 
 
 def cells(parsed: DataFrame, starts: Mapping[int, date]) -> DataFrame:
