@@ -118,9 +118,7 @@ def labels_of(former: Optional[Manifest], change: Optional[Correction], staged: 
 
 
 # Columns of which hardly two values are equal: a dictionary of them is built, found too large and thrown away.
-UNIQUE = {
-    f"parquet.enable.dictionary#{name}": "false" for name in ("transaction_id", "tx_datetime", "tx_time_seconds")
-}
+UNIQUE = {f"parquet.enable.dictionary#{name}": "false" for name in ("transaction_id", "tx_datetime", "tx_time_seconds")}
 
 
 def stage(lake: Lake, rows: DataFrame, batch: Batch, any_bad: bool, staging: str) -> None:

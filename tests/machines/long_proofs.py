@@ -7,15 +7,17 @@ Needs root, and the environments `ansible` (whose Python runs it), `mlflow` and 
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cloud.machines import base
+from local_cloud.machines import base, host
+from stack.common.files import locked
 from tests.support import ROOT
 from tests.support.kept import KeptFile, digest
 
@@ -57,6 +59,20 @@ def run(*command: str | Path, **environment: str) -> int:
     return subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, env=everything).returncode
 
 
+@contextlib.contextmanager
+def held(lab: str) -> Iterator[None]:
+    """Keeps every other proof away from the machines of a lab: it would remove them under this one's feet."""
+    file = host.STATE / f".proof-{lab}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(file, wait=False))
+        except BlockingIOError as problem:
+            print(f"Process {problem.strerror} is at work on the lab {lab}: waiting until it has ended", flush=True)
+            stack.enter_context(locked(file))
+        yield
+
+
 def molecule(only: Iterable[str], fresh: bool) -> int:
     """Runs every scenario that has not passed yet, whatever the others do, and prints a table."""
     wanted = [scenario for scenario in SCENARIOS if not only or {scenario.id, scenario.name} & set(only)]
@@ -72,16 +88,15 @@ def molecule(only: Iterable[str], fresh: bool) -> int:
                 f"passed on {before[scenario.id].date}, {before[scenario.id].seconds / 60:.1f} minutes"
             )
             continue
-        begun = time.monotonic()
         # Two checkouts, or two labs, may run the same scenario: each has its own working directory.
-        status = run(
-            "molecule",
-            "test",
-            "-s",
-            scenario.name,
-            STACK_DEBIAN=scenario.debian or base.DEFAULT,
-            MOLECULE_EPHEMERAL_DIRECTORY=str(PROOFS / f"molecule-{scenario.id}"),
-        )
+        place = {
+            "MACHINES_LAB": os.environ.get("MACHINES_LAB", f"molecule-{scenario.name}"),
+            "STACK_DEBIAN": scenario.debian or base.DEFAULT,
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(PROOFS / f"molecule-{scenario.id}"),
+        }
+        with held(place["MACHINES_LAB"]):
+            begun = time.monotonic()
+            status = run("molecule", "test", "-s", scenario.name, **place)
         seconds = time.monotonic() - begun
         if status == 0:
             kept.add(scenario.id, seconds, {})
@@ -92,7 +107,7 @@ def molecule(only: Iterable[str], fresh: bool) -> int:
 
 def drill(debian: str, only: str, fresh: bool) -> int:
     """Runs the cases that have not passed yet; the machines stay if one fails, and the next call goes on with them."""
-    lab = os.environ.get("MACHINES_LAB", "molecule-stack")
+    lab = os.environ.get("MACHINES_LAB", "drill-machines")
     environment = {"MACHINES_LAB": lab, "STACK_DEBIAN": debian, "MOLECULE_PROJECT_DIRECTORY": str(ROOT)}
     options = ["-p", "no:cacheprovider", "-p", "tests.support.proof"]
     options += ["--keep", f".proofs/drill-machines-{debian}.jsonl", *(["-k", only] if only else [])]
@@ -102,18 +117,21 @@ def drill(debian: str, only: str, fresh: bool) -> int:
         if status := run("ansible-playbook", "--inventory=molecule/stack/inventory.yml", name, **environment):
             sys.exit(status)
 
-    if fresh:
-        playbook("molecule/stack/destroy.yml")
     if not fresh and nothing_left(*pytest):
         print(f"Every case has passed with the same inputs ({PROOFS}/drill-machines-{debian}.jsonl)")
         return 0
-    playbook("molecule/stack/create.yml")  # boots what is there; makes what is not
-    playbook("site.yml")
-    status = run(*pytest, "-v", "-s", *(["--fresh"] if fresh else []), **environment)
-    if status:
-        print(f"The machines stay (lab {lab}); the same command goes on with what has not passed, with FRESH=1 anew")
-    else:
-        playbook("molecule/stack/destroy.yml")
+    with held(lab):
+        if fresh:
+            playbook("molecule/stack/destroy.yml")
+        playbook("molecule/stack/create.yml")  # boots what is there; makes what is not
+        playbook("site.yml")
+        status = run(*pytest, "-v", "-s", *(["--fresh"] if fresh else []), **environment)
+        if status:
+            print(
+                f"The machines stay (lab {lab}); the same command goes on with what has not passed, with FRESH=1 anew"
+            )
+        else:
+            playbook("molecule/stack/destroy.yml")
     return status
 
 
