@@ -127,9 +127,7 @@ def drill(debian: str, only: str, fresh: bool) -> int:
         playbook("site.yml")
         status = run(*pytest, "-v", "-s", *(["--fresh"] if fresh else []), **environment)
         if status:
-            print(
-                f"The machines stay (lab {lab}); the same command goes on with what has not passed, with FRESH=1 anew"
-            )
+            print(f"The machines stay (lab {lab}); the same command goes on where it was, with FRESH=1 anew")
         else:
             playbook("molecule/stack/destroy.yml")
     return status
