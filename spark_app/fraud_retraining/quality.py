@@ -111,18 +111,17 @@ def parse(lines: DataFrame, rules: Mapping[str, str] = RULES) -> DataFrame:
     return parsed.withColumn("rule", reason).drop("fields", "unlabelled")
 
 
-def day_number() -> Column:
-    """Day of ``tx_datetime`` (UTC) in days since 1970: what ``to_date`` says, without a calendar for each row."""
-    return F.floor(F.unix_timestamp("tx_datetime") / 86400).cast("int")
+DAY_NUMBER = "cast(floor(unix_timestamp(tx_datetime) / 86400) AS int)"  # in days since 1970, UTC
 
 
 def day_of() -> Column:
-    return F.expr("date_from_unix_date(floor(unix_timestamp(tx_datetime) / 86400))")
+    """What ``to_date`` says of ``tx_datetime``, without a calendar for each row."""
+    return F.expr(f"date_from_unix_date({DAY_NUMBER})")
 
 
 def with_shift(parsed: DataFrame) -> DataFrame:
     """Adds ``shift``, the day that ``tx_time_days`` counts from, in days since 1970."""
-    return parsed.withColumn("shift", day_number() - F.col("tx_time_days"))
+    return parsed.withColumn("shift", F.expr(f"{DAY_NUMBER} - tx_time_days"))
 
 
 def cells(parsed: DataFrame, starts: Mapping[int, date]) -> DataFrame:
