@@ -1,8 +1,8 @@
-"""What `prepare` costs by files: ``python -m bench.prepare RAW DAILY SCRATCH`` (``PYTHONPATH=spark_app``).
+"""What `prepare` costs by files: ``python -m bench.prepare RAW WEEKLY DAILY SCRATCH`` (``PYTHONPATH=spark_app``).
 
-RAW is a folder of weekly raw files, DAILY one of about as many rows in a file a day. All are prepared at once, and of
-RAW one new week at a time. The JVM is warmed up on two weeks first; "cold" is one week as the first thing that a
-session does.
+RAW is a folder of weekly raw files; WEEKLY and DAILY have about as many rows of two years, the same in a file a week
+and a file a day. Each is prepared at once, and of RAW one new week at a time. The JVM is warmed up on two weeks first;
+"cold" is one week as the first thing that a session does.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def one_week(spark: SparkSession, files: list[Path], root: Path) -> Iterator[tup
         yield seconds(spark, root, path.name)
 
 
-def main(spark: SparkSession, raw: Path, daily: Path, scratch: Path) -> None:
+def main(spark: SparkSession, raw: Path, weekly: Path, daily: Path, scratch: Path) -> None:
     files = sorted(raw.glob("*.txt*"))
     print("| files | rows | seconds | rows/s |", "|---|--:|--:|--:|", sep="\n")
 
@@ -70,8 +70,12 @@ def main(spark: SparkSession, raw: Path, daily: Path, scratch: Path) -> None:
     line("one week, cold", [seconds(spark, lake_of(files[:1], scratch / "cold"), "cold")])
     seconds(spark, lake_of(files[:2], scratch / "warm"), "warm")
     line(f"all {len(files)} weeks at once", list(whole(spark, lake_of(files, scratch / "weekly"))))
-    days = sorted(daily.glob("*.txt*"))
-    line(f"as many rows in {len(days)} daily files", list(whole(spark, lake_of(days, scratch / "daily"))))
+    for what, folder in (
+        ("as many rows of two years in {} weekly files", weekly),
+        ("the same in {} daily files", daily),
+    ):
+        found = sorted(folder.glob("*.txt*"))
+        line(what.format(len(found)), list(whole(spark, lake_of(found, scratch / "years"))))
     line(f"one new week, {len(files) - RUNS} prepared before", list(one_week(spark, files, scratch / "weekly")))
 
 

@@ -174,8 +174,9 @@ def header_or_error(files: Files, info: FileInfo) -> Any:
 def parse(files: Files, found: Sequence[FileInfo], headers: Iterable[str], rules: Mapping[str, str]) -> DataFrame:
     """Typed rows of raw files, with ``number``; without their headers and blank lines, which are no rows."""
     lines = spread(files.text(found), found)
-    rows = lines.where(~F.col("value").isin(sorted(set(headers))) & ~F.col("value").rlike(BLANK))
-    return quality.parse(rows, rules)
+    # A line that begins with a digit is neither, and no expression has to go over its text.
+    is_row = ~F.col("value").isin(sorted(set(headers))) & ~F.col("value").rlike(BLANK)
+    return quality.parse(lines.where(F.ascii("value").between(*map(ord, "09")) | is_row), rules)
 
 
 def spread(lines: DataFrame, found: Sequence[FileInfo]) -> DataFrame:
