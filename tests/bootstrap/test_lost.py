@@ -81,8 +81,9 @@ def test_it_is_taken_into_the_state(deployment: Deployment, tmp_path: Path, monk
     (tmp_path / "terraform").mkdir()
     for address, identity in lost.parse_imports(f'{ADDRESS}=c9q1 yandex_vpc_address.public["mlflow"]=e9b2'):
         Terraform(deployment, ".", dict(os.environ)).adopt(address, identity)
-    assert (tmp_path / "arguments").read_text().splitlines()[-3:] == [
+    assert (tmp_path / "arguments").read_text().splitlines()[-4:] == [
         "import",
+        "-no-color",
         'yandex_vpc_address.public["mlflow"]',
         "e9b2",
     ]

@@ -82,7 +82,7 @@ def test_a_section_of_the_bench_is_measured_once_and_the_others_stay(measured: l
         bench.measure(run, name, kept)
     assert measured == ["a", "b"]
     sections = bench.sections_of((tmp_path / "RESULTS.md").read_text())
-    assert list(sections) == ["Title a", "Title b", "Title c"]
+    assert list(sections) == ["Goals", "Title a", "Title b", "Title c"]
     assert "table of a" in sections["Title a"]
     assert "measured long ago" in sections["Title c"]
     kept.forget(["a"])
