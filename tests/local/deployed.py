@@ -1,6 +1,7 @@
 """A deployment on this host as a person uses it: its commands, its machines, and what it could leave behind."""
 
 import contextlib
+import ipaddress
 import json
 import re
 import shutil
@@ -51,6 +52,13 @@ def processes_of(site: Site) -> set[str]:
     return found
 
 
+def heard_elsewhere() -> set[str]:
+    """Addresses of this host's own network, beside loopback, at which somebody listens."""
+    found = psutil.net_connections("inet")
+    ours = {each.laddr for each in found if each.status == psutil.CONN_LISTEN or not each.raddr}
+    return {f"{each.ip}:{each.port}" for each in ours if not ipaddress.ip_address(each.ip).is_loopback}
+
+
 class Deployed:
     """One deployment, as a person types its commands; `before` is what the host had when there was none."""
 
@@ -89,6 +97,25 @@ class Deployed:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.kill()
             process.stdout.read()
+
+    def cut_power(self) -> None:
+        """What is left of a deployment when its host loses its power: its files, and nothing else of it."""
+        lab = self.site.lab
+        groups = list(lab.group.parent.glob(f"{lab.namespace}*"))
+        assert any(host.alive(group) for group in groups), "nothing of it runs"
+        for group in groups:
+            host.end(group)
+        assert processes_of(self.site) == set()
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            point = line.split()[1]
+            if point.startswith(str(lab.folder)):
+                host.run("umount", "--lazy", point)
+        for name in host.run("ip", "netns", "list").split():
+            if name == lab.namespace or name.startswith(f"{lab.namespace}-"):
+                host.run("ip", "netns", "delete", name)
+        for image in (lab.folder / "disks").glob("*.img"):
+            for device in host.run("losetup", "--noheadings", "--output", "NAME", "--associated", image).split():
+                host.run("losetup", "--detach", device)
 
     def settings(self, **changed: str) -> None:
         """Sets these variables of terraform.tfvars; an empty value takes one out."""

@@ -10,12 +10,13 @@ import pytest
 
 from stack.cli.run import main
 from tests.local import pages
-from tests.local.deployed import Deployed, processes_of
+from tests.local.deployed import Deployed, heard_elsewhere, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
 
 
 def test_one_life(deployed: Deployed) -> None:
+    heard = heard_elsewhere()
     said = deployed.run("bootstrap", "--target", "local", "--engine", "yarn", "--yes")
     print("\n".join(line for line in said.splitlines() if line[2:3] == ":" and line.endswith(" s")))
 
@@ -44,6 +45,7 @@ def test_one_life(deployed: Deployed) -> None:
     promoted = found["decision"]["action"] == "promote"
     assert found["champion"] == ("2" if promoted else "1"), found
 
+    assert heard_elsewhere() <= heard, "all of it listens in its lab or on loopback"
     again = deployed.run("bootstrap", "--yes")
     assert "everything is as the settings say" in again
     assert "machines: skipped" in again.replace("[bold]", "").replace("[/]", "")

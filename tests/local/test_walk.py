@@ -1,10 +1,13 @@
 """What an operator does to a deployment in a year, on this host: each step, and MLflow's data are there after it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from local_cloud.machines import host
+from stack.common.waiting import wait_until
 from tests.local.deployed import Deployed, listing, processes_of
 
 pytestmark = pytest.mark.timeout(5400)
@@ -38,6 +41,31 @@ def test_killed_paused_and_public(deployed: Deployed) -> None:
     deployed.run(*BOOTSTRAP)
     assert not deployed.outputs()["mlflow"]["public_address"]
     assert experiment(deployed, "find") == kept
+
+
+def test_its_cloud_and_its_host_restart(deployed: Deployed) -> None:
+    """Without order, in both cases: the next command starts what does not run, and nothing is lost."""
+    deployed.run(*FIRST)
+    kept = experiment(deployed, "make")
+    before = deployed.outputs()
+
+    host.end(deployed.site.lab.group / "service-cloud")
+    assert is_whole(deployed)
+    assert experiment(deployed, "find") == kept
+
+    deployed.cut_power()
+    begun = time.monotonic()
+    assert wait_until(lambda: is_whole(deployed), 180, 2), deployed.run("status", status=1)
+    print(f"measured from the cut to a status without unknowns: {time.monotonic() - begun:.0f} s")
+    assert experiment(deployed, "find") == kept
+    assert "everything is as the settings say" in deployed.run(*BOOTSTRAP)
+    assert deployed.outputs() == before
+    deployed.run("upload", "--customers", "1500")
+    assert deployed.retrain()["champion"], "what runs again also works"
+
+
+def is_whole(deployed: Deployed) -> bool:
+    return json.loads(deployed.run("status", "--json", status=1))["unknown"] == []
 
 
 def test_an_own_database_and_back(deployed: Deployed) -> None:
