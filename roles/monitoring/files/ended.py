@@ -24,10 +24,15 @@ def said(*command: str) -> str:
 
 
 def reason(unit: str) -> str:
-    """The end of what the unit itself wrote when it ran last."""
-    invocation = said("systemctl", "show", "-P", "InvocationID", unit)
-    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}")
-    return said(*journal, f"_SYSTEMD_INVOCATION_ID={invocation}")[-1500:] or "it wrote nothing"
+    """The end of what the unit itself wrote when it ran last.
+
+    By its name and since it began: of a process that writes and ends at once, journald comes too late to learn the
+    invocation, now and then.
+    """
+    begun = said("systemctl", "show", "-P", "InactiveExitTimestamp", "--timestamp=us+utc", unit)
+    said("journalctl", "--sync")  # journald may not have read yet what systemd has seen end
+    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--since={begun or '-1h'}")
+    return said(*journal, f"_SYSTEMD_UNIT={unit}")[-1500:] or "it wrote nothing"
 
 
 def kind(why: str) -> str:
