@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
 
-from fraud_retraining import days, scoring
+from fraud_retraining import days
 
 
 def add_limits(parser: ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_mlflow(parser: ArgumentParser) -> None:
 
 def add_budget(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--budget", type=positive, default=scoring.BUDGET, help="cards a day that people look at (default %(default)s)"
+        "--budget", type=positive, default=days.BUDGET, help="cards a day that people look at (default %(default)s)"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 LATE_DAYS = 31  # before its file's first day that a row may be late
 THIN = 0.1  # of a usual day's rows; a day with fewer does not show that the file covers it
 COMPLETE = 0.5  # of the median of the days before; a day with fewer is not complete
+BUDGET = 100  # cards a day that people look at, as in the handbook's Card Precision@100
 NEIGHBOURS = 7  # days before that say how many rows a day has
 
 

@@ -7,7 +7,7 @@ of a retrain's newest labelled week, out of sample for the model, so like is com
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,9 @@ def sample(rows: DataFrame, count: int, most: int = MOST_ROWS) -> DataFrame:
     return rows.where(f"pmod(xxhash64(transaction_id, 7), 1000000) < {share}")
 
 
-def observe(rows: DataFrame, booster: xgboost.Booster, features: Sequence[str]) -> pd.DataFrame:
-    """The features and the booster's ``score`` of rows."""
-    return model.score(rows, {SCORE: booster}, features).toPandas()
+def observe(rows: pd.DataFrame, booster: xgboost.Booster) -> pd.DataFrame:
+    """The booster's features and its ``score`` of rows."""
+    return rows[booster.feature_names].assign(**{SCORE: model.predict(booster, rows)})
 
 
 def edges(values: np.ndarray) -> List[float]:
@@ -83,20 +83,20 @@ def record(
     Args:
         name: the registered model.
         decision: content of ``decision.json``.
-        rows: of the test week (a ``sample`` of them) with their features.
+        rows: of the test week (a ``sample`` of them) with their features; they are looked at in the driver.
         boosters: by version; a side without one is left out.
 
     Returns:
         What was written, in words.
     """
-    rows = rows.persist()
+    sides = {side: (decision[side] or {}).get("version") for side in ("challenger", "champion")}
+    present = {side: version for side, version in sides.items() if version in boosters}
+    needed = sorted({name for version in present.values() for name in boosters[version].feature_names})
+    sampled = rows.select(*needed).toPandas() if present else pd.DataFrame()
     common = {key: decision[key] for key in ("run_id", "as_of", "windows")}
     written = []
-    for side in ("challenger", "champion"):
-        version: Optional[str] = (decision[side] or {}).get("version")
-        if version is None or version not in boosters:
-            continue
-        observed = observe(rows, boosters[version], boosters[version].feature_names)
+    for side, version in present.items():
+        observed = observe(sampled, boosters[version])
         won = decision[side]["metrics"]["average_precision"]
         about = {**common, "model": name, "version": version, "average_precision": won}
         if side == "challenger":
@@ -109,5 +109,4 @@ def record(
             continue
         lake.files.write_json(path, about, replace=True)
         written.append(path)
-    rows.unpersist()
     return ", ".join(written) or "no version to watch"

@@ -29,12 +29,11 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from fraud_retraining import explanation, features, model
-from fraud_retraining.days import newest_complete
+from fraud_retraining.days import BUDGET, newest_complete
 from fraud_retraining.errors import RetrainingError
 from fraud_retraining.jobs import step
 from fraud_retraining.lake import Files, Lake, Manifest, at_once, part_day, parts_by_day, prepared_days
 
-BUDGET = 100  # cards a day, as in the handbook's Card Precision@100
 KEPT = ["transaction_id", "tx_datetime", "customer_id", "terminal_id", "tx_amount"]
 COLUMNS = [*KEPT, "score", "version", "run_id", "reasons"]
 ALERT_COLUMNS = ["rank", *KEPT, "score", *[f"reason_{n + 1}" for n in range(explanation.REASONS)], "version", "run_id"]

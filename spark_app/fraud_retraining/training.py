@@ -232,7 +232,7 @@ def make_data(
         as_of=as_of,
         split=split,
         train=dataset.sample_negatives(train, genuine, settings.most_negatives, settings.seed),
-        test=dataset.holdout(rows, split, (split.delay.last - split.delay.first).days + 1),
+        test=dataset.holdout(rows, split, (split.delay.last - split.delay.first).days + 1).persist(),  # read five times
         counts={
             "train_rows": frauds + min(genuine, settings.most_negatives),
             "train_frauds": frauds,

@@ -300,11 +300,7 @@ def test_people_who_look_at_fewer_cards_find_fewer():
     assert few.recall < many.recall
 
 
-def test_a_small_number_of_cards_is_within_budget_of_service():
-    """The list's length is the handbook's, and that of the scoring by default."""
-    from fraud_retraining import scoring
-
-    assert gather.BUDGET == scoring.BUDGET
+def test_a_report_resamples_as_often_as_service():
     assert service.RESAMPLES == measures.MOST_RESAMPLES
 
 

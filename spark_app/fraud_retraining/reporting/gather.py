@@ -10,6 +10,7 @@ import xgboost
 from pyspark.sql import DataFrame
 
 from fraud_retraining import __version__, drift, model
+from fraud_retraining.days import BUDGET
 from fraud_retraining.evaluation import ScoredWeek
 from fraud_retraining.lake import Lake
 from fraud_retraining.reporting import inputs, measures, records, words
@@ -32,7 +33,6 @@ from fraud_retraining.tournament import Candidate, Gate
 if TYPE_CHECKING:
     from fraud_retraining.training import Data, Entrants, Request, Settings
 
-BUDGET = 100  # cards a day, as in CP@100
 ABSENT = {
     "comparison": "There is nobody to compare with.",
     "evidence": "Nobody was compared with a champion, so no week counts.",

@@ -117,7 +117,7 @@ def cloud_config(state: State) -> dict[str, Any]:
         ],
         "engine": state.engine,
         # Seconds; the cloud takes minutes, but one wants to see that it is not at once.
-        "timings": {"dataproc.cluster.create": 5, "dataproc.cluster.delete": 2},
+        "timings": {"dataproc.cluster.create": 3, "dataproc.cluster.delete": 1},
     }
 
 
