@@ -79,6 +79,11 @@ class Deployed:
         assert done.returncode == status, done.stdout[-6000:]
         return done.stdout
 
+    def status(self) -> dict[str, Any]:
+        """What `make status` finds; before it stands what it had to start."""
+        said = self.run("status", "--json", status=1)
+        return dict(json.loads(said[said.index("{\n") :]))
+
     def killed(self, command: str, *options: str, at: str) -> None:
         """Kills a command, as a machine that loses its power would, as soon as it says this."""
         process = subprocess.Popen(

@@ -1,6 +1,5 @@
 """`make bootstrap TARGET=local`: the whole system on this host, two weeks on a real YARN, and nothing left of it."""
 
-import json
 import os
 import shutil
 import sys
@@ -32,7 +31,7 @@ def test_one_life(deployed: Deployed) -> None:
     assert "13 files" in deployed.run("upload", "--customers", "1500")
     found = deployed.retrain()
     assert (found["decision"]["action"], found["champion"]) == ("promote", "1"), found
-    screen = json.loads(deployed.run("status", "--json", status=1))
+    screen = deployed.status()
     assert screen["serving"]["value"]["version"] == "1", "MLflow is asked on its machine, through nginx"
     assert {each.split(":")[0] for each in screen["problems"]} == {"schedule"}, "two DAGs wait for a person"
     if shutil.which("chromium"):

@@ -1,6 +1,5 @@
 """What an operator does to a deployment in a year, on this host: each step, and MLflow's data are there after it."""
 
-import json
 import time
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def test_killed_paused_and_public(deployed: Deployed) -> None:
     kept = experiment(deployed, "make")
 
     deployed.run("pause", "--yes")
-    paused = json.loads(deployed.run("status", "--json", status=1))
+    paused = deployed.status()
     assert any(each.startswith("mlflow") for each in paused["unknown"]), paused
     deployed.run("resume")
     assert experiment(deployed, "find") == kept
@@ -65,7 +64,7 @@ def test_its_cloud_and_its_host_restart(deployed: Deployed) -> None:
 
 
 def is_whole(deployed: Deployed) -> bool:
-    return json.loads(deployed.run("status", "--json", status=1))["unknown"] == []
+    return deployed.status()["unknown"] == []
 
 
 def test_an_own_database_and_back(deployed: Deployed) -> None:
@@ -108,7 +107,7 @@ def test_two_side_by_side(deployed: Deployed, tmp_path: Path) -> None:
         experiment(second, "make")
         assert deployed.outputs()["mlflow"]["internal_address"] == second.outputs()["mlflow"]["internal_address"]
         for each in (deployed, second):
-            assert json.loads(each.run("status", "--json", status=1))["unknown"] == []
+            assert each.status()["unknown"] == []
         second.run("destroy", "--yes")
         assert (processes_of(second.site), second.left_behind()) == (set(), {})
     finally:
