@@ -23,17 +23,18 @@ SYSTEMCTL = """#!/bin/sh
 case "$*" in
   *TriggeredBy*mlflow-backup*) echo mlflow-backup@make.timer ;;
   *failed*) cat "$0.failed" 2>/dev/null ;;
-  *InactiveExitTimestamp*) echo "Fri 2026-11-27 19:58:29.417700 UTC" ;;
+  *InactiveExitTimestamp*) echo @1795809509 ;;
 esac
 """
 OPENSSL = """#!/bin/sh
 echo "notAfter=$(cat "$3")"
 """
 JOURNALCTL = """#!/bin/sh
-# Of a process that ends at once journald knows the unit, not always the invocation; and only when it has caught up.
+# Of a process that ends at once journald knows the unit, not always the invocation; only when it has caught up; and it
+# may have been written before systemd noted that the unit began.
 case "$*" in
   --sync) : > "$0.synced" ;;
-  *"--since=Fri 2026-11-27 19:58:29.417700 UTC _SYSTEMD_UNIT="*) test -e "$0.synced" && cat "$0.said" ;;
+  *"--since=@1795809508 _SYSTEMD_UNIT="*) test -e "$0.synced" && cat "$0.said" ;;
 esac
 """
 

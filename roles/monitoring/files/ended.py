@@ -26,12 +26,13 @@ def said(*command: str) -> str:
 def reason(unit: str) -> str:
     """The end of what the unit itself wrote when it ran last.
 
-    By its name and since it began: of a process that writes and ends at once, journald comes too late to learn the
-    invocation, now and then.
+    By its name and its time: of a process that writes and ends at once, journald often comes too late to learn the
+    invocation; and systemd notes that a unit begins after it has let the process go, which may have written by then.
     """
-    begun = said("systemctl", "show", "-P", "InactiveExitTimestamp", "--timestamp=us+utc", unit)
+    begun = said("systemctl", "show", "-P", "InactiveExitTimestamp", "--timestamp=unix", unit)
+    since = f"@{int(begun[1:]) - 1}" if begun.startswith("@") else "-1h"
     said("journalctl", "--sync")  # journald may not have read yet what systemd has seen end
-    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--since={begun or '-1h'}")
+    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--since={since}")
     return said(*journal, f"_SYSTEMD_UNIT={unit}")[-1500:] or "it wrote nothing"
 
 
