@@ -34,10 +34,11 @@ def command(name: str, state: State, *options: object) -> None:
 
 
 def steps(state: State) -> Seconds:
-    """Of the job `train`, out of the newest report in the bucket."""
+    """Of the job `train`, out of the newest report in the bucket, which has those of `prepare` before them."""
     reports = (path for path in state.folder.rglob("report.json") if path.parent.name != "monitor")
     newest = max(reports, key=lambda path: path.stat().st_mtime)
-    return {f"- of it: {each['name']}": each["seconds"] for each in json.loads(newest.read_text())["steps"]}
+    found = json.loads(newest.read_text())["steps"]
+    return {f"- of it: {each['name']}": each["seconds"] for each in found if each["name"] != "prepare"}
 
 
 def cycle(state: State) -> Seconds:
