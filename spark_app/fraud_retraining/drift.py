@@ -89,7 +89,7 @@ def record(
     Returns:
         What was written, in words.
     """
-    sides = {side: (decision[side] or {}).get("version") for side in ("challenger", "champion")}
+    sides: Dict[str, Any] = {s: (decision[s] or {}).get("version") for s in ("challenger", "champion")}
     present = {side: version for side, version in sides.items() if version in boosters}
     needed = sorted({name for version in present.values() for name in boosters[version].feature_names})
     sampled = rows.select(*needed).toPandas() if present else pd.DataFrame()

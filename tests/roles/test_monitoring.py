@@ -24,19 +24,31 @@ case "$*" in
   *TriggeredBy*mlflow-backup*) echo mlflow-backup@make.timer ;;
   *failed*) cat "$0.failed" 2>/dev/null ;;
   *InactiveExitTimestamp*) echo @1795809509 ;;
+  *InvocationID*) echo now ;;
 esac
 """
 OPENSSL = """#!/bin/sh
 echo "notAfter=$(cat "$3")"
 """
 JOURNALCTL = """#!/bin/sh
-# Of a process that ends at once journald knows the unit, not always the invocation; only when it has caught up; and it
-# may have been written before systemd noted that the unit began.
+# It has all only when it has caught up, and what was written before systemd noted that the unit began.
 case "$*" in
   --sync) : > "$0.synced" ;;
-  *"--since=@1795809508 _SYSTEMD_UNIT="*) test -e "$0.synced" && cat "$0.said" ;;
+  *"--since=@1795809508 _SYSTEMD_UNIT="*" + UNIT="*) test -e "$0.synced" && cat "$0.said" ;;
 esac
 """
+
+
+def journal(*lines: str) -> list[dict[str, Any]]:
+    """A run, and the one before it; of every other line journald came too late to learn whose it is."""
+    before = [
+        {"_PID": "6", "MESSAGE": "of the run before"},
+        {"_PID": "6", "MESSAGE": "too", "_SYSTEMD_INVOCATION_ID": "old"},
+    ]
+    ended = [{"_PID": "1", "MESSAGE": "Failed with result 'exit-code'.", "INVOCATION_ID": "old"}]
+    whose = [{}, {"_SYSTEMD_INVOCATION_ID": "now"}]
+    own = [{"_PID": "7", "MESSAGE": line, **whose[place % 2]} for place, line in enumerate(lines)]
+    return [*before, *ended, *own, {"_PID": "1", "MESSAGE": "Failed to start.", "INVOCATION_ID": "now"}]
 
 
 class Receiver:
@@ -117,7 +129,8 @@ class Monitored:
 
     def ended(self, unit: str, why: str = "") -> subprocess.CompletedProcess[str]:
         """What systemd calls; `why` is what the journal has of a failure."""
-        (self.folder / "bin/journalctl.said").write_text(why)
+        entries = journal(*why.splitlines())
+        (self.folder / "bin/journalctl.said").write_text("\n".join(map(json.dumps, entries)) + "\n")
         return self.run("ended", "failed" if why else "succeeded", unit)
 
     def status(self) -> dict[str, Any]:
@@ -145,6 +158,23 @@ def test_a_failure_is_told_by_every_channel_with_its_reason(machine: Monitored, 
         assert "server version mismatch" in text
         assert f"journalctl -u {BACKUP}" in text
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_reason_is_the_end_of_what_the_last_run_wrote(machine: Monitored, receiver: Receiver) -> None:
+    """Whether or not journald learnt whose a line is; eight lines are more than are told."""
+    machine.ended(BACKUP, "\n".join(f"line {number}" for number in range(8)))
+    told = texts(receiver)[0]
+    assert "line 2\nline 3\nline 4\nline 5\nline 6\nline 7\n" in told
+    assert not any(other in told for other in ("line 1", "before", "too", "Failed"))
+
+
+def test_a_unit_that_writes_no_text_has_a_reason(machine: Monitored, receiver: Receiver) -> None:
+    (machine.folder / "bin/journalctl.said").write_text('{"_PID": "7", "MESSAGE": [98, 97, 100, 32, 255]}\n')
+    machine.run("ended", "failed", BACKUP)
+    assert "bad \ufffd" in texts(receiver)[0]
+    (machine.folder / "bin/journalctl.said").write_text("")
+    machine.run("ended", "failed", GC)
+    assert "it wrote nothing" in texts(receiver)[-1]
 
 
 def test_the_same_reason_is_told_again_after_a_day_only(machine: Monitored, receiver: Receiver) -> None:

@@ -23,17 +23,30 @@ def said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
+def as_text(message: object) -> str:
+    """A field of the journal's JSON: what is no UTF-8 is a list of bytes there."""
+    return bytes(message).decode(errors="replace") if isinstance(message, list) else str(message)
+
+
 def reason(unit: str) -> str:
     """The end of what the unit itself wrote when it ran last.
 
-    By its name and its time: of a process that writes and ends at once, journald often comes too late to learn the
-    invocation; and systemd notes that a unit begins after it has let the process go, which may have written by then.
+    Of a process that writes and ends at once, journald often comes too late to learn the invocation; and systemd notes
+    that a unit begins after it has let the process go, which may have written by then. So what has no invocation counts
+    if systemd has said nothing of an earlier one since.
     """
-    begun = said("systemctl", "show", "-P", "InactiveExitTimestamp", "--timestamp=unix", unit)
+    show = ("systemctl", "show", "--timestamp=unix", "-P")
+    invocation, begun = said(*show, "InvocationID", unit), said(*show, "InactiveExitTimestamp", unit)
     since = f"@{int(begun[1:]) - 1}" if begun.startswith("@") else "-1h"
     said("journalctl", "--sync")  # journald may not have read yet what systemd has seen end
-    journal = ("journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--since={since}")
-    return said(*journal, f"_SYSTEMD_UNIT={unit}")[-1500:] or "it wrote nothing"
+    journal = ("journalctl", "--no-pager", "--output=json", "--all", "--lines=200", f"--since={since}")
+    own: list[str] = []
+    for entry in map(json.loads, said(*journal, f"_SYSTEMD_UNIT={unit}", "+", f"UNIT={unit}").splitlines()):
+        if entry.get("_PID") == "1":
+            own = own if entry.get("INVOCATION_ID") == invocation else []
+        elif entry.get("_SYSTEMD_INVOCATION_ID", invocation) == invocation:
+            own.append(as_text(entry.get("MESSAGE", "")))
+    return "\n".join(own[-LINES:])[-1500:] or "it wrote nothing"
 
 
 def kind(why: str) -> str:
