@@ -49,7 +49,7 @@ def test_its_cloud_and_its_host_restart(deployed: Deployed) -> None:
     before = deployed.outputs()
 
     host.end(deployed.site.lab.group / "service-cloud")
-    assert is_whole(deployed)
+    assert wait_until(lambda: is_whole(deployed), 60, 2), deployed.run("status", status=1)
     assert experiment(deployed, "find") == kept
 
     deployed.cut_power()
