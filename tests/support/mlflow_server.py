@@ -80,10 +80,10 @@ class Server:
                 given = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
             finally:
                 connection.close()
-            if not self.behind_proxy or given.status not in (429, 503) or "TEMPORARILY_UNAVAILABLE" not in given.text:
+            if not self.behind_proxy or given.status not in (429, 503) or "retry-after" not in given.headers:
                 return given
-            # On a busy machine nginx may find that MLflow does not answer in time. All probes together wait a minute:
-            # of a server that is away each is to fail at once.
+            # On a busy machine nginx may find that MLflow does not answer in time, on a fast one that probes come too
+            # fast. All probes together wait a minute: of a server that is away each is to fail at once.
             if self.waited >= LONGEST_WAIT:
                 return given
             print(f"{method} {path}: {given.text}, trying again")
