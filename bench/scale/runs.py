@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.scale.sizes import CONTAINER, FULL, SMALL, Run
+from bench.scale.sizes import FULL, SMALL, Run
 from dags.retraining.executors import Container, Executors, split
 from local_cloud.core.config import Image
 from local_cloud.services.dataproc import spark
@@ -61,8 +61,11 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def cluster(folder: Path, image: Image, hosts: int) -> Iterator[Path | None]:
-    """YARN with so many node managers, each on a core; the folder of its configuration. None, of no host."""
+def cluster(folder: Path, image: Image, hosts: int, container: int) -> Iterator[Path | None]:
+    """YARN with so many node managers, each on a core and with room for a container (MiB).
+
+    Gives the folder of its configuration; None, of no host.
+    """
     if not hosts:
         yield None
         return
@@ -75,7 +78,7 @@ def cluster(folder: Path, image: Image, hosts: int) -> Iterator[Path | None]:
         {},
     )
     # Room for the application master is kept on each host, and a core, which it hardly uses: as in the cloud.
-    node = Node(2, APPLICATION_MASTER + CONTAINER)
+    node = Node(2, APPLICATION_MASTER + container)
     yarn = Yarn(folder, program, [Hosts(node, 0, 0)])
     yarn.start()
     try:
@@ -102,7 +105,7 @@ def properties(run: Run, image: Image, scratch: Path) -> dict[str, str]:
     }
     if not run.hosts:
         return {**made, "spark.master": "local[*]", "spark.driver.memory": run.heap}
-    executors = Executors(run.hosts, run.hosts, 1, split(CONTAINER), DRIVER, in_cluster=False)
+    executors = Executors(run.hosts, run.hosts, 1, split(run.container), DRIVER, in_cluster=False)
     home = spark.inspect(image).spark_home
     return {
         **made,
@@ -193,7 +196,7 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
     generate(lake / "raw", run.rows)
     workers = PythonTime(scratch)
     try:
-        with cluster(scratch / "yarn", image, run.hosts) as conf, workers.watching():
+        with cluster(scratch / "yarn", image, run.hosts, run.container) as conf, workers.watching():
             log = submit(run, lake, image, scratch, conf)
         kept = scratch / "runs"
         kept.mkdir(exist_ok=True)
