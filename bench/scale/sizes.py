@@ -14,7 +14,7 @@ class Run:
     """``hosts`` of one core, or 0: one process with all cores.
 
     ``container`` is what an executor has, in MiB, ``fraction`` that of the heap which Spark's data may have; ``train``
-    says whether the run also trains and scores. The cost model is fitted on runs with ``fit``, and checked on the others.
+    says whether the run also trains and scores. The cost model is fitted on runs with ``fit``, checked on the others.
     """
 
     name: str
