@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ RESULTS = ROOT / "bench" / "RESULTS.md"
 KEPT = ROOT / ".proofs" / "bench.jsonl"
 MADE = ("!bench/RESULTS.md", "!bench/scale/measured.json")
 INPUTS = ("bench", *MADE, "simulator", "spark_app", "requirements/stack.txt", "requirements/bench.txt")
+RUNS_OF_SCALE = ("bench/scale/job.py", "bench/scale/runs.py", "dags/retraining/executors.py", "simulator", "spark_app")
 TITLE = "# What was measured\n\n`make bench` makes this file; see there for how to choose sections.\n"
 YEAR = {"customers": 1_000, "terminals": 2_000, "days": 368}  # a year and three days: 0.7 million rows
 TWO_YEARS = {"customers": 1_020, "terminals": 2_040, "days": 730}  # as many rows as the sample's
@@ -188,8 +190,13 @@ def full(bench: Bench) -> str:
 
 
 def scale(bench: Bench) -> str:
-    """On a YARN of its own; with FULL=1 also one full-size month. The page docs/scale.md is made of it, too."""
-    place = bench.scratch / "scale"
+    """On a YARN of its own; with FULL=1 also one full-size month. The page docs/scale.md is made of it, too.
+
+    Runs that are done are kept one by one: the section takes half an hour, and its largest may fail.
+    """
+    place = KEPT.parent / f"scale-{digest(ROOT, RUNS_OF_SCALE, bench.image, machine())[:12]}"
+    if bench.fresh:
+        shutil.rmtree(place, ignore_errors=True)
     bench.run(bench.stack("bench.scale.runs", place, "--image", bench.image, *bench.full_size), progress=True)
     python = ensure("spark-image-2.2", say)  # whatever the image: it also reads what the operator's tool says of prices
     return bench.run([str(python), "-m", "bench.scale.report", str(place / "runs")], progress=True)

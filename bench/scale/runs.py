@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -190,7 +190,7 @@ def submit(run: Run, lake: Path, image: Image, scratch: Path, conf: Path | None)
     return log
 
 
-def measure(run: Run, scratch: Path, image: Image) -> None:
+def measure(number: int, run: Run, scratch: Path, image: Image) -> None:
     """Generates the run's rows, works on them, keeps its log and result as ``<number>.*`` of the folder ``runs``."""
     lake = scratch / "lake"
     generate(lake / "raw", run.rows)
@@ -200,14 +200,13 @@ def measure(run: Run, scratch: Path, image: Image) -> None:
             log = submit(run, lake, image, scratch, conf)
         kept = scratch / "runs"
         kept.mkdir(exist_ok=True)
-        number = len(list(kept.glob("*.log")))
-        shutil.move(log, kept / f"{number}.log")
         result = json.loads((lake / "result.json").read_text())
         python = {
             name: workers.until(one["ended"]) - workers.until(one["begun"]) for name, one in result["steps"].items()
         }
         about = {"run": asdict(run), "load": os.getloadavg()[0], "python": python}
         (kept / f"{number}.json").write_text(json.dumps({**about, **result}))
+        shutil.move(log, kept / f"{number}.log")
     finally:
         for name in ("lake", "yarn", "local", "staging"):
             shutil.rmtree(scratch / name, ignore_errors=True)
@@ -223,9 +222,13 @@ def main() -> None:
     java, name = find_java(), f"spark-image-{options.image}"
     jars = ensure_jars(name, java, say), ensure_jars(f"yarn-image-{options.image}", java, say)
     image = Image(str(python_of(name)), str(java), *map(str, jars))
-    for run in [*SMALL, *([FULL] if options.full else [])]:
-        with step(f"{run.rows * options.size:,.0f} rows, {run.name}"):
-            measure(Run(**{**asdict(run), "rows": round(run.rows * options.size)}), options.scratch, image)
+    for number, named in enumerate([*SMALL, *([FULL] if options.full else [])]):
+        run = replace(named, rows=round(named.rows * options.size))
+        if run.is_kept(options.scratch / "runs" / f"{number}.json"):
+            say(f"{run.rows:,} rows, {run.name}: kept, measured with the same code")
+            continue
+        with step(f"{run.rows:,} rows, {run.name}"):
+            measure(number, run, options.scratch, image)
 
 
 if __name__ == "__main__":

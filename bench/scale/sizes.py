@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from dags.retraining.executors import split
 
@@ -25,6 +27,10 @@ class Run:
     fraction: float = 0.6
     train: bool = True
     fit: bool = True
+
+    def is_kept(self, result: Path) -> bool:
+        """Whether this run's result is in that file; whoever chooses its folder answers for the code."""
+        return result.exists() and bool(json.loads(result.read_text())["run"] == asdict(self))
 
 
 SMALL = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bench.scale import cost, events, measured, plan, report
 from bench.scale.cost import GIB, Work
 from bench.scale.events import Stage, Task
+from bench.scale.sizes import SMALL
 
 METRICS = {
     "Executor Deserialize CPU Time": 500_000_000,
@@ -259,3 +260,12 @@ def test_a_stage_is_named_without_the_folder_of_a_machine() -> None:
         "collect at fraud_retraining/survey.py:69"
     )
     assert events.named("parquet at NativeMethodAccessorImpl.java:0") == "parquet at NativeMethodAccessorImpl.java:0"
+
+
+def test_a_run_is_kept_as_long_as_it_is_the_same(tmp_path):
+    """What was measured of another size, or with another container, is measured again."""
+    (first, *_), result = SMALL, tmp_path / "0.json"
+    assert not first.is_kept(result)
+    result.write_text(json.dumps({"run": asdict(first)}))
+    assert first.is_kept(result)
+    assert not replace(first, container=first.container + 1).is_kept(result)
