@@ -194,9 +194,11 @@ def scale(bench: Bench) -> str:
 
     Runs that are done are kept one by one: the section takes half an hour, and its largest may fail.
     """
-    place = KEPT.parent / f"scale-{digest(ROOT, RUNS_OF_SCALE, bench.image, machine())[:12]}"
-    if bench.fresh:
-        shutil.rmtree(place, ignore_errors=True)
+    inputs = (*RUNS_OF_SCALE, f"requirements/spark-image-{bench.image}.txt")
+    place = KEPT.parent / f"scale-{digest(ROOT, inputs, bench.image, machine())[:12]}"
+    for other in KEPT.parent.glob("scale-*"):
+        if bench.fresh or other != place:
+            shutil.rmtree(other)
     bench.run(bench.stack("bench.scale.runs", place, "--image", bench.image, *bench.full_size), progress=True)
     python = ensure("spark-image-2.2", say)  # whatever the image: it also reads what the operator's tool says of prices
     return bench.run([str(python), "-m", "bench.scale.report", str(place / "runs")], progress=True)

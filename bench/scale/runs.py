@@ -61,12 +61,9 @@ def on_core(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def cluster(folder: Path, image: Image, hosts: int, container: int) -> Iterator[Path | None]:
-    """YARN with so many node managers, each on a core and with room for a container (MiB).
-
-    Gives the folder of its configuration; None, of no host.
-    """
-    if not hosts:
+def cluster(folder: Path, image: Image, run: Run) -> Iterator[Path | None]:
+    """YARN with a run's node managers, each on a core; the folder of its configuration. None, of no host."""
+    if not run.hosts:
         yield None
         return
     runtime = spark.inspect(image)
@@ -78,11 +75,11 @@ def cluster(folder: Path, image: Image, hosts: int, container: int) -> Iterator[
         {},
     )
     # Room for the application master is kept on each host, and a core, which it hardly uses: as in the cloud.
-    node = Node(2, APPLICATION_MASTER + container)
+    node = Node(2, APPLICATION_MASTER + run.container)
     yarn = Yarn(folder, program, [Hosts(node, 0, 0)])
     yarn.start()
     try:
-        for number in range(hosts):
+        for number in range(run.hosts):
             with on_core(number):
                 yarn.add()
         yarn.wait_ready()
@@ -193,10 +190,11 @@ def submit(run: Run, lake: Path, image: Image, scratch: Path, conf: Path | None)
 def measure(number: int, run: Run, scratch: Path, image: Image) -> None:
     """Generates the run's rows, works on them, keeps its log and result as ``<number>.*`` of the folder ``runs``."""
     lake = scratch / "lake"
+    clear(scratch)  # what a run that was killed has left
     generate(lake / "raw", run.rows)
     workers = PythonTime(scratch)
     try:
-        with cluster(scratch / "yarn", image, run.hosts, run.container) as conf, workers.watching():
+        with cluster(scratch / "yarn", image, run) as conf, workers.watching():
             log = submit(run, lake, image, scratch, conf)
         kept = scratch / "runs"
         kept.mkdir(exist_ok=True)
@@ -208,8 +206,13 @@ def measure(number: int, run: Run, scratch: Path, image: Image) -> None:
         (kept / f"{number}.json").write_text(json.dumps({**about, **result}))
         shutil.move(log, kept / f"{number}.log")
     finally:
-        for name in ("lake", "yarn", "local", "staging"):
-            shutil.rmtree(scratch / name, ignore_errors=True)
+        clear(scratch)
+
+
+def clear(scratch: Path) -> None:
+    """Removes what only one run works on."""
+    for name in ("lake", "yarn", "local", "staging"):
+        shutil.rmtree(scratch / name, ignore_errors=True)
 
 
 def main() -> None:
