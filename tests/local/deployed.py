@@ -16,6 +16,7 @@ import psutil
 import requests
 
 from local_cloud.machines import host
+from local_cloud.machines.machine import machines
 from stack.cloud.system import ByName
 from stack.lab.site import Site
 from tests.support import ROOT
@@ -106,21 +107,13 @@ class Deployed:
     def cut_power(self) -> None:
         """What is left of a deployment when its host loses its power: its files, and nothing else of it."""
         lab = self.site.lab
-        groups = list(lab.group.parent.glob(f"{lab.namespace}*"))
-        assert any(host.alive(group) for group in groups), "nothing of it runs"
-        for group in groups:
-            host.end(group)
+        assert host.alive(lab.group), "nothing of it runs"
+        for machine in machines(lab):
+            machine.stop(now=True)
+            machine.unmount()
+            host.run("ip", "netns", "delete", machine.namespace)
+        lab.remove()
         assert processes_of(self.site) == set()
-        for line in Path("/proc/self/mounts").read_text().splitlines():
-            point = line.split()[1]
-            if point.startswith(str(lab.folder)):
-                host.run("umount", "--lazy", point)
-        for name in host.run("ip", "netns", "list").split():
-            if name == lab.namespace or name.startswith(f"{lab.namespace}-"):
-                host.run("ip", "netns", "delete", name)
-        for image in (lab.folder / "disks").glob("*.img"):
-            for device in host.run("losetup", "--noheadings", "--output", "NAME", "--associated", image).split():
-                host.run("losetup", "--detach", device)
 
     def settings(self, **changed: str) -> None:
         """Sets these variables of terraform.tfvars; an empty value takes one out."""
