@@ -33,6 +33,17 @@ def peak_mib(process: int) -> float:
     return int(found.split()[1]) / 1024
 
 
+def let_go(jvm: Any) -> None:
+    """Waits until Spark's memory for kept rows no longer falls.
+
+    ``unpersist`` only asks for the rows to go: in one process 3.3 GB of 47 million rows are there half a second longer.
+    """
+    memory, before = jvm.org.apache.spark.SparkEnv.get().memoryManager(), float("inf")
+    while (used := memory.storageMemoryUsed()) < before:
+        before = used
+        time.sleep(0.5)
+
+
 class Steps:
     """What the steps took."""
 
@@ -49,6 +60,7 @@ class Steps:
         yield
         ended = time.time()
         self.spark.sparkContext.setLocalProperty(STEP, None)  # type: ignore[arg-type]
+        let_go(jvm)
         jvm.java.lang.System.gc()
         runtime = jvm.java.lang.Runtime.getRuntime()
         self.found[name] = {
