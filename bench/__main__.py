@@ -123,7 +123,7 @@ def features(bench: Bench) -> str:
     return bench.run(bench.spark("bench.features", bench.features()))
 
 
-def comparison(bench: Bench) -> str:
+def comparison(bench: Bench, features: Path | None = None, without: tuple[str, ...] = ()) -> str:
     """Ours first: it says what equal is, and how long the others may take."""
     spark, others = python_of(f"spark-image-{bench.image}"), ensure("bench", say)
     plan = {
@@ -132,9 +132,18 @@ def comparison(bench: Bench) -> str:
             *[("ours", spark), ("sliding", spark), ("pandas", spark)],
             *[("polars", others), ("duckdb", others)],
         )
+        if engine not in without
     }
     place = bench.scratch / "comparison"
-    return bench.run(bench.stack("bench.comparison", bench.features(), place, json.dumps(plan)))
+    return bench.run(bench.stack("bench.comparison", features or bench.features(), place, json.dumps(plan)))
+
+
+def comparison_full(bench: Bench) -> str:
+    """Without pandas, which would need hours for it."""
+    lake, made = bench.scratch / "month", bench.scratch / "month-features"
+    full_month(bench, lake)
+    bench.run(bench.spark("spark_app/features_job.py", "--lake", lake, "--out", made))
+    return comparison(bench, made, without=("pandas",))
 
 
 def words(sizes: dict[str, int]) -> list[object]:
@@ -182,11 +191,16 @@ def demo(bench: Bench) -> str:
     return bench.run(bench.stack("bench.demo", bench.scratch / "demo"))
 
 
+def full_month(bench: Bench, lake: Path) -> str:
+    """Makes a lake of one full-size raw file; how long that took, in words."""
+    made = bench.run(bench.stack("simulator", "--out", lake / "raw", "--days-per-file", FULL["days"], *words(FULL)))
+    return f"Generated in {made.splitlines()[-1]}."
+
+
 def full(bench: Bench) -> str:
     lake = bench.scratch / "full"
-    generator = bench.stack("simulator", "--out", lake / "raw", "--days-per-file", FULL["days"], *words(FULL))
-    made = bench.run(generator)
-    return f"{bench.run(bench.spark('bench.full', lake))}\nGenerated in {made.splitlines()[-1]}.\n"
+    made = full_month(bench, lake)
+    return f"{bench.run(bench.spark('bench.full', lake))}\n{made}\n"
 
 
 def scale(bench: Bench) -> str:
@@ -208,6 +222,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Bench], str]]] = {
     "generator": ("The generator against the handbook's, row by row", generator),
     "features": ("Features against sliding windows and against pandas", features),
     "comparison": ("The handbook's features by five engines", comparison),
+    "comparison-full": ("The same of a full-size month", comparison_full),
     "prepare": ("`prepare`, by the number of files", prepare),
     "demo": ("The demo, week by week", demo),
     "score": ("`score`, each day of a year", score),
