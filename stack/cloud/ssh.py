@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
+from local_cloud.core.ports import free_ports
 from stack.cloud.deployment import Deployment
 from stack.cloud.way_in import takes
 from stack.common.errors import StackError
@@ -54,7 +54,7 @@ def tunnel(deployment: Deployment, host: str, address: str, port: int) -> Iterat
     Raises:
         StackError: ssh does not get there; with its last line.
     """
-    local = free_port()
+    (local,) = free_ports(1)
     forward = f"127.0.0.1:{local}:{address}:{port}"
     process = subprocess.Popen(
         command(deployment, *QUIET, "-o", "ExitOnForwardFailure=yes", "-N", "-L", forward, host),
@@ -102,9 +102,3 @@ def socks(deployment: Deployment, host: str, port: int) -> None:
 def last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,5 +1,6 @@
 """`make ui` in the cloud: addresses, how to log in, and a way to MLflow's page where it has no public address."""
 
+from local_cloud.core.ports import free_ports
 from stack.cloud import ssh
 from stack.cloud.machines import certificate
 from stack.cloud.system import CloudSystem
@@ -29,7 +30,7 @@ def show(system: CloudSystem) -> None:
     if mlflow.public_address:
         say(f"          the name must lead to {mlflow.public_address} here: /etc/hosts, if no DNS says so")
     elif not takes(mlflow.internal_address, 443):
-        port = ssh.free_port() if takes("127.0.0.1", SOCKS) else SOCKS
+        port = free_ports(1)[0] if takes("127.0.0.1", SOCKS) else SOCKS
         say(f"MLflow has no public address: the browser's way in is the SOCKS proxy 127.0.0.1:{port}, which is to")
         say("resolve names, too (Firefox: Proxy DNS when using SOCKS v5), for example:")
         say(f"  chromium --user-data-dir=/tmp/mlflow --proxy-server=socks5://127.0.0.1:{port} {mlflow.url}")

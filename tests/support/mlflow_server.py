@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import secrets
-import socket
 import ssl
 import subprocess
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from local_cloud.core.ports import free_ports
 from stack.common.mlflow_role import USERS, MlflowServer
 
 SLOWEST_START = 300  # seconds, on a machine that does much else
@@ -112,9 +112,7 @@ def from_file(file: Path) -> Server:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def described(folder: Path, bin: Path, hosts: Iterable[str] = (), **more: Any) -> MlflowServer:

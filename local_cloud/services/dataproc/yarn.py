@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -23,6 +22,7 @@ from xml.sax.saxutils import escape
 
 import psutil
 
+from local_cloud.core.ports import free_ports
 from local_cloud.services.dataproc.yarn_sizes import STEP, Hosts, Node
 
 log = logging.getLogger(__name__)
@@ -409,13 +409,6 @@ def wait_for(what: Callable[[], bool], seconds: float, pause: float = 0.05) -> b
             return False
         time.sleep(pause)
     return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at the moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server((_LOOPBACK, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def write_xml(path: Path, properties: Mapping[str, str]) -> None:
