@@ -52,13 +52,15 @@ class ObjectStore:
 class Image:
     """A Data Processing image: an interpreter with its pyspark, a Java home, and a folder of extra jars (S3A).
 
-    `yarn` is a folder of the jars that YARN's own processes need besides; only the engine `yarn` looks at it.
+    `yarn` is a folder of the jars that YARN's own processes need besides; only the engine `yarn` looks at it. `classes`
+    is a folder in which `classes.make` may have put an archive of what drivers load.
     """
 
     python: str
     java_home: str
     jars: str
     yarn: str = ""
+    classes: str = ""
 
 
 @dataclass(frozen=True)

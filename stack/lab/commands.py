@@ -16,6 +16,7 @@ from stack.common.errors import StackError
 from stack.common.java import ensure_jars, find_java
 from stack.lab import programs
 from stack.lab.site import INSIDE, Site
+from stack.local.programs.cloud import ensure_classes
 
 ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.2")
 
@@ -57,6 +58,7 @@ def make(folder: Path, engine: str | None = None) -> Site:
             ensure_jars(name, find_java(), say_indented)
         if "yarn" in (engine, site.state.engine):
             ensure_jars("yarn-image-2.2", find_java(), say_indented)
+        ensure_classes("2.2", say_indented)
     site.make(engine)
     return site
 

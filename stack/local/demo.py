@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from stack.local.airflow_api import Airflow
 from stack.local.options import StateOptions
 from stack.local.ports import LAST_PORT
 from stack.local.programs.airflow import airflow_command
+from stack.local.programs.cloud import ensure_classes
 from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
 from stack.running import arrivals
@@ -102,14 +104,16 @@ def prepare_machine(options: Options, image: str) -> None:
         engine = options.engine or State(options.state).engine
         for check in preflight.checks(options.state, image, options.force, engine).values():
             check()
-    with step("Python environments and jars"):
-        for name in ("mlflow", "airflow", f"spark-image-{image}"):
+    with step("Python environments and jars"), ThreadPoolExecutor(1) as beside:
+        java, spark = find_java(), f"spark-image-{image}"
+        ensure(spark, say_indented)
+        ensure_jars(spark, java, say_indented)
+        archive = beside.submit(ensure_classes, image, say_indented)  # while the rest is fetched
+        for name in ("mlflow", "airflow"):
             ensure(name, say_indented)
-        java = find_java()
-        for name in ("object-store", f"spark-image-{image}"):
+        for name in ("object-store", *([f"yarn-image-{image}"] if engine == "yarn" else [])):
             ensure_jars(name, java, say_indented)
-        if engine == "yarn":
-            ensure_jars(f"yarn-image-{image}", java, say_indented)
+        archive.result()
 
 
 def choose_engine(state: State, engine: str | None) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from yandex.cloud.dataproc.v1 import job_pb2
 
+from local_cloud.core.config import Image
+from local_cloud.services.dataproc import classes, spark
 from tests.support.cloud import Endpoint, finished
 from tests.support.dataproc import cluster_fields, job_of, log_of, submit
 
@@ -59,3 +61,47 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
     assert f"RESULT 90 3 {version}" in log
     failed = finished(sdk, failing, seconds=600)
     assert failed.error.message.endswith("ValueError: as asked")
+
+
+@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
+@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
+def test_a_driver_takes_its_classes_from_the_images_archive(
+    new_endpoint: Callable[..., Endpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = {"python": PYTHON, "java_home": java_home(), "jars": str(tmp_path), "classes": str(tmp_path / "classes")}
+    defaults = {
+        "spark.master": "local[1]",
+        "spark.ui.enabled": "false",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
+    assert classes.environment(Image(**image)) == {}
+    assert classes.make(Image(**image), defaults)
+    monkeypatch.setattr(spark, "inspect", None)
+    assert classes.make(Image(**image), defaults), "what was made is not made again"
+
+    sdk = new_endpoint(images={"2.2": image}, spark_defaults=defaults).start().machine("airflow")
+    cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("quick")).response.id
+    (tmp_path / "main.py").write_text(
+        "from pyspark.sql import SparkSession\n"
+        "spark = SparkSession.builder.getOrCreate()\n"
+        "driver = spark._jvm.java.lang.ProcessHandle.current().pid()\n"
+        "print('ARCHIVE', 'drivers.jsa' in open(f'/proc/{driver}/maps').read(), spark.range(9).count())\n"
+    )
+    operation = submit(sdk, cluster, tmp_path / "main.py")
+    assert not finished(sdk, operation, seconds=600).HasField("error")
+    assert "ARCHIVE True 9" in log_of(sdk, job_of(sdk, operation)).content
+
+
+@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
+@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
+def test_an_image_without_an_archive_is_asked_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = Image(PYTHON, java_home(), str(tmp_path), classes=str(tmp_path / "classes"))
+    caplog.set_level("INFO")
+    wrong = {"spark.master": "nowhere", "spark.ui.enabled": "false"}
+    assert not classes.make(image, wrong)
+    assert "no archive of classes" in caplog.text
+    assert "Master must" in caplog.text
+    caplog.clear()
+    assert not classes.make(image, wrong)
+    assert not caplog.text
+    assert classes.environment(image) == {}

@@ -17,7 +17,7 @@ from local_cloud.core.context import Listener, Machine, Site
 from local_cloud.core.faults import Fault
 from local_cloud.core.object_store import ObjectStoreClient
 from local_cloud.core.resources import Row
-from local_cloud.services.dataproc import errors, spark
+from local_cloud.services.dataproc import classes, errors, spark
 from local_cloud.services.dataproc.models import specification_of
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class LocalEngine:
         raise errors.unknown_image(version, self._config.images)
 
     def prepare(self, cluster: Row, subclusters: Sequence[Any]) -> None:
-        """Look at the bucket and the packages and write the defaults of jobs; raises FAILED_PRECONDITION."""
+        """Look at the bucket and the packages; raises FAILED_PRECONDITION."""
         if self._objects is None:
             raise errors.no_object_store()
         if problem := self._objects.problem_of(cluster.message.bucket):
@@ -103,9 +103,7 @@ class LocalEngine:
         runtime = runtime_of(self.image(config.version_id))
         if mismatches := spark.pip_mismatches(runtime, config.hadoop.properties):
             raise errors.wrong_packages(cluster, config.version_id, mismatches)
-        folder = self._cluster_folder(cluster.key) / "conf"
-        folder.mkdir(parents=True, exist_ok=True)
-        spark.write_properties(folder / "spark-defaults.conf", self._properties(cluster, {}))
+        (self._cluster_folder(cluster.key) / "conf").mkdir(parents=True, exist_ok=True)
 
     def open(self, cluster: Row, subclusters: Sequence[Any], wait: bool = True) -> None:
         """Let the cluster's machines answer: they have the identity of its service account."""
@@ -135,7 +133,7 @@ class LocalEngine:
         spark.write_properties(file, properties)
         argv = spark.command(runtime, file, job.name or job.key, specification)
         configuration = self._cluster_folder(cluster.key) / "conf"
-        extra = {**self._endpoints(cluster), **self._job_environment(cluster)}
+        extra = {**self._endpoints(cluster), **self._job_environment(cluster), **classes.environment(image)}
         environment = spark.environment(image, runtime, configuration, folder, extra)
         mode = properties["spark.submit.deployMode"]
         return Submission(cluster.key, job.key, argv, folder, environment, mode)

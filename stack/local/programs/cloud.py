@@ -1,10 +1,16 @@
 """The embedded Yandex Cloud: its accounts, its network, the images of its clusters."""
 
+import contextlib
 import json
+import subprocess
+import time
+from collections.abc import Callable
 from typing import Any
 
-from stack.common.envs import ROOT, python_of
-from stack.common.files import write_private
+from local_cloud.core.config import Image
+from local_cloud.services.dataproc import classes
+from stack.common.envs import ENVS, ROOT, python_of
+from stack.common.files import locked, write_private
 from stack.common.java import JARS, find_java
 from stack.common.storage import REGION
 from stack.local.programs.program import Program, base_environment, script
@@ -26,6 +32,14 @@ from stack.local.state import (
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
+SPARK_DEFAULTS = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": QUICK_JAVA,
+    "spark.ui.enabled": "false",
+}
+
+
 def spark_image(image: str) -> dict[str, str]:
     name = f"spark-image-{image}"
     yarn = JARS / f"yarn-image-{image}"
@@ -34,7 +48,17 @@ def spark_image(image: str) -> dict[str, str]:
         "java_home": str(find_java()),
         "jars": str(JARS / name),
         "yarn": str(yarn) if yarn.exists() else "",
+        "classes": str(ENVS / name / "classes"),
     }
+
+
+def ensure_classes(image: str, say: Callable[[str], None] = print) -> None:
+    """Makes the archive of classes that drivers of an image start with, unless it was tried before."""
+    name = f"spark-image-{image}"
+    with locked(ENVS / f".{name}-classes.flock"), contextlib.suppress(subprocess.TimeoutExpired):
+        begun = time.monotonic()
+        if classes.make(Image(**spark_image(image)), SPARK_DEFAULTS) and (seconds := time.monotonic() - begun) > 1:
+            say(f"classes for {name}: {seconds:.0f} s")
 
 
 def installed_images() -> list[str]:
@@ -56,12 +80,7 @@ def common_config(state: State) -> dict[str, Any]:
             "secret_key": state.secrets["object_store_secret"],
         },
         "images": {image: spark_image(image) for image in installed_images()},
-        "spark_defaults": {
-            "spark.master": "local[2]",
-            "spark.driver.memory": "2g",
-            "spark.driver.extraJavaOptions": QUICK_JAVA,
-            "spark.ui.enabled": "false",
-        },
+        "spark_defaults": SPARK_DEFAULTS,
     }
 
 
