@@ -83,7 +83,8 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
     """What the page is made of."""
     model, works = fitted(runs)
     ran = series(runs)
-    calm = [one for one in runs if one.run["fit"] and one.run["fraction"] == 0.6]
+    fit = [one for one in runs if one.run["fit"]]
+    calm = [one for one in fit if one.run["train"] and one.run["fraction"] == 0.6]
     two = ran[min(1, len(ran) - 1)] if ran else max(calm, key=lambda one: int(one.said["rows"]))
     frauds = two.said["train_frauds"] / two.said["train_rows"]
     retrains = [plan.retrain(model, works, hosts, frauds) for hosts in plan.HOSTS]
@@ -97,6 +98,7 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
         "missing": [one.name for one in (*SMALL, FULL) if one.name not in {each.name for each in runs}],
         "full": [one for one in runs if one.said["rows"] > 0.9 * plan.MONTH],
         "model": model,
+        "largest": max(one.said["rows"] for one in fit),
         "predictions": predictions(runs),
         "totals": totals(predictions(runs)),
         "verdict": verdict(runs),

@@ -42,6 +42,6 @@ SMALL = [
     Run("little memory, one process", 1_500_000, 0, fraction=0.03),
     # XGBoost's 0.9 million rows a worker, beside a heap that is full, are more than 2 GiB: YARN ends such an executor.
     Run("4 times the rows, 2 hosts", 6_000_000, 2, container=2 * CONTAINER, fit=False),
-    Run("4 times the rows, one process", 6_000_000, 0, heap="8192m", train=False, fit=False),
+    Run("4 times the rows, one process", 6_000_000, 0, heap="8192m", train=False),
 ]
 FULL = Run("a full-size month, one process", 47_000_000, 0, heap="8192m", train=False, fit=False)
