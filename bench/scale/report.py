@@ -94,7 +94,7 @@ def facts(known: dict[str, str], runs: Sequence[Measured]) -> dict[str, Any]:
         "runs": runs,
         "series": ran,
         "two": two,
-        "pairs": pairs(runs),
+        "compared": list({one.name: one for pair in pairs(runs) for one in pair}.values()),
         "missing": [one.name for one in (*SMALL, FULL) if one.name not in {each.name for each in runs}],
         "full": [one for one in runs if one.said["rows"] > 0.9 * plan.MONTH],
         "model": model,
