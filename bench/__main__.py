@@ -123,7 +123,7 @@ def features(bench: Bench) -> str:
     return bench.run(bench.spark("bench.features", bench.features()))
 
 
-def comparison(bench: Bench, features: Path | None = None, without: tuple[str, ...] = ()) -> str:
+def comparison(bench: Bench, rows: Path | None = None, without: tuple[str, ...] = ()) -> str:
     """Ours first: it says what equal is, and how long the others may take."""
     spark, others = python_of(f"spark-image-{bench.image}"), ensure("bench", say)
     plan = {
@@ -135,7 +135,7 @@ def comparison(bench: Bench, features: Path | None = None, without: tuple[str, .
         if engine not in without
     }
     place = bench.scratch / "comparison"
-    return bench.run(bench.stack("bench.comparison", features or bench.features(), place, json.dumps(plan)))
+    return bench.run(bench.stack("bench.comparison", rows or bench.features(), place, json.dumps(plan)))
 
 
 def comparison_full(bench: Bench) -> str:

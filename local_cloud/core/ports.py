@@ -17,15 +17,18 @@ def free_ports(count: int) -> list[int]:
     """
     first = int(_RANGE.read_text().split()[0]) if _RANGE.exists() else 49152
     ports = range(max(1024, first - _BELOW), first)
-    found = list(itertools.islice(filter(_is_free, random.sample(ports, len(ports))), count))
+    found = list(itertools.islice(filter(is_free, random.sample(ports, len(ports))), count))
     if len(found) < count:
         raise OSError(f"{len(found)} ports of 127.0.0.1 are free from {ports.start} to {first - 1}, {count} are needed")
     return found
 
 
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
+def is_free(port: int) -> bool:
+    """Whether a port of 127.0.0.1 can be had now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True

@@ -9,16 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local_cloud.machines import host
-from stack.common import envs
-from stack.common.console import say, say_indented, step
+from stack.common.console import say, step
 from stack.common.envs import ROOT
 from stack.common.errors import StackError
-from stack.common.java import ensure_jars, find_java
 from stack.lab import programs
 from stack.lab.site import INSIDE, Site
-from stack.local.programs.cloud import ensure_classes
+from stack.local.installing import ensure_programs
 
-ENVIRONMENTS = ("ansible", "airflow", "spark-image-2.2")
+ENVIRONMENTS = ("ansible", "airflow")
 
 
 @contextmanager
@@ -52,13 +50,7 @@ def make(folder: Path, engine: str | None = None) -> Site:
     if problems := host.missing():
         raise StackError("This host cannot run machines:\n" + "\n".join(f"  - {problem}" for problem in problems))
     with step("Python environments and jars"):
-        for name in ENVIRONMENTS:
-            envs.ensure(name, say_indented)
-        for name in ("object-store", "spark-image-2.2"):
-            ensure_jars(name, find_java(), say_indented)
-        if "yarn" in (engine, site.state.engine):
-            ensure_jars("yarn-image-2.2", find_java(), say_indented)
-        ensure_classes("2.2", say_indented)
+        ensure_programs(ENVIRONMENTS, "2.2", yarn="yarn" in (engine, site.state.engine))
     site.make(engine)
     return site
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from local_cloud.core.ports import is_free
 from local_cloud.machines import relay
 from stack.common import lockbox
 from stack.common.console import console, say
@@ -16,7 +17,6 @@ from stack.common.errors import StackError
 from stack.lab import programs
 from stack.lab.site import AIRFLOW, Site
 from stack.local import deploy
-from stack.local.ports import port_is_free
 
 FIRST_PORT = 19443
 
@@ -57,7 +57,7 @@ def read_outputs(folder: Path) -> dict[str, Any]:
 
 
 def free_port(first: int) -> int:
-    return next(port for port in range(first, first + 100) if port_is_free(port))
+    return next(port for port in range(first, first + 100) if is_free(port))
 
 
 def password(site: Site, secret: str) -> str:

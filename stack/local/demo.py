@@ -6,26 +6,23 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Literal
 
 from dags.retraining.settings import require_cron
 from local_cloud.services.dataproc.yarn import end_left_behind
 from stack.common import release
-from stack.common.console import console, say, say_indented, step
-from stack.common.envs import ensure
+from stack.common.console import console, say, step
 from stack.common.errors import StackError
 from stack.common.files import exclusive
-from stack.common.java import ensure_jars, find_java
 from stack.common.options import FROM_0, FROM_1, Variable
 from stack.common.waiting import wait_until
 from stack.local import card, cycle, deploy, preflight, supervisor
 from stack.local.airflow_api import Airflow
+from stack.local.installing import ensure_programs
 from stack.local.options import StateOptions
 from stack.local.ports import LAST_PORT
 from stack.local.programs.airflow import airflow_command
-from stack.local.programs.cloud import ensure_classes
 from stack.local.programs.mlflow import mlflow_server
 from stack.local.state import State
 from stack.running import arrivals
@@ -104,16 +101,8 @@ def prepare_machine(options: Options, image: str) -> None:
         engine = options.engine or State(options.state).engine
         for check in preflight.checks(options.state, image, options.force, engine).values():
             check()
-    with step("Python environments and jars"), ThreadPoolExecutor(1) as beside:
-        java, spark = find_java(), f"spark-image-{image}"
-        ensure(spark, say_indented)
-        ensure_jars(spark, java, say_indented)
-        archive = beside.submit(ensure_classes, image, say_indented)  # while the rest is fetched
-        for name in ("mlflow", "airflow"):
-            ensure(name, say_indented)
-        for name in ("object-store", *([f"yarn-image-{image}"] if engine == "yarn" else [])):
-            ensure_jars(name, java, say_indented)
-        archive.result()
+    with step("Python environments and jars"):
+        ensure_programs(("mlflow", "airflow"), image, yarn=engine == "yarn")
 
 
 def choose_engine(state: State, engine: str | None) -> None:

@@ -1,22 +1,11 @@
 """The ports of one local stack: seven in a row on 127.0.0.1."""
 
-import socket
-
+from local_cloud.core.ports import is_free
 from stack.common.errors import StackError
 
 PORTS = ("airflow", "mlflow", "object_store", "cloud", "cloud_rest", "metadata", "airflow_logs")
 LAST_PORT = 65535 - len(PORTS) + 1  # from which there are enough
 FIRST_BASE, STEP, LAST_BASE = 18000, 10, 18990
-
-
-def port_is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def choose_ports(base: int | None) -> dict[str, int]:
@@ -27,7 +16,7 @@ def choose_ports(base: int | None) -> dict[str, int]:
     """
     bases = [base] if base else range(FIRST_BASE, LAST_BASE + 1, STEP)
     for start in bases:
-        taken = [start + i for i in range(len(PORTS)) if not port_is_free(start + i)]
+        taken = [start + i for i in range(len(PORTS)) if not is_free(start + i)]
         if not taken:
             return {name: start + i for i, name in enumerate(PORTS)}
     if base:

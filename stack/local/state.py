@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from local_cloud.core.ports import is_free
 from stack.common.errors import StackError
 from stack.common.files import KeptFolder, write_private
 from stack.common.storage import REGION
 from stack.local.credentials import new_secrets
-from stack.local.ports import choose_ports, port_is_free
+from stack.local.ports import choose_ports
 
 ZONE = f"{REGION}-a"
 # Ids as the cloud makes them: a prefix of the kind and 17 characters.
@@ -46,7 +47,7 @@ class State(KeptFolder):
     def require_free_ports(self) -> None:
         """Raises StackError if another program has taken a port of this stack while it was stopped."""
         for name, port in self.ports.items():
-            if not port_is_free(port):
+            if not is_free(port):
                 raise StackError(
                     f"Port {port} of 127.0.0.1, which this stack uses for {name}, is taken by another program. "
                     "End that program, or give this stack up for one with other ports: `make demo-clean`."

@@ -18,13 +18,14 @@ from botocore.exceptions import ClientError
 from yandex.cloud.dataproc.v1.cluster_service_pb2 import DeleteClusterRequest
 from yandex.cloud.dataproc.v1.cluster_service_pb2_grpc import ClusterServiceStub
 
+from local_cloud.core.ports import is_free
 from stack.common import lockbox, release
 from stack.common.envs import ROOT
 from stack.common.files import write_private
 from stack.common.java import ensure_jars, find_java
 from stack.local import demo, deploy, supervisor
 from stack.local.airflow_api import DAG, SWEEP
-from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP, port_is_free
+from stack.local.ports import FIRST_BASE, LAST_BASE, PORTS, STEP
 from stack.local.state import FOLDER_ID, State
 from tests.drill.webhook import Webhook
 from tests.support.running_stack import ENDED, RunningStack
@@ -51,7 +52,7 @@ def configure_airflow(state: State) -> None:
 def free_bases() -> list[int]:
     """First ports of the ranges that are free. Parts of the drill begin together, so none may take just the first."""
     bases = range(FIRST_BASE, LAST_BASE + 1, STEP)
-    return [base for base in bases if all(port_is_free(base + place) for place in range(len(PORTS)))]
+    return [base for base in bases if all(is_free(base + place) for place in range(len(PORTS)))]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from tests.support.cloud import Endpoint, finished
 from tests.support.dataproc import cluster_fields, job_of, log_of, submit
 
 PYTHON = os.environ.get("FRAUD_SPARK_PYTHON", "")
+DEFAULTS = {
+    "spark.master": "local[1]",
+    "spark.ui.enabled": "false",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
 
 
 def java_home() -> str:
@@ -23,8 +28,14 @@ def java_home() -> str:
     return os.environ.get("JAVA_HOME") or (str(Path(java).resolve().parents[1]) if java else "")
 
 
-@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
-@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
+pytestmark = [
+    pytest.mark.skipif(
+        not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt"
+    ),
+    pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME"),
+]
+
+
 def test_a_pyspark_job_counts_with_its_files_and_properties(
     new_endpoint: Callable[..., Endpoint], tmp_path: Path
 ) -> None:
@@ -32,12 +43,7 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
         [PYTHON, "-c", "import pyspark; print(pyspark.__version__)"], capture_output=True, text=True, check=True
     ).stdout.strip()
     image = {"python": PYTHON, "java_home": java_home(), "jars": str(tmp_path)}
-    defaults = {
-        "spark.master": "local[1]",
-        "spark.ui.enabled": "false",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    }
-    own = new_endpoint(images={"2.2": image}, spark_defaults=defaults)
+    own = new_endpoint(images={"2.2": image}, spark_defaults=DEFAULTS)
     sdk = own.start().machine("airflow")
     properties = {"spark:spark.sql.shuffle.partitions": "3", "pip:pyspark": version}
     cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("spark", properties=properties)).response.id
@@ -63,23 +69,16 @@ def test_a_pyspark_job_counts_with_its_files_and_properties(
     assert failed.error.message.endswith("ValueError: as asked")
 
 
-@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
-@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
 def test_a_driver_takes_its_classes_from_the_images_archive(
     new_endpoint: Callable[..., Endpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = {"python": PYTHON, "java_home": java_home(), "jars": str(tmp_path), "classes": str(tmp_path / "classes")}
-    defaults = {
-        "spark.master": "local[1]",
-        "spark.ui.enabled": "false",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    }
     assert classes.environment(Image(**image)) == {}
-    assert classes.make(Image(**image), defaults)
+    assert classes.make(Image(**image), DEFAULTS)
     monkeypatch.setattr(spark, "inspect", None)
-    assert classes.make(Image(**image), defaults), "what was made is not made again"
+    assert classes.make(Image(**image), DEFAULTS), "what was made is not made again"
 
-    sdk = new_endpoint(images={"2.2": image}, spark_defaults=defaults).start().machine("airflow")
+    sdk = new_endpoint(images={"2.2": image}, spark_defaults=DEFAULTS).start().machine("airflow")
     cluster = sdk.wrappers.Dataproc().create_cluster(**cluster_fields("quick")).response.id
     (tmp_path / "main.py").write_text(
         "from pyspark.sql import SparkSession\n"
@@ -92,8 +91,6 @@ def test_a_driver_takes_its_classes_from_the_images_archive(
     assert "ARCHIVE True 9" in log_of(sdk, job_of(sdk, operation)).content
 
 
-@pytest.mark.skipif(not PYTHON, reason="set FRAUD_SPARK_PYTHON to an interpreter with requirements/spark-image-2.2.txt")
-@pytest.mark.skipif(not java_home(), reason="no Java: set JAVA_HOME")
 def test_an_image_without_an_archive_is_asked_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     image = Image(PYTHON, java_home(), str(tmp_path), classes=str(tmp_path / "classes"))
     caplog.set_level("INFO")

@@ -46,8 +46,8 @@ def make(image: Image, properties: Mapping[str, str]) -> bool:
         subprocess.TimeoutExpired: this machine is too busy.
     """
     folder = Path(image.classes)
-    archive, tried = folder / _NAME, folder / "java"
-    if tried.exists() and tried.read_text() == _identity(image):
+    archive, tried, java = folder / _NAME, folder / "java", _identity(image)
+    if tried.exists() and tried.read_text() == java:
         return archive.exists()
     settings(folder).mkdir(parents=True, exist_ok=True)
     for old in (archive, folder / _BASE):
@@ -72,7 +72,7 @@ def make(image: Image, properties: Mapping[str, str]) -> bool:
             made.rename(archive)
         else:
             log.info("no archive of classes for %s: %s", image.python, spark.reason(done.stdout + done.stderr))
-    tried.write_text(_identity(image))
+    tried.write_text(java)
     return archive.exists()
 
 

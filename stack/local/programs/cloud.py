@@ -1,16 +1,10 @@
 """The embedded Yandex Cloud: its accounts, its network, the images of its clusters."""
 
-import contextlib
 import json
-import subprocess
-import time
-from collections.abc import Callable
 from typing import Any
 
-from local_cloud.core.config import Image
-from local_cloud.services.dataproc import classes
 from stack.common.envs import ENVS, ROOT, python_of
-from stack.common.files import locked, write_private
+from stack.common.files import write_private
 from stack.common.java import JARS, find_java
 from stack.common.storage import REGION
 from stack.local.programs.program import Program, base_environment, script
@@ -30,8 +24,6 @@ from stack.local.state import (
 # A job here lives for a minute, and a third of its processor time went into compiling for hours to come (`evaluate` of
 # 13 weeks of 1,500 cards: 82 s of a core, 56 so).
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-
-
 SPARK_DEFAULTS = {
     "spark.master": "local[2]",
     "spark.driver.memory": "2g",
@@ -50,15 +42,6 @@ def spark_image(image: str) -> dict[str, str]:
         "yarn": str(yarn) if yarn.exists() else "",
         "classes": str(ENVS / name / "classes"),
     }
-
-
-def ensure_classes(image: str, say: Callable[[str], None] = print) -> None:
-    """Makes the archive of classes that drivers of an image start with, unless it was tried before."""
-    name = f"spark-image-{image}"
-    with locked(ENVS / f".{name}-classes.flock"), contextlib.suppress(subprocess.TimeoutExpired):
-        begun = time.monotonic()
-        if classes.make(Image(**spark_image(image)), SPARK_DEFAULTS) and (seconds := time.monotonic() - begun) > 1:
-            say(f"classes for {name}: {seconds:.0f} s")
 
 
 def installed_images() -> list[str]:
